@@ -1,0 +1,21 @@
+"""The errors users see: each says what is wrong, where, and how to mend it, in one line."""
+
+
+class SpikeYOLOError(Exception):
+    """Base of every error that bad input of a user can cause; the command line prints its text and no traceback."""
+
+
+class ConfigError(SpikeYOLOError, ValueError):
+    """A setting that does not exist, or a value outside its range."""
+
+
+class ShapeError(SpikeYOLOError, ValueError):
+    """A tensor whose shape, axes or type are not those that the docstring asks for."""
+
+
+class CheckpointError(SpikeYOLOError):
+    """A file of weights that cannot be read, is not what it should be, or does not fit the network."""
+
+
+class DataError(SpikeYOLOError):
+    """A picture, label, recording or data set description that cannot be used."""

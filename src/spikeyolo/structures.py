@@ -1,0 +1,213 @@
+"""What flows between the rooms: Targets, Batch, Detections. Checked once, where they are made.
+
+Shape letters: T timesteps, B pictures in a batch, C channels, H rows, W columns, N boxes.
+All boxes are `xyxy`: left, top, right, bottom, in pixels, floating point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .errors import ShapeError
+
+
+def _expect(condition: bool, what: str) -> None:
+    if not condition:
+        raise ShapeError(what)
+
+
+def _check_boxes(owner: str, boxes: Tensor) -> None:
+    _expect(
+        boxes.ndim == 2 and boxes.shape[1] == 4 and boxes.is_floating_point(),
+        f"{owner}.boxes: expected floating point (N, 4) xyxy, got {boxes.dtype} {tuple(boxes.shape)}",
+    )
+
+
+def _check_column(owner: str, name: str, value: Tensor, length: int, integer: bool) -> None:
+    kind = "int64" if integer else "floating point"
+    right_kind = value.dtype == torch.int64 if integer else value.is_floating_point()
+    _expect(
+        value.shape == (length,) and right_kind,
+        f"{owner}.{name}: expected {kind} ({length},) beside {length} boxes, got {value.dtype} {tuple(value.shape)}",
+    )
+
+
+def _moved(value: Any, **changes: Any) -> Any:
+    """A copy with some fields replaced, without the checks: they held for the original."""
+    copy = object.__new__(type(value))
+    copy.__dict__.update(value.__dict__, **changes)
+    return copy
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What was found on one picture, best first.
+
+    Attributes:
+        boxes: (N, 4) xyxy in pixels of the picture.
+        scores: (N,) in 0..1.
+        labels: (N,) int64 class indices.
+
+    Raises:
+        ShapeError: when the three do not belong together.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        _check_boxes("Detections", self.boxes)
+        _check_column("Detections", "scores", self.scores, len(self.boxes), integer=False)
+        _check_column("Detections", "labels", self.labels, len(self.boxes), integer=True)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def to(self, device: torch.device | str) -> Detections:
+        """The same detections on another device."""
+        return _moved(self, boxes=self.boxes.to(device), scores=self.scores.to(device), labels=self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The labelled boxes of a whole batch, one row a box, in any order.
+
+    Attributes:
+        image_index: (N,) int64, the picture of the batch a box lies on.
+        labels: (N,) int64 class indices.
+        boxes: (N, 4) xyxy in pixels of the batch's pictures, with x1 < x2 and y1 < y2.
+        num_images: pictures in the batch; those without boxes count too.
+
+    Raises:
+        ShapeError: on shapes that do not belong together, an index out of range, or a box that is not finite or is empty.
+    """
+
+    image_index: Tensor
+    labels: Tensor
+    boxes: Tensor
+    num_images: int
+
+    def __post_init__(self) -> None:
+        _check_boxes("Targets", self.boxes)
+        count = len(self.boxes)
+        _check_column("Targets", "image_index", self.image_index, count, integer=True)
+        _check_column("Targets", "labels", self.labels, count, integer=True)
+        if count == 0:
+            return
+        low, high = int(self.image_index.min()), int(self.image_index.max())
+        _expect(
+            low >= 0 and high < self.num_images,
+            f"Targets.image_index: {low}..{high} is outside the batch of {self.num_images}",
+        )
+        _expect(int(self.labels.min()) >= 0, "Targets.labels: a class index below 0")
+        _expect(bool(torch.isfinite(self.boxes).all()), "Targets.boxes: a coordinate that is not finite")
+        _expect(
+            bool((self.boxes[:, 2:] > self.boxes[:, :2]).all()),
+            "Targets.boxes: a box without area (x1 >= x2 or y1 >= y2)",
+        )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Targets:
+        """The same targets on another device."""
+        move = {"device": device, "non_blocking": non_blocking}
+        return _moved(
+            self,
+            image_index=self.image_index.to(**move),
+            labels=self.labels.to(**move),
+            boxes=self.boxes.to(**move),
+        )
+
+    @classmethod
+    def from_images(cls, labels: Sequence[Tensor], boxes: Sequence[Tensor]) -> Targets:
+        """Joins per-picture `labels` (N_i,) and `boxes` (N_i, 4); pictures without boxes hold empty tensors."""
+        counts = torch.tensor([len(b) for b in boxes], dtype=torch.int64)
+        image_index = torch.repeat_interleave(torch.arange(len(boxes)), counts)
+        if not boxes:
+            return cls(image_index, torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4), 0)
+        return cls(image_index, torch.cat(list(labels)), torch.cat(list(boxes)), len(boxes))
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How an original picture was scaled and shifted onto the canvas that the network sees, and the way back.
+
+    Attributes:
+        size_hw: rows and columns of the original picture.
+        scale_xy: canvas pixels for one original pixel, along x and along y.
+        offset_xy: canvas position of the original's top left corner.
+    """
+
+    size_hw: tuple[int, int]
+    scale_xy: tuple[float, float] = (1.0, 1.0)
+    offset_xy: tuple[float, float] = (0.0, 0.0)
+
+    def to_canvas(self, boxes: Tensor) -> Tensor:
+        """(N, 4) xyxy in original pixels -> canvas pixels."""
+        return boxes * boxes.new_tensor(self.scale_xy * 2) + boxes.new_tensor(self.offset_xy * 2)
+
+    def to_original(self, boxes: Tensor) -> Tensor:
+        """(N, 4) xyxy in canvas pixels -> original pixels, clipped to the original picture."""
+        rows, columns = self.size_hw
+        original = (boxes - boxes.new_tensor(self.offset_xy * 2)) / boxes.new_tensor(self.scale_xy * 2)
+        return original.clamp(min=0).minimum(original.new_tensor([columns, rows, columns, rows]))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loader yields: pictures or event frames, their boxes, and where each came from.
+
+    Attributes:
+        images: (B, C, H, W) pictures (RGB) or (T, B, C, H, W) event frames; uint8 0..255, or floating point 0..1.
+        targets: boxes in pixels of `images`.
+        placements: for each picture, how it was put on the canvas.
+        image_ids: for each picture, the id its data set knows it by (COCO's integer, or a path).
+    """
+
+    images: Tensor
+    targets: Targets
+    placements: tuple[Placement, ...]
+    image_ids: tuple[int | str, ...]
+
+    def __post_init__(self) -> None:
+        _expect(
+            self.images.ndim in (4, 5) and (self.images.dtype == torch.uint8 or self.images.is_floating_point()),
+            "Batch.images: expected uint8 or floating point (B, C, H, W) or (T, B, C, H, W), "
+            f"got {self.images.dtype} {tuple(self.images.shape)}",
+        )
+        for name, count in (
+            ("targets", self.targets.num_images),
+            ("placements", len(self.placements)),
+            ("image_ids", len(self.image_ids)),
+        ):
+            _expect(count == self.batch_size, f"Batch.{name}: {count} beside {self.batch_size} pictures")
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures (or event samples) in the batch."""
+        return self.images.shape[-4]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch on another device."""
+        return _moved(
+            self,
+            images=self.images.to(device, non_blocking=non_blocking),
+            targets=self.targets.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory; the DataLoader calls this."""
+        targets = _moved(
+            self.targets,
+            image_index=self.targets.image_index.pin_memory(),
+            labels=self.targets.labels.pin_memory(),
+            boxes=self.targets.boxes.pin_memory(),
+        )
+        return _moved(self, images=self.images.pin_memory(), targets=targets)
