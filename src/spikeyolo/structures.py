@@ -15,6 +15,13 @@ from torch import Tensor
 
 from .errors import ShapeError
 
+STRIDES = (8, 16, 32)
+"""Pixels between neighbouring positions of the three levels of logits."""
+
+REG_MAX = 16
+"""Bins of the distribution over the distance to each side of a box: the first 4 * REG_MAX channels of the logits are
+left, top, right, bottom, REG_MAX bins each; the classes follow. Source: Li et al., GFL, NeurIPS 2020."""
+
 
 def _expect(condition: bool, what: str) -> None:
     if not condition:
@@ -85,7 +92,7 @@ class Targets:
         num_images: pictures in the batch; those without boxes count too.
 
     Raises:
-        ShapeError: on shapes that do not belong together, an index out of range, or a box that is not finite or is empty.
+        ShapeError: on shapes that do not belong together, an index out of range, or a box not finite or without area.
     """
 
     image_index: Tensor
@@ -117,12 +124,11 @@ class Targets:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Targets:
         """The same targets on another device."""
-        move = {"device": device, "non_blocking": non_blocking}
         return _moved(
             self,
-            image_index=self.image_index.to(**move),
-            labels=self.labels.to(**move),
-            boxes=self.boxes.to(**move),
+            image_index=self.image_index.to(device, non_blocking=non_blocking),
+            labels=self.labels.to(device, non_blocking=non_blocking),
+            boxes=self.boxes.to(device, non_blocking=non_blocking),
         )
 
     @classmethod

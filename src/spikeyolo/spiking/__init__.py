@@ -1,0 +1,17 @@
+"""The integer leaky integrate-and-fire neuron (I-LIF) and the way from its counts to binary spikes."""
+
+from .ilif import FLAVOURS, MAX_COUNT_LIMIT, ilif, ilif_sequence, ilif_step
+from .neuron import ILIF, NeuronState
+from .slots import counts_to_slots, slots_to_counts
+
+__all__ = [
+    "FLAVOURS",
+    "ILIF",
+    "MAX_COUNT_LIMIT",
+    "NeuronState",
+    "counts_to_slots",
+    "ilif",
+    "ilif_sequence",
+    "ilif_step",
+    "slots_to_counts",
+]

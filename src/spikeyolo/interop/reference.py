@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError, ConfigError
+from ..model import NetworkConfig, SpikeYOLO
+from ..model.blocks import BATCH_NORM_EPS
+from ..model.checkpoint import fill
+from ..spiking import FLAVOURS
+from ..structures import REG_MAX
+from .names import DISTRIBUTION_BINS, STAGES, published_name
+from .unpickle import Node, read_inert
+
+MOST_MODULES = 50_000
+"""Modules in a tree; a published one has under 3,000."""
+
+
+GEN1_MAX_COUNT = 4
+"""D of the published Gen1 neuron, which its files do not hold either."""
+
+
+@dataclass
+class _Tree:
+    """A published module tree, flattened."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def walk(self, node: Node, prefix: str = "", depth: int = 0) -> None:
+        if len(self.nodes) > MOST_MODULES or depth > 32:
+            raise CheckpointError("its module tree has no end")
+        self.nodes[prefix.rstrip(".")] = node
+        not_saved = node.get("_non_persistent_buffers_set") or ()
+        for name in ("_parameters", "_buffers"):
+            for key, value in _mapping(node, name).items():
+                if isinstance(value, Tensor) and key not in not_saved:
+                    self.tensors[prefix + key] = value
+        for key, child in _mapping(node, "_modules").items():
+            if isinstance(child, Node):
+                self.walk(child, f"{prefix}{key}.", depth + 1)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        if key not in self.tensors:
+            raise CheckpointError(f"not a SpikeYOLO network: it has no {key}")
+        return tuple(self.tensors[key].shape)
+
+
+def _mapping(node: Node, name: str) -> Mapping[str, Any]:
+    value = node.get(name) or {}
+    if not isinstance(value, Mapping):
+        raise CheckpointError(f"{name} of a {node.kind} is no dictionary")
+    return value
+
+
+def load_reference(path: str | os.PathLike[str]) -> SpikeYOLO:
+    """Reads a published SpikeYOLO checkpoint (`best.pt`) without running anything it contains.
+
+    Needs neither ultralytics nor spikingjelly. T, D, the neuron's flavour, the classes and the network's shape are
+    read from the file; each of its weights is used exactly once. The weights, published in half precision, are
+    widened to float32.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, hostile, or holds another network; nothing of it was run.
+    """
+    content = read_inert(path)
+    try:
+        tree = _Tree()
+        root = _network_node(content)
+        tree.walk(root)
+        config = _config(tree)
+        model = SpikeYOLO(config, names=_names(root, config.num_classes))
+        fill(model, from_published(tree.tensors, config), "the network")
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"{os.fspath(path)}: {error}") from error
+    return model.eval()
+
+
+def from_published(tensors: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
+    """A published state dict under our names, floating point widened to float32.
+
+    Raises:
+        CheckpointError: a key of the network that is missing, or one that no part of the network asks for.
+    """
+    with torch.device("meta"):
+        wanted = {published_name(key, config): key for key in SpikeYOLO(config).state_dict()}
+    bins = tensors.get(DISTRIBUTION_BINS)
+    if bins is None or not torch.equal(bins.flatten().float(), torch.arange(REG_MAX, dtype=torch.float32)):
+        raise CheckpointError(f"{DISTRIBUTION_BINS} is not 0..{REG_MAX - 1}: another kind of box head")
+    missing, extra = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys() - {DISTRIBUTION_BINS}
+    if missing or extra:
+        said = [
+            f"{word} {len(keys)}: {min(keys)}" for word, keys in (("missing", missing), ("left over", extra)) if keys
+        ]
+        raise CheckpointError(f"its weights do not fit the network; {'; '.join(said)}")
+    return {
+        ours: tensors[key].float() if tensors[key].is_floating_point() else tensors[key] for key, ours in wanted.items()
+    }
+
+
+def _network_node(content: Any) -> Node:
+    """The averaged weights where the file holds them, the trained ones otherwise."""
+    if not isinstance(content, Mapping):
+        raise CheckpointError("not a SpikeYOLO checkpoint: it holds no dictionary with 'model' or 'ema'")
+    for key in ("ema", "model"):
+        if isinstance(content.get(key), Node):
+            return content[key]
+    raise CheckpointError("not a SpikeYOLO checkpoint: neither 'model' nor 'ema' is a module tree")
+
+
+def _config(tree: _Tree) -> NetworkConfig:
+    """Shape and neurons of the network, read off its weights and attributes."""
+    _check_norms(tree)
+    repeats = []
+    for layer in STAGES.values():
+        blocks = {m[1] for key in tree.tensors if (m := re.match(rf"model\.{layer}\.(\d+)\.", key))}
+        repeats.append(max(len(blocks), 1))
+    last_out, last_in = tree.shape("model.25.conv1.body.2.1.weight")[:2]
+    timesteps = tree.nodes["model.0"].get("T") if "model.0" in tree.nodes else None
+    if not isinstance(timesteps, int):
+        raise CheckpointError("not a SpikeYOLO network: its first layer does not say how many timesteps T it has")
+    neuron = _neuron(tree)
+    return NetworkConfig(
+        width=tree.shape("model.7.encode_conv.weight")[0] / 1024,
+        repeats=(repeats[0], repeats[1], repeats[2], repeats[3]),
+        last_ratio=last_out // last_in,
+        num_classes=tree.shape("model.26.cv3.0.2.conv.weight")[0],
+        in_channels=tree.shape("model.1.encode_conv.weight")[1],
+        timesteps=timesteps,
+        **neuron,
+    )
+
+
+def _check_norms(tree: _Tree) -> None:
+    for name, node in tree.nodes.items():
+        if node.kind.endswith(".BatchNorm2d") and node.get("eps") != BATCH_NORM_EPS:
+            raise CheckpointError(f"{name}: batch norm with eps {node.get('eps')}, SpikeYOLO's is {BATCH_NORM_EPS}")
+
+
+def _neuron(tree: _Tree) -> dict[str, Any]:
+    """Flavour and D of the neurons, which must all be the same."""
+    found: set[tuple[str, int, float | None, float | None]] = set()
+    for name, node in tree.nodes.items():
+        kind = node.kind.rpartition(".")[2]
+        if spikes := re.fullmatch(r"MultiSpike(\d+)", kind):
+            found.add(("coco", int(spikes[1]), None, None))
+        elif kind == "MultiStepLIFNode" and not name.endswith("dfl.lif"):
+            tau = node.get("tau")
+            if not isinstance(tau, float | int) or tau < 1:
+                raise CheckpointError(f"{name}: a neuron with tau {tau!r}")
+            found.add(("gen1", GEN1_MAX_COUNT, 1 - 1 / tau, 1 / tau if node.get("decay_input", True) else 1.0))
+    if len(found) != 1:
+        raise CheckpointError(f"not a SpikeYOLO network: {len(found)} kinds of spiking neurons, expected one")
+    flavour, max_count, decay, gain = found.pop()
+    same = (decay, gain) in (FLAVOURS[flavour], (None, None))
+    return {"neuron": flavour, "max_count": max_count, **({} if same else {"decay": decay, "gain": gain})}
+
+
+def _names(root: Node, num_classes: int) -> list[str] | None:
+    names = root.get("names")
+    if isinstance(names, Mapping):
+        names = [names.get(i) for i in range(num_classes)] if len(names) == num_classes else None
+    if isinstance(names, list | tuple) and len(names) == num_classes and all(isinstance(n, str) for n in names):
+        return list(names)
+    return None

@@ -1,0 +1,221 @@
+"""The blocks of SpikeYOLO, all made of one unit: neurons, a convolution on their counts, a batch norm.
+
+Shape letters: T timesteps, B pictures, C channels, H rows, W columns. Between blocks flow membrane potentials
+(T, B, C, H, W); shortcuts add potentials, never spikes. Source: Luo et al., ECCV 2024, section 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..spiking import NeuronState
+
+BATCH_NORM_EPS = 1e-3
+BATCH_NORM_MOMENTUM = 0.03
+
+MakeNeuron = Callable[[], nn.Module]
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """A batch norm with the published eps and momentum."""
+    return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
+
+
+def depthwise(channels: int, kernel_size: int) -> nn.Conv2d:
+    """A depthwise convolution that keeps the size of its input, without bias."""
+    return nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels, bias=False)
+
+
+class ClippedReLU(nn.Module):
+    """The neuron of the ANN twin: x clipped to 0..max_count, without rounding and without memory."""
+
+    def __init__(self, max_count: int):
+        super().__init__()
+        self.max_count = max_count
+
+    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        """(T, B, C, H, W) -> the same shape; `state` is there for ILIF's sake and stays untouched."""
+        return x.clamp(0.0, float(self.max_count))
+
+
+def border_value(norm: nn.BatchNorm2d) -> Tensor:
+    """(C,) what a batch norm makes of a zero by its running statistics: the padding inside the Rep convolutions.
+
+    A constant for the gradient, as in the published network.
+    """
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)
+    return norm.bias.detach() - norm.running_mean * scale
+
+
+class RepConv(nn.Module):
+    """1x1 (in -> in), batch norm, padding with the norm's value of zero, depthwise kxk, 1x1 (in -> out), batch norm.
+
+    `reparam.fold_unit` turns it into plain convolutions.
+
+    Shape:
+        (N, in, H, W) -> (N, out, H, W)
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3):
+        super().__init__()
+        self.expand = nn.Conv2d(in_channels, in_channels, 1, bias=False)
+        self.inner_norm = batch_norm(in_channels)
+        self.depthwise = depthwise(in_channels, kernel_size)
+        self.project = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.norm = batch_norm(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.inner_norm(self.expand(x))
+        # Padding with the border value b is padding y - b with zero and adding what b alone gives afterwards.
+        border = border_value(self.inner_norm).to(y.dtype)
+        bias = border * self.depthwise.weight.sum((1, 2, 3))
+        y = F.conv2d(
+            y - border.view(-1, 1, 1),
+            self.depthwise.weight,
+            bias,
+            padding=self.depthwise.padding,
+            groups=self.depthwise.groups,
+        )
+        return self.norm(self.project(y))
+
+
+class SepRepConv(nn.Module):
+    """Batch norm, padding with the norm's value of zero, 1x1 (in -> out), depthwise kxk; no closing norm.
+
+    Shape:
+        (N, in, H, W) -> (N, out, H, W)
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3):
+        super().__init__()
+        self.inner_norm = batch_norm(in_channels)
+        self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.depthwise = depthwise(out_channels, kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.inner_norm(x)
+        border = border_value(self.inner_norm).to(y.dtype)
+        bias = (self.pointwise.weight.flatten(1) @ border) * self.depthwise.weight.sum((1, 2, 3))
+        y = self.pointwise(y - border.view(-1, 1, 1))
+        return F.conv2d(y, self.depthwise.weight, bias, padding=self.depthwise.padding, groups=self.depthwise.groups)
+
+
+class SpikingConv(nn.Module):
+    """The unit of the network: neurons fire, a convolution weighs their counts, a batch norm scales the result.
+
+    Args:
+        neuron: ILIF or ClippedReLU; None for the first convolution, which sees the picture.
+        conv: maps (N, in, H, W) to (N, out, H', W'): a convolution, RepConv or SepRepConv.
+        norm: None in the last layers of the head, and after folding.
+
+    Shape:
+        x: (T, B, in, H, W) membrane potentials -> (T, B, out, H', W') input currents.
+    """
+
+    def __init__(self, neuron: nn.Module | None, conv: nn.Module, norm: nn.Module | None):
+        super().__init__()
+        self.neuron = neuron
+        self.conv = conv
+        self.norm = norm
+
+    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        if self.neuron is not None:
+            x = self.neuron(x, state)
+        y = self.conv(x.flatten(0, 1))
+        if self.norm is not None:
+            y = self.norm(y)
+        return y.unflatten(0, x.shape[:2])
+
+
+def standard_conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    make_neuron: MakeNeuron | None,
+    stride: int = 1,
+    padding: int | None = None,
+    bias: bool = False,
+) -> SpikingConv:
+    """A unit with an ordinary convolution; padding is kernel_size // 2 unless given."""
+    padding = kernel_size // 2 if padding is None else padding
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
+    return SpikingConv(make_neuron() if make_neuron else None, conv, batch_norm(out_channels))
+
+
+class Chain(nn.Sequential):
+    """Layers one after the other, each given the neurons' state."""
+
+    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        for layer in self:
+            x = layer(x, state)
+        return x
+
+
+def sep_conv(dim: int, make_neuron: MakeNeuron, ratio: int = 2, kernel_size: int = 7) -> Chain:
+    """SepConv: 1x1 to ratio * dim, depthwise kxk, SepRepConv back to dim; each a unit with neurons and a norm."""
+    hidden = ratio * dim
+    return Chain(
+        SpikingConv(make_neuron(), nn.Conv2d(dim, hidden, 1, bias=False), batch_norm(hidden)),
+        SpikingConv(make_neuron(), depthwise(hidden, kernel_size), batch_norm(hidden)),
+        SpikingConv(make_neuron(), SepRepConv(hidden, dim), batch_norm(dim)),
+    )
+
+
+class SpikingBlock(nn.Module):
+    """x + token mixer(x), then x + channel mixer(x).
+
+    The published MS_AllConvBlock (`rep=False`: the channel mixer is two plain 3x3 convolutions) and MS_ConvBlock
+    (`rep=True`: two RepConv, each with a further norm).
+
+    Shape:
+        (T, B, dim, H, W) -> (T, B, dim, H, W)
+    """
+
+    def __init__(self, dim: int, ratio: int, make_neuron: MakeNeuron, rep: bool):
+        super().__init__()
+        self.token_mixer = sep_conv(dim, make_neuron)
+
+        def unit(in_channels: int, out_channels: int) -> SpikingConv:
+            if rep:
+                return SpikingConv(make_neuron(), RepConv(in_channels, out_channels), batch_norm(out_channels))
+            return standard_conv(in_channels, out_channels, 3, make_neuron)
+
+        self.channel_mixer = Chain(*(unit(*widths) for widths in pairwise((dim, ratio * dim, dim))))
+
+    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        x = x + self.token_mixer(x, state)
+        return x + self.channel_mixer(x, state)
+
+
+class SpikingSPPF(nn.Module):
+    """Spatial pyramid pooling: 1x1 to half the channels, three chained max-pools, all four concatenated, 1x1.
+
+    The pools act on membrane potentials, as published.
+
+    Shape:
+        (T, B, dim, H, W) -> (T, B, dim, H, W)
+    """
+
+    def __init__(self, dim: int, make_neuron: MakeNeuron, kernel_size: int = 5):
+        super().__init__()
+        self.reduce = standard_conv(dim, dim // 2, 1, make_neuron)
+        self.pool = nn.MaxPool2d(kernel_size, stride=1, padding=kernel_size // 2)
+        self.merge = standard_conv(4 * (dim // 2), dim, 1, make_neuron)
+
+    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        levels = [self.reduce(x, state)]
+        for _ in range(3):
+            levels.append(self.pool(levels[-1].flatten(0, 1)).unflatten(0, x.shape[:2]))
+        return self.merge(torch.cat(levels, dim=2), state)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """(T, B, C, H, W) -> (T, B, C, 2H, 2W), each potential repeated."""
+    return F.interpolate(x.flatten(0, 1), scale_factor=2.0, mode="nearest").unflatten(0, x.shape[:2])

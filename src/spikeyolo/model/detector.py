@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..detection import decode, non_maximum_suppression
+from ..errors import ConfigError, ShapeError
+from ..imaging import letterbox, read_rgb
+from ..spiking import ILIF, NeuronState
+from ..structures import STRIDES, Detections, Placement
+from .backbone import Backbone
+from .head import DetectHead
+from .neck import Neck
+from .presets import NetworkConfig, network_config
+from .reparam import fold_network
+
+TRAINABLE, SEPARABLE, DENSE = "trainable", "separable", "dense"
+FORMS = (TRAINABLE, SEPARABLE, DENSE)
+"""How the convolutions are held: as trained, or in one of the two folded forms (see `reparam`)."""
+
+Picture = str | os.PathLike[str] | np.ndarray
+
+
+class SpikeYOLO(nn.Module):
+    """The SpikeYOLO detector: backbone, neck and head of I-LIF neurons.
+
+    Args:
+        preset: a preset's name ("t", "n", "s", "m", "l", or the event variants "t-gen1" ... "l-gen1"), or a config.
+        names: class names; "class0", "class1", ... unless given.
+        **changes: fields of `NetworkConfig` to set: num_classes, timesteps, max_count, neuron, ...
+
+    Shape:
+        images: (B, C, H, W) still pictures, each shown `timesteps` times, or (T, B, C, H, W) event frames; floating
+            point 0..1, H and W multiples of 32 -> three (B, 64 + num_classes, H / stride, W / stride) of logits,
+            strides 8, 16, 32.
+
+    Raises:
+        ConfigError: a setting that does not exist or is out of range.
+
+    Source: Luo et al., Integer-Valued Training and Spike-Driven Inference Spiking Neural Network for
+    High-performance and Energy-efficient Object Detection, ECCV 2024.
+    """
+
+    def __init__(self, preset: str | NetworkConfig = "s", *, names: Sequence[str] | None = None, **changes: Any):
+        super().__init__()
+        self.config = network_config(preset, **changes)
+        self.names = self._class_names(names)
+        self.form = TRAINABLE
+        self.backbone = Backbone(self.config)
+        self.neck = Neck(self.config)
+        self.head = DetectHead(self.neck.out_channels, self.config.num_classes, self.config.make_neuron)
+        for name, module in self.named_modules():
+            if isinstance(module, ILIF):
+                module.name = name
+
+    def _class_names(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        count = self.config.num_classes
+        names = tuple(f"class{i}" for i in range(count)) if names is None else tuple(names)
+        if len(names) != count:
+            raise ConfigError(f"names: {len(names)} class names for num_classes={count}")
+        return names
+
+    @overload
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]: ...
+    @overload
+    def forward(self, images: Tensor, state: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], NeuronState]: ...
+    def forward(
+        self, images: Tensor, state: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, ...] | tuple[tuple[Tensor, ...], NeuronState]:
+        """Logits of three levels; every neuron starts at rest unless a state is given.
+
+        Args:
+            images: see the class. Event frames must have T = `timesteps`, unless a state is given.
+            state: membrane potentials of the call before, or an empty mapping at the start of a stream. Not changed.
+
+        Returns:
+            The logits; with a state, also the state to give to the next call.
+
+        Raises:
+            ShapeError: images of another shape or type than the class says.
+        """
+        self._check_images(images, streaming=state is not None)
+        frames = images if images.ndim == 5 else images.unsqueeze(0)
+        timesteps = images.shape[0] if images.ndim == 5 else self.config.timesteps
+        new_state = None if state is None else NeuronState(state)
+        levels = self.backbone(frames, timesteps, new_state)
+        logits = self.head(self.neck(*levels, new_state), new_state)
+        return logits if new_state is None else (logits, new_state)
+
+    def _check_images(self, images: Tensor, streaming: bool) -> None:
+        shape, config = tuple(images.shape), self.config
+        if images.ndim not in (4, 5) or not images.is_floating_point():
+            raise ShapeError(
+                f"images: expected floating point (B, C, H, W) or (T, B, C, H, W) in 0..1, got {images.dtype} {shape}"
+            )
+        if shape[-3] != config.in_channels:
+            raise ShapeError(
+                f"images: {shape[-3]} channels in {shape}, the network has in_channels={config.in_channels}"
+            )
+        if shape[-2] % STRIDES[-1] or shape[-1] % STRIDES[-1] or 0 in shape:
+            raise ShapeError(f"images: H and W must be multiples of {STRIDES[-1]}, got {shape[-2]} x {shape[-1]}")
+        if images.ndim == 5 and shape[0] != config.timesteps and not streaming:
+            raise ShapeError(
+                f"images: T = {shape[0]} in {shape}, the network has timesteps={config.timesteps}; "
+                "axes are (T, B, C, H, W)"
+            )
+
+    @torch.no_grad()
+    def predict(
+        self,
+        images: Tensor | Picture | Sequence[Picture],
+        conf: float = 0.25,
+        iou: float = 0.7,
+        max_det: int = 300,
+        imgsz: int | tuple[int, int] = 640,
+    ) -> list[Detections]:
+        """Finds objects on pictures.
+
+        Args:
+            images: a path, an (H, W, 3) uint8 RGB array, or a list of these, of any size; or a tensor as for `forward`.
+            conf: least score of a detection.
+            iou: overlap over which the weaker of two boxes of a class is dropped.
+            max_det: most detections of a picture.
+            imgsz: rows and columns of the canvas that pictures are letter-boxed to (one number: square), multiples
+                of 32. Not used for a tensor.
+
+        Returns:
+            For each picture its detections, best first, boxes in pixels of the picture given.
+
+        Raises:
+            DataError: a file that is not a readable picture.
+            ShapeError: an array or tensor of another shape or type.
+        """
+        weight = next(self.parameters())
+        if isinstance(images, Tensor):
+            tensor, placements = images.to(weight), None
+        else:
+            several = isinstance(images, Sequence) and not isinstance(images, str)
+            canvas_hw = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
+            tensor, placements = _load(images if several else [images], canvas_hw)  # type: ignore[list-item,arg-type]
+            if not placements:
+                return []
+            tensor = tensor.to(weight.device).to(weight.dtype) / 255
+        was_training = self.training
+        self.eval()
+        try:
+            logits = self(tensor)
+        finally:
+            self.train(was_training)
+        boxes, scores = decode(logits, STRIDES)
+        found = non_maximum_suppression(boxes, scores, conf=conf, iou=iou, max_det=max_det)
+        if placements is None:
+            return found
+        return [
+            Detections(place.to_original(d.boxes), d.scores, d.labels)
+            for d, place in zip(found, placements, strict=True)
+        ]
+
+    def fold(self, dense: bool = False) -> SpikeYOLO:
+        """A copy for inference with every batch norm folded into its convolution; this one stays as it is.
+
+        Args:
+            dense: False keeps RepConv as 1x1 -> depthwise -> 1x1: the fast form on CPUs and GPUs. True makes one
+                dense convolution of each RepConv and SepRepConv: about 1.7 times the MACs, but each convolution is
+                fed by spikes alone, so that additions suffice: for spike-driven running, energy and hardware.
+        """
+        if self.form == DENSE and not dense:
+            raise ConfigError("fold: the dense form cannot be made separable again; fold the trained network")
+        folded = copy.deepcopy(self).eval()
+        fold_network(folded, dense)
+        folded.form = DENSE if dense else SEPARABLE
+        return folded.requires_grad_(False)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes weights, config and class names as one safetensors file; a file of that name is replaced whole."""
+        from .checkpoint import save
+
+        save(self, path)
+
+    def extra_repr(self) -> str:
+        """The config, for print(model)."""
+        return f"{self.config}, form={self.form}"
+
+
+def _load(pictures: Sequence[Picture], canvas_hw: tuple[int, int]) -> tuple[Tensor, list[Placement]]:
+    """Letter-boxed pictures (B, 3, H, W) uint8 RGB, and where each lies on its canvas."""
+    canvases, placements = [], []
+    for picture in pictures:
+        if not isinstance(picture, np.ndarray):
+            picture = read_rgb(picture)
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
+            raise ShapeError(f"images: expected uint8 (H, W, 3) RGB, got {picture.dtype} {picture.shape}")
+        canvas, placement = letterbox(picture, canvas_hw)
+        canvases.append(canvas)
+        placements.append(placement)
+    if not canvases:
+        return torch.zeros(0, 3, *canvas_hw, dtype=torch.uint8), []
+    return torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2), placements

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..spiking import NeuronState
+from ..structures import REG_MAX, STRIDES
+from .blocks import Chain, MakeNeuron, SpikingConv, standard_conv
+
+
+class DetectHead(nn.Module):
+    """Per level one branch for boxes and one for classes; returns logits, averaged over T, and nothing else.
+
+    Shape:
+        three levels (T, B, channels, H, W) -> three (B, 4 * REG_MAX + num_classes, H, W): first the box
+        distributions (left, top, right, bottom; REG_MAX bins each), then the classes.
+    """
+
+    def __init__(self, in_channels: Sequence[int], num_classes: int, make_neuron: MakeNeuron):
+        super().__init__()
+        box_width = max(16, in_channels[0] // 4, 4 * REG_MAX)
+        class_width = max(in_channels[0], min(num_classes, 100))
+
+        def branch(channels: int, width: int, out_channels: int, bias: float) -> Chain:
+            last = nn.Conv2d(width, out_channels, 1)
+            nn.init.constant_(last.bias, bias)  # type: ignore[arg-type]
+            return Chain(
+                standard_conv(channels, width, 3, make_neuron),
+                standard_conv(width, width, 3, make_neuron),
+                SpikingConv(make_neuron(), last, None),
+            )
+
+        # Classes start as if a 640-pixel picture held 5 objects, so that the first losses are not all background.
+        priors = [math.log(5 / num_classes / (640 / stride) ** 2) for stride in STRIDES]
+        self.box = nn.ModuleList(branch(channels, box_width, 4 * REG_MAX, 1.0) for channels in in_channels)
+        self.classes = nn.ModuleList(
+            branch(channels, class_width, num_classes, prior)
+            for channels, prior in zip(in_channels, priors, strict=True)
+        )
+
+    def forward(self, levels: Sequence[Tensor], state: NeuronState | None = None) -> tuple[Tensor, ...]:
+        return tuple(
+            torch.cat([box(x, state).mean(0), classes(x, state).mean(0)], dim=1)
+            for x, box, classes in zip(levels, self.box, self.classes, strict=True)
+        )

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+from torch import nn
+
+from ..errors import ConfigError
+from ..spiking import FLAVOURS, ILIF
+from ..spiking.ilif import check_neuron
+from .blocks import ClippedReLU
+
+RELU = "relu"
+NEURONS = (*FLAVOURS, RELU)
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that decides the shape and the neurons of a SpikeYOLO.
+
+    Attributes:
+        width: channels are 128, 256, 512 and 1024 times this.
+        repeats: blocks in each of the backbone's four stages.
+        last_ratio: hidden ratio of the neck's last block.
+        num_classes: object classes.
+        in_channels: channels of the input: 3 for RGB.
+        timesteps: T; a still picture is shown this many times.
+        neuron: "coco", "gen1" (decay 0.5, gain 0.5) or "relu" (the ANN twin: no spikes, clipped at max_count).
+        max_count: D, the most spikes a neuron fires in a timestep, 1..16.
+        decay: in place of the flavour's.
+        gain: in place of the flavour's.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    width: float
+    repeats: tuple[int, int, int, int]
+    last_ratio: int = 1
+    num_classes: int = 80
+    in_channels: int = 3
+    timesteps: int = 1
+    neuron: str = "coco"
+    max_count: int = 4
+    decay: float | None = None
+    gain: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "repeats", tuple(self.repeats))
+        if self.neuron not in NEURONS:
+            raise ConfigError(f"neuron: {self.neuron!r} is not one of {', '.join(NEURONS)}")
+        for name in ("last_ratio", "num_classes", "in_channels", "timesteps"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name}: {value!r} is not an integer of at least 1")
+        if len(self.repeats) != 4 or any(not isinstance(r, int) or r < 1 for r in self.repeats):
+            raise ConfigError(f"repeats: {self.repeats!r} is not four integers of at least 1")
+        if not 0.0 < self.width <= 8.0:
+            raise ConfigError(f"width: {self.width!r} is outside 0..8")
+        if self.neuron == RELU and (self.decay is not None or self.gain is not None):
+            raise ConfigError("decay, gain: a relu has neither")
+        check_neuron(*self.dynamics, self.max_count)
+
+    @property
+    def dynamics(self) -> tuple[float, float]:
+        """Decay and gain of the neurons."""
+        decay, gain = FLAVOURS.get(self.neuron, (0.0, 1.0))
+        return (decay if self.decay is None else self.decay, gain if self.gain is None else self.gain)
+
+    @property
+    def channels(self) -> tuple[int, int, int, int]:
+        """Channels of the four stages, multiples of 8."""
+        c1, c2, c3, c4 = (max(8 * round(base * self.width / 8), 8) for base in (128, 256, 512, 1024))
+        return c1, c2, c3, c4
+
+    def make_neuron(self) -> nn.Module:
+        """A new layer of this network's neurons."""
+        if self.neuron == RELU:
+            return ClippedReLU(self.max_count)
+        decay, gain = self.dynamics
+        return ILIF(decay, gain, self.max_count)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and YAML."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
+        """The config with these values.
+
+        Raises:
+            ConfigError: a key that does not exist, one that is missing, or a value out of range.
+        """
+        _check_keys(values)
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"network config: {error}") from error
+
+
+def _closest(word: str, known: tuple[str, ...]) -> str:
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+
+
+def _check_keys(values: dict[str, Any]) -> None:
+    known = tuple(f.name for f in fields(NetworkConfig))
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{key}: no such setting of a network{_closest(key, known)}")
+
+
+IMAGE_PRESETS = {
+    "t": NetworkConfig(width=0.125, repeats=(1, 2, 3, 1)),
+    "n": NetworkConfig(width=0.375, repeats=(1, 2, 3, 1)),
+    "s": NetworkConfig(width=0.5, repeats=(1, 2, 3, 1)),
+    "m": NetworkConfig(width=0.625, repeats=(2, 3, 4, 2), last_ratio=2),
+    "l": NetworkConfig(width=0.75, repeats=(2, 3, 4, 2), last_ratio=2),
+}
+"""The published scales, and `t` for CPUs and tests. Source: the paper's table 2 and the published configurations."""
+
+EVENT_PRESETS = {
+    f"{name}-gen1": replace(
+        config, repeats=(*config.repeats[:3], 1), last_ratio=1, num_classes=2, timesteps=2, neuron="gen1"
+    )
+    for name, config in IMAGE_PRESETS.items()
+}
+"""The published Gen1 variant of each scale, at the published checkpoint's T = 2."""
+
+PRESETS: dict[str, NetworkConfig] = {**IMAGE_PRESETS, **EVENT_PRESETS}
+
+
+def network_config(preset: str | NetworkConfig, **changes: Any) -> NetworkConfig:
+    """A preset by its name, or a config, with a few fields changed.
+
+    Raises:
+        ConfigError: a preset or a field that does not exist, or a value out of range.
+    """
+    if isinstance(preset, str):
+        if preset not in PRESETS:
+            raise ConfigError(f"{preset!r}: no such preset{_closest(preset, tuple(PRESETS))}")
+        preset = PRESETS[preset]
+    _check_keys(changes)
+    return replace(preset, **changes)

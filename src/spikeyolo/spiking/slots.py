@@ -1,0 +1,37 @@
+"""Integer counts <-> binary spikes: a count C is D slots in time, C of which hold a spike.
+
+Because a convolution is linear, the sum of its results over the slots is its result on the count; and on slots of
+0 and 1 it needs additions only. Source: Luo et al., ECCV 2024, section 3.3.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import ShapeError
+
+
+def counts_to_slots(counts: Tensor, max_count: int) -> Tensor:
+    """Unfolds spike counts into binary slots; the first `count` slots of a timestep hold the spikes.
+
+    Args:
+        counts: (T, ...) integers 0..max_count, any dtype.
+        max_count: D, the slots of a timestep.
+
+    Returns:
+        (T, D, ...) zeros and ones in the dtype of `counts`; the sum over axis 1 is `counts`.
+    """
+    slot = torch.arange(max_count, device=counts.device, dtype=counts.dtype)
+    return (counts.unsqueeze(1) > slot.view(1, -1, *[1] * (counts.ndim - 1))).to(counts.dtype)
+
+
+def slots_to_counts(slots: Tensor) -> Tensor:
+    """Adds up binary slots (T, D, ...) to the spike counts (T, ...) they came from.
+
+    Raises:
+        ShapeError: no slot axis.
+    """
+    if slots.ndim < 2:
+        raise ShapeError(f"slots: expected (T, D, ...), got {tuple(slots.shape)}")
+    return slots.sum(1, dtype=slots.dtype)
