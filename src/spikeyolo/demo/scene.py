@@ -23,7 +23,7 @@ class Difficulty:
     """How hard the pictures are; lengths are shares of the shorter side of the picture.
 
     Attributes:
-        max_shapes: shapes tried in a picture; their number is drawn from 0..max_shapes, few pictures having none.
+        max_shapes: shapes tried in a picture: 0 to max_shapes, each number as often as the others.
         radius: smallest and largest radius of a shape's circumscribed circle; small ones are more frequent.
         contrast: smallest and largest distance of a shape's colour from the background's, 0..255.
         texture: largest amplitude of the texture on a shape, 0..255.
@@ -33,14 +33,14 @@ class Difficulty:
         exposure: brightness and contrast change by up to this share.
     """
 
-    max_shapes: int = 7
-    radius: tuple[float, float] = (0.035, 0.2)
-    contrast: tuple[float, float] = (45.0, 160.0)
-    texture: float = 30.0
-    clutter: int = 14
-    blur: float = 1.2
-    noise: float = 14.0
-    exposure: float = 0.3
+    max_shapes: int = 4
+    radius: tuple[float, float] = (0.09, 0.27)
+    contrast: tuple[float, float] = (60.0, 170.0)
+    texture: float = 24.0
+    clutter: int = 9
+    blur: float = 0.9
+    noise: float = 10.0
+    exposure: float = 0.25
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,9 @@ class ShapesConfig:
     """
 
     seed: int = 0
-    train: int = 1000
+    train: int = 1600
     val: int = 200
-    size: int = 256
+    size: int = 128
     difficulty: Difficulty = field(default_factory=Difficulty)
 
     def __post_init__(self) -> None:
