@@ -34,13 +34,13 @@ class Difficulty:
     """
 
     max_shapes: int = 4
-    radius: tuple[float, float] = (0.09, 0.27)
-    contrast: tuple[float, float] = (60.0, 170.0)
-    texture: float = 24.0
-    clutter: int = 9
-    blur: float = 0.9
-    noise: float = 10.0
-    exposure: float = 0.25
+    radius: tuple[float, float] = (0.12, 0.28)
+    contrast: tuple[float, float] = (80.0, 190.0)
+    texture: float = 16.0
+    clutter: int = 6
+    blur: float = 0.7
+    noise: float = 7.0
+    exposure: float = 0.2
 
 
 @dataclass(frozen=True)
