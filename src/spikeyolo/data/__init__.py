@@ -7,7 +7,7 @@ from .index import Index
 from .loader import Loader
 from .report import Finding, Report
 from .sampler import EpochBatchSampler
-from .scan import load_index, scan
+from .scanning import load_index, scan
 from .sheet import batch_sheet, index_sheet, write_png
 
 __all__ = [

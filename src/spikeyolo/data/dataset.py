@@ -121,9 +121,9 @@ class ImageDataset(Dataset[Sample]):
             if not covers(self._size(source), matrix, self.canvas_hw):
                 continue  # not even decoded
             reduction = float(self.reductions[source])
-            paint(canvas, self._read(source), matrix @ scaling(reduction, reduction))
+            painted = paint(canvas, self._read(source), matrix @ scaling(reduction, reduction))
             own_boxes, own_labels = self.index.objects(source)
-            boxes.append(map_boxes(own_boxes, matrix))
+            boxes.append(map_boxes(own_boxes, painted @ scaling(1 / reduction, 1 / reduction)))
             labels.append(own_labels)
         mapped = np.concatenate([np.zeros((0, 4)), *boxes])
         joined = np.concatenate([np.zeros(0, dtype=np.int64), *labels])

@@ -56,28 +56,62 @@ def covers(size_hw: tuple[int, int], matrix: np.ndarray, canvas_hw: tuple[int, i
     return bool(x2 > 0 and y2 > 0 and x1 < canvas_hw[1] and y1 < canvas_hw[0])
 
 
-def paint(canvas: np.ndarray, picture: np.ndarray, matrix: np.ndarray) -> None:
+def paint(canvas: np.ndarray, picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Paints a picture (h, w, 3), mapped by the matrix, onto the canvas (H, W, 3) in place.
 
-    A canvas pixel belongs to the picture when its centre does; only the part of the canvas that the picture covers is
-    computed. OpenCV maps pixel centres, edges lie half a pixel beside them: hence the shifts by a half.
+    Only the part that lies on the canvas is computed. A picture that is neither turned nor sheared is resized, which
+    takes a third of the time of warping; for that its edges are moved to whole pixels.
+
+    Returns:
+        The (3, 3) matrix it was really painted with, at most half a pixel beside the given one: that of its boxes.
     """
-    picture, matrix = _shrunk(picture, matrix)
+    small, to_small = _shrunk(picture, matrix)
+    scale_x, scale_y = to_small[0, 0], to_small[1, 1]
+    if to_small[0, 1] == to_small[1, 0] == 0 and not to_small[2, :2].any() and scale_x > 0 and scale_y > 0:
+        painted = _paint_straight(canvas, small, to_small)
+    else:
+        painted = _paint_turned(canvas, small, to_small)
+    return painted @ scaling(small.shape[1] / picture.shape[1], small.shape[0] / picture.shape[0])
+
+
+def _paint_straight(canvas: np.ndarray, picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    ranges = [
+        _visible(matrix[axis, axis], matrix[axis, 2], picture.shape[1 - axis], canvas.shape[1 - axis])
+        for axis in (0, 1)
+    ]
+    (x1, x2, left, right), (y1, y2, top, bottom) = ranges
+    if x1 >= x2 or y1 >= y2 or left >= right or top >= bottom:
+        return matrix
+    resized = cv2.resize(picture[y1:y2, x1:x2], (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+    view = canvas[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    view[:] = resized[max(-top, 0) :, max(-left, 0) :][: view.shape[0], : view.shape[1]]
+    scale_x, scale_y = (right - left) / (x2 - x1), (bottom - top) / (y2 - y1)
+    return translation(left - scale_x * x1, top - scale_y * y1) @ scaling(scale_x, scale_y)
+
+
+def _visible(scale: float, shift: float, length: int, canvas_length: int) -> tuple[int, int, int, int]:
+    """Along one axis: the pixels start..stop of the picture that show, and the canvas pixels first..last they fill."""
+    start = max(int(np.floor(-shift / scale)), 0)
+    stop = min(int(np.ceil((canvas_length - shift) / scale)), length)
+    return start, stop, round(scale * start + shift), round(scale * stop + shift)
+
+
+def _paint_turned(canvas: np.ndarray, picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A canvas pixel belongs to the picture when its centre does.
+
+    OpenCV maps pixel centres, and edges lie half a pixel beside them: hence the shifts by a half.
+    """
     rows, columns = picture.shape[:2]
     x1, y1, x2, y2 = map_boxes(np.array([[0, 0, columns, rows]]), matrix)[0]
     left, right = (int(np.clip(np.ceil(x - 0.5), 0, canvas.shape[1])) for x in (x1, x2))
     top, bottom = (int(np.clip(np.ceil(y - 0.5), 0, canvas.shape[0])) for y in (y1, y2))
-    if left >= right or top >= bottom:
-        return
-    centres = translation(-left - 0.5, -top - 0.5) @ matrix @ translation(0.5, 0.5)
-    view = canvas[top:bottom, left:right]
-    size = (right - left, bottom - top)
-    warped = _warp(picture, centres, size, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
-    if matrix[0, 1] == matrix[1, 0] == 0 and not matrix[2, :2].any():
-        view[:] = warped
-    else:  # a turned picture leaves the corners of its rectangle free
+    if left < right and top < bottom:
+        centres = translation(-left - 0.5, -top - 0.5) @ matrix @ translation(0.5, 0.5)
+        view, size = canvas[top:bottom, left:right], (right - left, bottom - top)
+        warped = _warp(picture, centres, size, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
         inside = _warp(np.ones((rows, columns), np.uint8), centres, size, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
         view[inside > 0] = warped[inside > 0]
+    return matrix
 
 
 def _warp(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int], how: int, border: int) -> np.ndarray:

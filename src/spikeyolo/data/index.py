@@ -136,7 +136,7 @@ def save_index(file: Path, index: Index, report: Report, sign: str) -> None:
 def load_cached(file: Path, sign: str) -> tuple[Index, Report] | None:
     """The kept index, or None when there is none, it is damaged, or any file changed since."""
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             meta = json.loads(stored["meta"].tobytes())
             if meta["signature"] != sign:
                 return None

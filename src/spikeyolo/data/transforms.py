@@ -67,8 +67,8 @@ class RandomAffine:
         size_hw = picture.shape[:2]
         matrix = self.matrix((size_hw[1] / 2, size_hw[0] / 2), size_hw, rng)
         canvas = grey(size_hw)
-        paint(canvas, picture, matrix)
-        return canvas, *clip_boxes(map_boxes(boxes, matrix), labels, size_hw, self.min_side, self.min_visible)
+        painted = paint(canvas, picture, matrix)
+        return canvas, *clip_boxes(map_boxes(boxes, painted), labels, size_hw, self.min_side, self.min_visible)
 
     def matrix(
         self, centre_xy: tuple[float, float], canvas_hw: tuple[int, int], rng: np.random.Generator
@@ -118,9 +118,8 @@ class Mosaic:
         """Called with lists of four."""
         matrices = self.matrices([p.shape[:2] for p in pictures], rng)
         canvas = grey(self.canvas_hw)
-        for picture, matrix in zip(pictures, matrices, strict=True):
-            paint(canvas, picture, matrix)
-        mapped = np.concatenate([map_boxes(b, m) for b, m in zip(boxes, matrices, strict=True)])
+        painted = [paint(canvas, picture, matrix) for picture, matrix in zip(pictures, matrices, strict=True)]
+        mapped = np.concatenate([map_boxes(b, m) for b, m in zip(boxes, painted, strict=True)])
         limits = (self.affine.min_side, self.affine.min_visible)
         return canvas, *clip_boxes(mapped, np.concatenate(labels), self.canvas_hw, *limits)
 

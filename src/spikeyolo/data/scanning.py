@@ -14,8 +14,8 @@ from ..errors import DataError
 from .coco import CocoFile, read_coco
 from .description import Description, Split
 from .index import Index, cache_file, load_cached, save_index, signature
-from .inspect import inspect_picture, quiet_decoders
 from .labels import Objects, parse_yolo
+from .pictures import inspect_picture, quiet_decoders
 from .report import Finding, Report
 
 PICTURE_SUFFIXES = frozenset(
