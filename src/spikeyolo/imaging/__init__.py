@@ -1,6 +1,7 @@
-"""Reading pictures and putting them on the canvas that the network sees."""
+"""Reading pictures, putting them on the canvas that the network sees, and drawing what was found."""
 
+from .draw import class_colour, draw_boxes, draw_detections, picture_grid
 from .letterbox import letterbox
 from .read import read_rgb
 
-__all__ = ["letterbox", "read_rgb"]
+__all__ = ["class_colour", "draw_boxes", "draw_detections", "letterbox", "picture_grid", "read_rgb"]
