@@ -6,12 +6,15 @@ Each command is a function in a file of its own; its parameters are the options,
 from __future__ import annotations
 
 import importlib
+import inspect
+import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 COMMANDS = {
+    "predict": "find objects on pictures, videos and cameras",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
 }
 """Each command, in the module of its name, with its line in the help."""
@@ -86,7 +89,7 @@ def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[
     parser.add_argument("--config", action="config", help="a YAML file with the same names as the options")
     parser.add_function_arguments(command, as_positional=name in POSITIONAL)
     try:
-        values = parser.parse_args(words)
+        values = parser.parse_args(_with_lists_joined(command, words))
     except ArgumentError as error:
         known = [option for action in parser._actions for option in action.option_strings]
         unknown = next(
@@ -95,6 +98,21 @@ def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[
         hint = _suggestion(unknown, known) if unknown else ""
         raise _UsageError(f"{name}: {error.message or error}{hint}; see spikeyolo {name} --help") from error
     return {key: value for key, value in vars(values).items() if key != "config"}
+
+
+def _with_lists_joined(command: Callable[..., None], words: list[str]) -> list[str]:
+    """`--source a b` becomes `--source ["a", "b"]`, the form in which jsonargparse takes a list."""
+    lists = {f"--{name}" for name, p in inspect.signature(command).parameters.items() if "list[" in str(p.annotation)}
+    joined: list[str] = []
+    while words:
+        word, *words = words
+        joined.append(word)
+        if word in lists:
+            end = next((i for i, w in enumerate(words) if w.startswith("--")), len(words))
+            if end and not words[0].startswith("["):
+                joined.append(json.dumps(words[:end]))
+                words = words[end:]
+    return joined
 
 
 def _suggestion(word: str, known: list[str]) -> str:
