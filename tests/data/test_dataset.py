@@ -193,8 +193,21 @@ def test_large_pictures_are_decoded_smaller_and_boxes_stay(tmp_path: Path) -> No
 
 def test_a_picture_that_vanished_is_named(index: Index) -> None:
     Path(index.paths[0]).unlink()
-    with pytest.raises(DataError, match=r"0\.png"):
-        ImageDataset(index, 64)[0]
+    dataset = ImageDataset(index, 64)
+    with pytest.raises(DataError, match=r"0\.png: cannot be read"):
+        dataset[0]
+    loader = Loader(dataset, EpochBatchSampler(3, 2, shuffle=False), workers=1)
+    with pytest.raises(DataError) as caught:
+        list(loader)
+    assert str(caught.value) == f"{index.paths[0]}: cannot be read (No such file or directory)"
+
+
+def test_loading_leaves_the_randomness_of_the_network_alone(larger: Index) -> None:
+    dataset = ImageDataset(larger, 32, MIXED)
+    before = torch.random.get_rng_state()
+    for workers in (0, 1):
+        list(Loader(dataset, EpochBatchSampler(len(dataset), 4, shuffle=True), workers=workers))
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(
