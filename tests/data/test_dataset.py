@@ -149,6 +149,17 @@ def test_a_loader_continues_where_it_was_left(larger: Index, workers: int) -> No
     assert all(equal(a, b) for a, b in zip(continued, epochs[2], strict=True))
 
 
+def test_a_pass_given_up_begins_anew(larger: Index) -> None:
+    dataset = ImageDataset(larger, 32)
+    loader = Loader(dataset, EpochBatchSampler(len(dataset), 2, shuffle=True))
+    loader.load_state_dict({"epoch": 1, "start": 4})
+    for _ in loader:
+        break
+    assert loader.state_dict() == {"epoch": 1, "start": 5}
+    assert len(list(loader)) == 6
+    assert loader.state_dict() == {"epoch": 2, "start": 0}
+
+
 def test_mosaic_closes_for_the_last_epochs(larger: Index) -> None:
     """With mosaic, samples show other pictures' boxes too; without, only their own single one."""
     augmentation = Augmentation(close_mosaic=2, scale=0, translate=0)
@@ -182,8 +193,21 @@ def test_large_pictures_are_decoded_smaller_and_boxes_stay(tmp_path: Path) -> No
 
 def test_a_picture_that_vanished_is_named(index: Index) -> None:
     Path(index.paths[0]).unlink()
-    with pytest.raises(DataError, match=r"0\.png"):
-        ImageDataset(index, 64)[0]
+    dataset = ImageDataset(index, 64)
+    with pytest.raises(DataError, match=r"0\.png: cannot be read"):
+        dataset[0]
+    loader = Loader(dataset, EpochBatchSampler(3, 2, shuffle=False), workers=1)
+    with pytest.raises(DataError) as caught:
+        list(loader)
+    assert str(caught.value) == f"{index.paths[0]}: cannot be read (No such file or directory)"
+
+
+def test_loading_leaves_the_randomness_of_the_network_alone(larger: Index) -> None:
+    dataset = ImageDataset(larger, 32, MIXED)
+    before = torch.random.get_rng_state()
+    for workers in (0, 1):
+        list(Loader(dataset, EpochBatchSampler(len(dataset), 4, shuffle=True), workers=workers))
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(
