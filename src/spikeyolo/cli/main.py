@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 COMMANDS = {
+    "data check": "look at every picture and label of a data set, and say what is wrong",
     "predict": "find objects on pictures, videos and cameras",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
 }
 """Each command, in the module of its name, with its line in the help."""
 
-POSITIONAL = {"convert"}
+POSITIONAL = {"convert", "data check"}
 """Commands whose required parameters are given by position."""
 
 USAGE_ERROR = 2
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             print(f"spikeyolo {__version__}")
             return 0
-        _run(words[0], words[1:])
+        _run(words)
         return 0
     except KeyboardInterrupt:
         print("spikeyolo: interrupted", file=sys.stderr)
@@ -74,11 +75,15 @@ def _help() -> str:
     )
 
 
-def _run(name: str, words: list[str]) -> None:
-    if name not in COMMANDS:
-        raise _UsageError(f"no such command {name!r}{_suggestion(name, list(COMMANDS))}; see spikeyolo --help")
-    command: Callable[..., None] = getattr(importlib.import_module(f".{name}", __package__), name)
-    command(**_options(name, command, words))
+def _run(words: list[str]) -> None:
+    """Calls the function of the command's last word in the module of its first."""
+    name = next((name for name in COMMANDS if words[: len(name.split())] == name.split()), None)
+    if name is None:
+        typed = " ".join(word for word in words[:2] if not word.startswith("-"))
+        raise _UsageError(f"no such command {typed!r}{_suggestion(typed, list(COMMANDS))}; see spikeyolo --help")
+    module, function = name.split()[0], name.split()[-1]
+    command: Callable[..., None] = getattr(importlib.import_module(f".{module}", __package__), function)
+    command(**_options(name, command, words[len(name.split()) :]))
 
 
 def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[str, object]:
