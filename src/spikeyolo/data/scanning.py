@@ -192,7 +192,7 @@ def _scan_yolo(path: str, num_classes: int) -> _Scanned:
         text = labels.read_text(encoding="utf-8-sig", errors="replace")
     except FileNotFoundError:
         text = ""
-        findings.append(Finding("label file missing", path, str(labels)))
+        findings.append(Finding("label file missing", path, f"no label file {labels}"))
     except OSError as error:
         raise DataError(f"{labels}: cannot be read ({error.strerror})") from error
     else:
