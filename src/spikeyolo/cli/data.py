@@ -17,8 +17,9 @@ def check(
     """
     from rich.console import Console
 
-    from ..data import index_sheet, read_description, scan, write_png
+    from ..data import index_sheet, read_description, scan
     from ..errors import DataError
+    from ..imaging import write_rgb
 
     description = read_description(data)
     console = Console()
@@ -33,7 +34,7 @@ def check(
         if len(index):
             folder = Path(out)
             folder.mkdir(parents=True, exist_ok=True)
-            write_png(folder / f"{split}.png", index_sheet(index, pictures))
+            write_rgb(folder / f"{split}.png", index_sheet(index, pictures))
             console.print(f"pictures with their boxes: {folder / f'{split}.png'}")
     if problems:
         raise DataError("; ".join(problems))

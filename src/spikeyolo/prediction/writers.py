@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import DataError
-from ..imaging import draw_boxes
+from ..imaging import draw_boxes, write_rgb
 from ..structures import Detections
 from .sources import Clip, Frame
 
@@ -63,7 +63,7 @@ class DrawingWriter(Writer):
             frame.picture, detections.boxes, detections.labels, self.names, detections.scores, found.track_ids
         )
         if not frame.clip.moving:
-            _write_picture(self.folder / f"{frame.clip.name}.jpg", drawn)
+            write_rgb(self.folder / f"{frame.clip.name}.jpg", drawn)
             return
         if frame.clip is not self._clip:
             self._finish()
@@ -87,18 +87,6 @@ def _open_video(path: Path, frame: Frame) -> Any:
     if not video.isOpened():
         raise DataError(f"{path}: cannot be written as a video")
     return video
-
-
-def _write_picture(path: Path, picture: np.ndarray) -> None:
-    import cv2
-
-    encoded, content = cv2.imencode(path.suffix, np.ascontiguousarray(picture[..., ::-1]))
-    if not encoded:
-        raise DataError(f"{path}: cannot be written as a picture of size {picture.shape[:2]}")
-    try:
-        path.write_bytes(content.tobytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 class JsonWriter(Writer):
@@ -190,7 +178,7 @@ class CropWriter(Writer):
             )
             folder = self.folder / (safe.strip(". ") or "_")
             folder.mkdir(exist_ok=True)
-            _write_picture(folder / f"{_frame_name(found.frame)}_{i}.jpg", picture[top:bottom, left:right])
+            write_rgb(folder / f"{_frame_name(found.frame)}_{i}.jpg", picture[top:bottom, left:right])
 
 
 def _frame_name(frame: Frame) -> str:
