@@ -82,7 +82,7 @@ def test_no_such_folder(tmp_path):
 def damaged(tmp_path, kind):
     path = tmp_path / f"{kind}.safetensors"
     good = model()
-    tensors = good.state_dict()
+    tensors = {key: value.contiguous() for key, value in good.state_dict().items()}
     metadata = {
         "format": "spikeyolo",
         "version": "1",

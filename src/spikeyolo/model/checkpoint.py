@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from ..errors import CheckpointError, ConfigError
+from .blocks import use_channels_last
 from .detector import FORMS, TRAINABLE, SpikeYOLO
 from .presets import NetworkConfig
 from .reparam import fold_network
@@ -122,6 +123,7 @@ def fill(model: SpikeYOLO, tensors: dict[str, torch.Tensor], source: str) -> Non
                 f"{source}: {key} has shape {tuple(tensors[key].shape)}, the network's is {tuple(value.shape)}"
             )
     model.load_state_dict(tensors, assign=True)
+    use_channels_last(model)
 
 
 def _some(what: str, keys: set[str], most: int = 3) -> str:

@@ -15,6 +15,7 @@ from ..imaging import letterbox, read_rgb
 from ..spiking import ILIF, NeuronState
 from ..structures import STRIDES, Detections, Placement
 from .backbone import Backbone
+from .blocks import use_channels_last
 from .head import DetectHead
 from .neck import Neck
 from .presets import NetworkConfig, network_config
@@ -58,6 +59,7 @@ class SpikeYOLO(nn.Module):
         for name, module in self.named_modules():
             if isinstance(module, ILIF):
                 module.name = name
+        use_channels_last(self)
 
     def _class_names(self, names: Sequence[str] | None) -> tuple[str, ...]:
         count = self.config.num_classes
