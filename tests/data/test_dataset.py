@@ -149,6 +149,17 @@ def test_a_loader_continues_where_it_was_left(larger: Index, workers: int) -> No
     assert all(equal(a, b) for a, b in zip(continued, epochs[2], strict=True))
 
 
+def test_a_pass_given_up_begins_anew(larger: Index) -> None:
+    dataset = ImageDataset(larger, 32)
+    loader = Loader(dataset, EpochBatchSampler(len(dataset), 2, shuffle=True))
+    loader.load_state_dict({"epoch": 1, "start": 4})
+    for _ in loader:
+        break
+    assert loader.state_dict() == {"epoch": 1, "start": 5}
+    assert len(list(loader)) == 6
+    assert loader.state_dict() == {"epoch": 2, "start": 0}
+
+
 def test_mosaic_closes_for_the_last_epochs(larger: Index) -> None:
     """With mosaic, samples show other pictures' boxes too; without, only their own single one."""
     augmentation = Augmentation(close_mosaic=2, scale=0, translate=0)

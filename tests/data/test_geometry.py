@@ -11,19 +11,19 @@ from spikeyolo.data import Augmentation
 from spikeyolo.data.geometry import clip_boxes, covers, map_boxes, paint, scaling, translation
 from spikeyolo.data.transforms import HSV, HorizontalFlip, Letterbox, MixUp, Mosaic, RandomAffine, VerticalFlip
 
-WHITE = 255
+WHITE, GREY = 255, 114
 
 
 def drawn(rows: int, columns: int, box: tuple[int, int, int, int]) -> np.ndarray:
-    """A black picture with a white rectangle on exactly the pixels of the box."""
-    picture = np.zeros((rows, columns, 3), dtype=np.uint8)
+    """A white rectangle on exactly the pixels of the box; grey around it, as around the picture."""
+    picture = np.full((rows, columns, 3), GREY, dtype=np.uint8)
     picture[box[1] : box[3], box[0] : box[2]] = WHITE
     return picture
 
 
 def seen(picture: np.ndarray) -> np.ndarray:
-    """The box around the white pixels, in edge coordinates (grey 114 counts as background)."""
-    rows, columns = np.nonzero(picture[..., 0] > 180)
+    """The box around the pixels that are more white than grey, in edge coordinates."""
+    rows, columns = np.nonzero(picture[..., 0] > (WHITE + GREY) / 2)
     return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], dtype=float)
 
 
@@ -58,18 +58,18 @@ def test_rectangle_and_box_stay_together_through_any_straight_chain(rectangle, s
     for transform in chain:
         picture, boxes, labels = transform(picture, boxes, labels, rng)
         assume(len(boxes) and (boxes[0, 2:] - boxes[0, :2]).min() >= 3)
-    # Each resizing blurs an edge; its half-way line stays within half a pixel of the box, grown by later scaling.
-    assert seen(picture) == pytest.approx(boxes[0], abs=0.5 + len(chain) / 2)
+    # Half a pixel for the grid; a second resizing can enlarge the first one's blur.
+    assert seen(picture) == pytest.approx(boxes[0], abs=0.51 if len(chain) == 1 else 1.0)
 
 
 @settings(max_examples=60, deadline=None)
 @given(rectangle=rectangles(), seed=seeds, side=st.integers(40, 90))
 def test_mosaic_keeps_rectangle_and_box_together(rectangle, seed, side) -> None:
     picture, boxes = rectangle
-    black = np.zeros((50, 70, 3), dtype=np.uint8)
+    empty = np.full((50, 70, 3), GREY, dtype=np.uint8)
     none = np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64)
     place = seed % 4
-    pictures = [picture if i == place else black for i in range(4)]
+    pictures = [picture if i == place else empty for i in range(4)]
     all_boxes = [boxes if i == place else none[0] for i in range(4)]
     all_labels = [NO_LABEL if i == place else none[1] for i in range(4)]
     mosaic = Mosaic((side, side + 13), RandomAffine(min_visible=0, min_side=0))
@@ -77,7 +77,7 @@ def test_mosaic_keeps_rectangle_and_box_together(rectangle, seed, side) -> None:
     assert canvas.shape == (side, side + 13, 3)
     assert len(found) == len(labels)
     assume(len(found) and (found[0, 2:] - found[0, :2]).min() >= 3)
-    assert seen(canvas) == pytest.approx(found[0], abs=1.0)
+    assert seen(canvas) == pytest.approx(found[0], abs=0.6)
 
 
 @settings(max_examples=60, deadline=None)
@@ -88,7 +88,7 @@ def test_a_turned_rectangle_fills_its_box(seed, degrees, shear) -> None:
     boxes = np.array([[40, 45, 80, 70]], dtype=np.float32)
     canvas, found, _ = transform(drawn(120, 120, (40, 45, 80, 70)), boxes, NO_LABEL, np.random.default_rng(seed))
     # A sharp corner covers less than half of its last pixels.
-    assert seen(canvas) == pytest.approx(found[0], abs=3.0)
+    assert seen(canvas) == pytest.approx(found[0], abs=1.5)
 
 
 def test_perspective_keeps_corner_and_box_together() -> None:
