@@ -6,15 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    if not SHARED.is_dir():
-        pytest.skip("the shared data sets are not beside this repository")
-    return SHARED.resolve()
-
 
 @pytest.fixture(autouse=True)
 def own_user_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:

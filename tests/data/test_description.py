@@ -50,6 +50,7 @@ def test_names_as_list_or_mapping(yolo_set: Path, names: str, expected: tuple[st
         ("", ["no keys"]),
         ("format: prophesee\ntrain: images/train", ["event data set"]),
         ("train: images/train\ntrain_json: gone.json", ["train_json", "no such file"]),
+        ("train: all.json\nnames: [a]", ["train_json"]),
     ],
 )
 def test_one_clear_line_for_each_mistake(yolo_set: Path, text: str, says: list[str]) -> None:
@@ -170,6 +171,9 @@ def test_broken_coco_json(tmp_path: Path, changes: dict[str, object], says: str)
         ({"categories": []}, "empty"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "named twice"),
         ({"annotations": None}, "annotations"),
+        ({"annotations": [3]}, "annotations"),
+        ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "id is given twice"),
+        ({"categories": [{"name": "a"}]}, "'id'"),
     ],
 )
 def test_coco_json_that_describes_nothing(tmp_path: Path, changes: dict[str, object], says: str) -> None:

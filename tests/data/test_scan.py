@@ -207,6 +207,17 @@ def test_a_damaged_cache_is_made_anew(yolo_set: Path) -> None:
     assert not list(kept.parent.glob("*.tmp"))
 
 
+def test_a_full_disk_costs_only_the_cache(yolo_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(stream: io.BufferedWriter, **_: object) -> None:
+        stream.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    description = read_description(yolo_set)
+    assert len(scan(description, "train")[0]) == 3
+    assert list(cache_file(description, "train").parent.iterdir()) == []
+
+
 def test_a_locked_folder_sends_the_cache_to_the_user(yolo_set: Path) -> None:
     description = read_description(yolo_set)
     yolo_set.parent.chmod(0o555)

@@ -6,17 +6,21 @@ Each command is a function in a file of its own; its parameters are the options,
 from __future__ import annotations
 
 import importlib
+import inspect
+import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 COMMANDS = {
+    "data check": "look at every picture and label of a data set, and say what is wrong",
+    "predict": "find objects on pictures, videos and cameras",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
 }
 """Each command, in the module of its name, with its line in the help."""
 
-POSITIONAL = {"convert"}
+POSITIONAL = {"convert", "data check"}
 """Commands whose required parameters are given by position."""
 
 USAGE_ERROR = 2
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             print(f"spikeyolo {__version__}")
             return 0
-        _run(words[0], words[1:])
+        _run(words)
         return 0
     except KeyboardInterrupt:
         print("spikeyolo: interrupted", file=sys.stderr)
@@ -71,11 +75,15 @@ def _help() -> str:
     )
 
 
-def _run(name: str, words: list[str]) -> None:
-    if name not in COMMANDS:
-        raise _UsageError(f"no such command {name!r}{_suggestion(name, list(COMMANDS))}; see spikeyolo --help")
-    command: Callable[..., None] = getattr(importlib.import_module(f".{name}", __package__), name)
-    command(**_options(name, command, words))
+def _run(words: list[str]) -> None:
+    """Calls the function of the command's last word in the module of its first."""
+    name = next((name for name in COMMANDS if words[: len(name.split())] == name.split()), None)
+    if name is None:
+        typed = " ".join(word for word in words[:2] if not word.startswith("-"))
+        raise _UsageError(f"no such command {typed!r}{_suggestion(typed, list(COMMANDS))}; see spikeyolo --help")
+    module, function = name.split()[0], name.split()[-1]
+    command: Callable[..., None] = getattr(importlib.import_module(f".{module}", __package__), function)
+    command(**_options(name, command, words[len(name.split()) :]))
 
 
 def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[str, object]:
@@ -86,7 +94,7 @@ def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[
     parser.add_argument("--config", action="config", help="a YAML file with the same names as the options")
     parser.add_function_arguments(command, as_positional=name in POSITIONAL)
     try:
-        values = parser.parse_args(words)
+        values = parser.parse_args(_with_lists_joined(command, words))
     except ArgumentError as error:
         known = [option for action in parser._actions for option in action.option_strings]
         unknown = next(
@@ -95,6 +103,21 @@ def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[
         hint = _suggestion(unknown, known) if unknown else ""
         raise _UsageError(f"{name}: {error.message or error}{hint}; see spikeyolo {name} --help") from error
     return {key: value for key, value in vars(values).items() if key != "config"}
+
+
+def _with_lists_joined(command: Callable[..., None], words: list[str]) -> list[str]:
+    """`--source a b` becomes `--source ["a", "b"]`, the form in which jsonargparse takes a list."""
+    lists = {f"--{name}" for name, p in inspect.signature(command).parameters.items() if "list[" in str(p.annotation)}
+    joined: list[str] = []
+    while words:
+        word, *words = words
+        joined.append(word)
+        if word in lists:
+            end = next((i for i, w in enumerate(words) if w.startswith("--")), len(words))
+            if end and not words[0].startswith("["):
+                joined.append(json.dumps(words[:end]))
+                words = words[end:]
+    return joined
 
 
 def _suggestion(word: str, known: list[str]) -> str:

@@ -8,7 +8,7 @@ from .loader import Loader
 from .report import Finding, Report
 from .sampler import EpochBatchSampler
 from .scanning import load_index, scan
-from .sheet import batch_sheet, index_sheet, write_png
+from .sheet import batch_sheet, index_sheet
 
 __all__ = [
     "Augmentation",
@@ -27,5 +27,4 @@ __all__ = [
     "load_index",
     "read_description",
     "scan",
-    "write_png",
 ]

@@ -67,6 +67,8 @@ def read_description(file: str | Path) -> Description:
     `path` is relative to the YAML's folder, everything else to `path`. A bare JSON serves as every split; its pictures
     are looked for beside it and in the usual places: beside `annotations/..._val2017.json` is often `val2017`.
 
+    With large JSON files, name the folder and the names in the YAML: then the JSON is read only when it has changed.
+
     Raises:
         ConfigError: an unknown or missing key, or a wrong value.
         DataError: a file or folder that does not exist.
@@ -101,7 +103,8 @@ def read_coco_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read as JSON ({error})") from error
     for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise DataError(f"{file}: no list '{key}'; expected a COCO file with images, annotations and categories")
     return content
 
@@ -114,12 +117,12 @@ def category_names(file: Path, content: dict[str, Any]) -> tuple[str, ...]:
         ConfigError: one class named twice.
     """
     try:
-        names = tuple(str(c["name"]) for c in sorted(content["categories"], key=lambda c: int(c["id"])))
+        by_id = {int(c["id"]): str(c["name"]) for c in content["categories"]}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file}: categories: each needs an integer 'id' and a 'name'") from error
-    if not names:
-        raise DataError(f"{file}: categories: the list is empty")
-    return _unique(file, "categories", names)
+    if not by_id or len(by_id) < len(content["categories"]):
+        raise DataError(f"{file}: categories: {'an id is given twice' if by_id else 'the list is empty'}")
+    return _unique(file, "categories", [by_id[key] for key in sorted(by_id)])
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -173,12 +176,15 @@ def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split 
         raise DataError(f"{file}: {name}_json: no such file {annotation_file}")
     if value is None:
         assert annotation_file is not None
-        return Split(name, (_find_pictures(annotation_file),), annotation_file)
+        folder = _find_pictures(annotation_file, read_coco_json(annotation_file))
+        return Split(name, (folder,), annotation_file)
     values = value if isinstance(value, list) else [value]
     sources = tuple(root / _text(file, name, v) for v in values)
     if not sources:
         raise ConfigError(f"{file}: {name}: an empty list; name a folder of pictures")
     for source in sources:
+        if source.suffix.lower() == ".json":
+            raise ConfigError(f"{file}: {name}: {source.name} is no folder of pictures; name it as '{name}_json:'")
         if not source.exists():
             raise DataError(f"{file}: {name}: no such folder or file {source} (a relative path starts at {root})")
     return Split(name, sources, annotation_file)
@@ -219,14 +225,15 @@ def _unique(file: Path, field: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _describe_json(file: Path) -> Description:
-    names = category_names(file, read_coco_json(file))
-    sources = (_find_pictures(file),)
+    content = read_coco_json(file)
+    names = category_names(file, content)
+    sources = (_find_pictures(file, content),)
     return Description(file, file.parent, names, {name: Split(name, sources, file) for name in SPLITS})
 
 
-def _find_pictures(annotation_file: Path) -> Path:
+def _find_pictures(annotation_file: Path, content: dict[str, Any]) -> Path:
     """The folder that holds the first picture of a COCO file; guessed only among a few, and always by that picture."""
-    images = read_coco_json(annotation_file)["images"]
+    images = content["images"]
     if not images:
         raise DataError(f"{annotation_file}: images: the list is empty")
     first = str(images[0].get("file_name", ""))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,15 +121,14 @@ def save_index(file: Path, index: Index, report: Report, sign: str) -> None:
         },
     }
     arrays = {name: getattr(index, name) for name in ARRAYS}
-    temporary = None
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")  # processes of one run may scan side by side
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as stream:
-            temporary = Path(stream.name)
+        with temporary.open("wb") as stream:
             np.savez(stream, meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8), **arrays)
         temporary.replace(file)
     except OSError:
-        if temporary:
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from ..errors import DataError
 from ..structures import Batch
 from .dataset import ImageDataset, Sample, collate
 from .sampler import EpochBatchSampler
@@ -27,7 +28,7 @@ class Loader(DataLoader[Sample]):
     def __init__(
         self, dataset: ImageDataset, sampler: EpochBatchSampler, *, workers: int = 0, pin_memory: bool = False
     ) -> None:
-        self.epochs_of = sampler
+        self.epoch_sampler = sampler
         self.handed_out = 0
         super().__init__(
             dataset,
@@ -37,13 +38,13 @@ class Loader(DataLoader[Sample]):
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
             worker_init_fn=prepare_worker,
+            generator=torch.Generator(),  # its own: else each pass would draw from the network's randomness
         )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        sampler = self.epochs_of
+        sampler = self.epoch_sampler
         epoch, self.handed_out = sampler.epoch, sampler.start
-        batches = super().__iter__()
-        for batch in batches:
+        for batch in _plain_errors(super().__iter__()):
             sampler.start = 0  # what a later pass over this epoch begins with
             self.handed_out += 1
             yield batch
@@ -53,12 +54,20 @@ class Loader(DataLoader[Sample]):
 
     def state_dict(self) -> dict[str, Any]:
         """Where to continue: epoch and batches handed out."""
-        return {"epoch": self.epochs_of.epoch, "start": self.handed_out}
+        return {"epoch": self.epoch_sampler.epoch, "start": self.handed_out}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The next pass continues where the state was taken."""
-        self.epochs_of.load_state_dict(state)
-        self.handed_out = self.epochs_of.start
+        self.epoch_sampler.load_state_dict(state)
+        self.handed_out = self.epoch_sampler.start
+
+
+def _plain_errors(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """A worker's error comes with its traceback as text; the user gets the one line it ends with."""
+    try:
+        yield from batches
+    except DataError as error:
+        raise DataError(str(error).strip().splitlines()[-1].split(f"{DataError.__name__}: ", 1)[-1]) from error
 
 
 def prepare_worker(_: int) -> None:

@@ -108,7 +108,7 @@ class Report:
             raise DataError(f"{self.source}: no usable picture" + (f"; first: {lost}" if lost else ""))
         if not self.boxes:
             missing = self.examples.get("label file missing")
-            where = f"; looked for {missing[0].detail}" if missing else ""
+            where = f"; first: {missing[0]}" if missing else ""
             raise DataError(f"{self.source}: no boxes on {self.pictures} pictures{where}")
 
     def table(self) -> Table:
@@ -116,7 +116,8 @@ class Report:
         from rich.table import Table
 
         title = f"{self.source}: {self.pictures} pictures, {self.boxes} boxes"
-        table = Table("found", "times", "severity", "what is done", "for example", title=title)
+        table = Table("found", "times", "severity", "what is done", title=title)
+        table.add_column("for example", overflow="fold")
         for kind, (severity, rule) in KINDS.items():
             if self.counts[kind]:
                 style = {ERROR: "red", MENDED: "yellow", NOTE: ""}[severity]

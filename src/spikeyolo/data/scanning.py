@@ -137,7 +137,11 @@ def _pictures_of(source: Path, root: Path) -> Iterator[str]:
     elif source.suffix.lower() in PICTURE_SUFFIXES:
         yield str(source)
     else:  # a text file: one picture a line, relative to the list or else to the data set's path
-        for line in source.read_text(encoding="utf-8-sig").splitlines():
+        try:
+            lines = source.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{source}: cannot be read as a text list of pictures ({error})") from error
+        for line in lines:
             if name := line.strip():
                 beside = source.parent / name
                 yield str(beside if beside.exists() or not (root / name).exists() else root / name)
@@ -188,7 +192,7 @@ def _scan_yolo(path: str, num_classes: int) -> _Scanned:
         text = labels.read_text(encoding="utf-8-sig", errors="replace")
     except FileNotFoundError:
         text = ""
-        findings.append(Finding("label file missing", path, str(labels)))
+        findings.append(Finding("label file missing", path, f"no label file {labels}"))
     except OSError as error:
         raise DataError(f"{labels}: cannot be read ({error.strerror})") from error
     else:

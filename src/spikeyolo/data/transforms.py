@@ -145,7 +145,7 @@ class HSV:
             return picture, boxes, labels
         table = np.arange(256)[:, None] * gains
         table[:, 0] %= 180  # OpenCV's hues are 0..179
-        lookup = np.clip(table, 0, 255).astype(np.uint8)[None]
+        lookup = np.rint(np.clip(table, 0, 255)).astype(np.uint8)[None]
         hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
         return cv2.cvtColor(cv2.LUT(hsv, lookup), cv2.COLOR_HSV2RGB), boxes, labels
 

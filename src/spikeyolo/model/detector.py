@@ -136,6 +136,7 @@ class SpikeYOLO(nn.Module):
         Raises:
             DataError: a file that is not a readable picture.
             ShapeError: an array or tensor of another shape or type.
+            ConfigError: a threshold or imgsz out of range.
         """
         weight = next(self.parameters())
         if isinstance(images, Tensor):
@@ -143,6 +144,8 @@ class SpikeYOLO(nn.Module):
         else:
             several = isinstance(images, Sequence) and not isinstance(images, str)
             canvas_hw = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
+            if min(canvas_hw) < STRIDES[-1] or any(side % STRIDES[-1] for side in canvas_hw):
+                raise ConfigError(f"imgsz: {imgsz} is not a multiple of {STRIDES[-1]}")
             tensor, placements = _load(images if several else [images], canvas_hw)  # type: ignore[list-item,arg-type]
             if not placements:
                 return []
