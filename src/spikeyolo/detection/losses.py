@@ -33,6 +33,8 @@ class DetectionLoss:
         classes: scalar, binary cross-entropy, after its gain.
         distribution: scalar, distribution focal loss, after its gain.
         foreground: anchor points that answer for a target.
+        weight: scalar, the sum of the target scores: each part is divided by it, or by 1 where it is less. Processes
+            that share a batch need it to divide by the sum of all.
     """
 
     total: Tensor
@@ -40,6 +42,7 @@ class DetectionLoss:
     classes: Tensor
     distribution: Tensor
     foreground: int
+    weight: Tensor
 
 
 def distribution_focal_loss(distributions: Tensor, ltrb: Tensor) -> Tensor:
@@ -90,7 +93,8 @@ def detection_loss(
     boxes = ltrb_to_xyxy(expected_ltrb(distributions), points, point_strides)
     found = assign_targets(classes.detach().sigmoid(), boxes.detach(), points, targets)
     image, anchor = found.image_index, found.anchor_index
-    normaliser = found.weight.sum().clamp(min=1)
+    weight = found.weight.sum()
+    normaliser = weight.clamp(min=1)
 
     # Binary cross-entropy is softplus(x) - x * target, and the target is zero almost everywhere.
     expected = classes[image, anchor, targets.labels[found.target_index]] * found.weight
@@ -105,4 +109,4 @@ def detection_loss(
 
     parts = torch.stack([gains.box * box_loss, gains.classes * class_loss, gains.distribution * distribution_loss])
     shown = parts.detach()
-    return DetectionLoss(parts.sum() * num_images, shown[0], shown[1], shown[2], len(found.weight))
+    return DetectionLoss(parts.sum() * num_images, shown[0], shown[1], shown[2], len(found.weight), weight)
