@@ -19,3 +19,7 @@ class CheckpointError(SpikeYOLOError):
 
 class DataError(SpikeYOLOError):
     """A picture, label, recording or data set description that cannot be used."""
+
+
+class TrainingError(SpikeYOLOError):
+    """A training that cannot go on, such as one whose loss is not finite."""

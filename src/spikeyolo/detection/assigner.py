@@ -62,9 +62,9 @@ def _largest(group: Tensor, value: Tensor, count: int) -> Tensor:
 def assign_targets(scores: Tensor, boxes: Tensor, points: Tensor, targets: Targets) -> Assignment:
     """Assigns to each target the anchor points inside its box that are best aligned with it.
 
-    The alignment of an anchor point with a target is score ** 0.5 * CIoU ** 6; the ten best answer for it. A point
-    wanted by several targets goes to that with the largest overlap among all in whose box it lies. Weights are scaled
-    so that the largest of a target equals its largest overlap.
+    The alignment of an anchor point with a target is score ** 0.5 * CIoU ** 6; the ten best above zero answer for it.
+    A point wanted by several targets goes to that with the largest overlap among all in whose box it lies. Weights are
+    scaled so that the largest of a target equals its largest overlap.
 
     Args:
         scores: (B, A, C) class scores 0..1.
@@ -82,7 +82,7 @@ def assign_targets(scores: Tensor, boxes: Tensor, points: Tensor, targets: Targe
 
     overlap = complete_iou(target_boxes[target], boxes[image, anchor]).clamp(min=0)
     alignment = scores[image, anchor, targets.labels[target]] ** ALPHA * overlap**BETA
-    wanted = _first_of_each_group(target, alignment, TOP_K)
+    wanted = _first_of_each_group(target, alignment, TOP_K) & (alignment > 0)
 
     place = image * anchors + anchor
     places = scores.shape[0] * anchors

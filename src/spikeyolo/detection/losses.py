@@ -33,6 +33,8 @@ class DetectionLoss:
         classes: scalar, binary cross-entropy, after its gain.
         distribution: scalar, distribution focal loss, after its gain.
         foreground: anchor points that answer for a target.
+        weight: scalar, the sum of the target scores: each part is divided by it, or by 1 where it is less. Processes
+            that share a batch need it to divide by the sum of all.
     """
 
     total: Tensor
@@ -40,6 +42,7 @@ class DetectionLoss:
     classes: Tensor
     distribution: Tensor
     foreground: int
+    weight: Tensor
 
 
 def distribution_focal_loss(distributions: Tensor, ltrb: Tensor) -> Tensor:
@@ -89,20 +92,21 @@ def detection_loss(
 
     boxes = ltrb_to_xyxy(expected_ltrb(distributions), points, point_strides)
     found = assign_targets(classes.detach().sigmoid(), boxes.detach(), points, targets)
-    at = (found.image_index, found.anchor_index)
-    normaliser = found.weight.sum().clamp(min=1)
+    image, anchor = found.image_index, found.anchor_index
+    weight = found.weight.sum()
+    normaliser = weight.clamp(min=1)
 
     # Binary cross-entropy is softplus(x) - x * target, and the target is zero almost everywhere.
-    expected = classes[(*at, targets.labels[found.target_index])] * found.weight
+    expected = classes[image, anchor, targets.labels[found.target_index]] * found.weight
     class_loss = (F.softplus(classes).sum() - expected.sum()) / normaliser
 
     true_boxes = targets.boxes.to(boxes)[found.target_index]
-    box_loss = ((1 - complete_iou(boxes[at], true_boxes)) * found.weight).sum() / normaliser
+    box_loss = ((1 - complete_iou(boxes[image, anchor], true_boxes)) * found.weight).sum() / normaliser
 
-    ltrb = xyxy_to_ltrb(true_boxes, points[found.anchor_index], point_strides[found.anchor_index])
+    ltrb = xyxy_to_ltrb(true_boxes, points[anchor], point_strides[anchor])
     ltrb = ltrb.clamp(0, REG_MAX - 1 - 0.01)
-    distribution_loss = (distribution_focal_loss(distributions[at], ltrb) * found.weight).sum() / normaliser
+    distribution_loss = (distribution_focal_loss(distributions[image, anchor], ltrb) * found.weight).sum() / normaliser
 
     parts = torch.stack([gains.box * box_loss, gains.classes * class_loss, gains.distribution * distribution_loss])
     shown = parts.detach()
-    return DetectionLoss(parts.sum() * num_images, shown[0], shown[1], shown[2], len(found.weight))
+    return DetectionLoss(parts.sum() * num_images, shown[0], shown[1], shown[2], len(found.weight), weight)

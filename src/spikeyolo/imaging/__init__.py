@@ -3,5 +3,6 @@
 from .draw import class_colour, draw_boxes, draw_detections, picture_grid
 from .letterbox import letterbox
 from .read import read_rgb
+from .write import write_rgb
 
-__all__ = ["class_colour", "draw_boxes", "draw_detections", "letterbox", "picture_grid", "read_rgb"]
+__all__ = ["class_colour", "draw_boxes", "draw_detections", "letterbox", "picture_grid", "read_rgb", "write_rgb"]

@@ -75,7 +75,8 @@ def load_reference(path: str | os.PathLike[str]) -> SpikeYOLO:
         root = _network_node(content)
         tree.walk(root)
         config = _config(tree)
-        model = SpikeYOLO(config, names=_names(root, config.num_classes))
+        with torch.device("meta"):  # shapes alone: the weights come from the file
+            model = SpikeYOLO(config, names=_names(root, config.num_classes))
         fill(model, from_published(tree.tensors, config), "the network")
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from error

@@ -6,6 +6,7 @@ it may mention becomes a `Node` that only remembers its name and attributes, and
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import pickle
@@ -85,10 +86,10 @@ class _Storage:
 class InertUnpickler(pickle.Unpickler):
     """Builds tensors, containers and Nodes from an archive's `data.pkl`."""
 
-    def __init__(self, archive: zipfile.ZipFile, pickle_entry: str):
-        super().__init__(archive.open(pickle_entry))
+    def __init__(self, program: bytes, archive: zipfile.ZipFile, prefix: str):
+        super().__init__(io.BytesIO(program))
         self._archive = archive
-        self._prefix = pickle_entry.removesuffix("data.pkl")
+        self._prefix = prefix
         self._storages: dict[str, _Storage] = {}
         self._known = {
             ("collections", "OrderedDict"): OrderedDict,
@@ -155,8 +156,9 @@ def read_inert(path: str | os.PathLike[str]) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             entry = _pickle_entry(archive)
-            _check_opcodes(archive.read(entry))
-            return InertUnpickler(archive, entry).load()
+            program = archive.read(entry)
+            _check_memo(program)
+            return InertUnpickler(program, archive, entry.removesuffix("data.pkl")).load()
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except zipfile.BadZipFile as error:
@@ -177,8 +179,8 @@ def _pickle_entry(archive: zipfile.ZipFile) -> str:
     return entries[0]
 
 
-def _check_opcodes(content: bytes) -> None:
+def _check_memo(program: bytes) -> None:
     """Refuses memo positions that would make the unpickler reserve memory out of all proportion."""
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+    for opcode, argument, _ in pickletools.genops(program):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(program):
             raise pickle.UnpicklingError("a memo position beyond the file's size")

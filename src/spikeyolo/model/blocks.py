@@ -21,6 +21,14 @@ BATCH_NORM_MOMENTUM = 0.03
 MakeNeuron = Callable[[], nn.Module]
 
 
+def use_channels_last(network: nn.Module) -> None:
+    """Lays the weights out channels last, and with them all that flows: about 1.5 times as fast on CPUs.
+
+    Measured by `benchmarks/network.py`.
+    """
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # its stubs do not know it
+
+
 def batch_norm(channels: int) -> nn.BatchNorm2d:
     """A batch norm with the published eps and momentum."""
     return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from ..errors import CheckpointError, ConfigError
+from .blocks import use_channels_last
 from .detector import FORMS, TRAINABLE, SpikeYOLO
 from .presets import NetworkConfig
 from .reparam import fold_network
@@ -75,10 +76,8 @@ def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Sp
         raise CheckpointError(
             f"{path}: not a safetensors file ({error}); published .pt files are turned into one by `spikeyolo convert`"
         ) from error
-    model = _described_model(path, metadata)
-    floating = {value.dtype for value in tensors.values() if value.is_floating_point()}
-    if len(floating) == 1:
-        model = model.to(dtype=floating.pop())
+    with torch.device("meta"):  # shapes alone: the weights come from the file
+        model = _described_model(path, metadata)
     fill(model, tensors, str(path))
     return model.to(device).eval()
 
@@ -107,7 +106,7 @@ def _described_model(path: Path, metadata: dict[str, str]) -> SpikeYOLO:
 
 
 def fill(model: SpikeYOLO, tensors: dict[str, torch.Tensor], source: str) -> None:
-    """Loads a state dict of which every key must fit, and say by name what does not.
+    """Gives a model the tensors of a state dict, of which every key must fit; says by name what does not.
 
     Raises:
         CheckpointError: keys missing or left over, or a shape that differs; the model is unchanged.
@@ -123,7 +122,8 @@ def fill(model: SpikeYOLO, tensors: dict[str, torch.Tensor], source: str) -> Non
             raise CheckpointError(
                 f"{source}: {key} has shape {tuple(tensors[key].shape)}, the network's is {tuple(value.shape)}"
             )
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, assign=True)
+    use_channels_last(model)
 
 
 def _some(what: str, keys: set[str], most: int = 3) -> str:

@@ -15,6 +15,7 @@ from ..imaging import letterbox, read_rgb
 from ..spiking import ILIF, NeuronState
 from ..structures import STRIDES, Detections, Placement
 from .backbone import Backbone
+from .blocks import use_channels_last
 from .head import DetectHead
 from .neck import Neck
 from .presets import NetworkConfig, network_config
@@ -58,6 +59,7 @@ class SpikeYOLO(nn.Module):
         for name, module in self.named_modules():
             if isinstance(module, ILIF):
                 module.name = name
+        use_channels_last(self)
 
     def _class_names(self, names: Sequence[str] | None) -> tuple[str, ...]:
         count = self.config.num_classes
@@ -136,6 +138,7 @@ class SpikeYOLO(nn.Module):
         Raises:
             DataError: a file that is not a readable picture.
             ShapeError: an array or tensor of another shape or type.
+            ConfigError: a threshold or imgsz out of range.
         """
         weight = next(self.parameters())
         if isinstance(images, Tensor):
@@ -143,6 +146,8 @@ class SpikeYOLO(nn.Module):
         else:
             several = isinstance(images, Sequence) and not isinstance(images, str)
             canvas_hw = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
+            if min(canvas_hw) < STRIDES[-1] or any(side % STRIDES[-1] for side in canvas_hw):
+                raise ConfigError(f"imgsz: {imgsz} is not a multiple of {STRIDES[-1]}")
             tensor, placements = _load(images if several else [images], canvas_hw)  # type: ignore[list-item,arg-type]
             if not placements:
                 return []

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .blocks import RepConv, SepRepConv, SpikingConv, border_value
+from .blocks import RepConv, SepRepConv, SpikingConv, border_value, use_channels_last
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -141,3 +141,4 @@ def fold_network(network: nn.Module, dense: bool) -> None:
     for module in network.modules():
         if isinstance(module, SpikingConv):
             fold_unit(module, dense)
+    use_channels_last(network)

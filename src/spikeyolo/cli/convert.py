@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def convert(reference: str, out: str, overwrite: bool = False) -> None:
+    """Turns a published checkpoint into a safetensors file, without running anything the checkpoint contains.
+
+    Args:
+        reference: the published file, for example best.pt
+        out: the file to write, ending in .safetensors
+        overwrite: replace a file that is already there
+    """
+    from ..errors import CheckpointError
+    from ..interop import load_reference
+
+    target = Path(out)
+    if target.suffix != ".safetensors":
+        raise CheckpointError(f"{out}: the file to write must end in .safetensors")
+    if target.exists() and not overwrite:
+        raise CheckpointError(f"{out}: already there; give another name, or --overwrite true")
+    model = load_reference(reference)
+    model.save(target)
+    config = model.config
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    decay, gain = config.dynamics
+    print(
+        f"{out}: {millions:.2f} M parameters, {config.num_classes} classes, T = {config.timesteps}, "
+        f"D = {config.max_count}, decay {decay:g}, gain {gain:g}"
+    )

@@ -1,0 +1,129 @@
+"""The `spikeyolo` program: finds the command, reads its options, and turns errors of the user into one line.
+
+Each command is a function in a file of its own; its parameters are the options, its docstring their help.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+
+COMMANDS = {
+    "data check": "look at every picture and label of a data set, and say what is wrong",
+    "predict": "find objects on pictures, videos and cameras",
+    "convert": "turn a published checkpoint (.pt) into a safetensors file",
+}
+"""Each command, in the module of its name, with its line in the help."""
+
+POSITIONAL = {"convert", "data check"}
+"""Commands whose required parameters are given by position."""
+
+USAGE_ERROR = 2
+
+
+class _UsageError(Exception):
+    """A command or option that is not understood."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code: 0, 1 for bad input, 2 for a wrong command line, 130 when interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    from ..errors import SpikeYOLOError  # after --help could do without torch
+
+    try:
+        if not words or words[0] in ("-h", "--help"):
+            print(_help())
+            return 0
+        if words[0] == "--version":
+            from .. import __version__
+
+            print(f"spikeyolo {__version__}")
+            return 0
+        _run(words)
+        return 0
+    except KeyboardInterrupt:
+        print("spikeyolo: interrupted", file=sys.stderr)
+        return 130
+    except (_UsageError, SpikeYOLOError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"spikeyolo: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE_ERROR if isinstance(error, _UsageError) else 1
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: spikeyolo COMMAND [options]",
+            "",
+            "Object detection with spiking neural networks, from training to the chip.",
+            "",
+            *lines,
+            "",
+            "spikeyolo COMMAND --help lists the options of a command; --version prints the version;",
+            "--debug shows the whole traceback of an error.",
+        ]
+    )
+
+
+def _run(words: list[str]) -> None:
+    """Calls the function of the command's last word in the module of its first."""
+    name = next((name for name in COMMANDS if words[: len(name.split())] == name.split()), None)
+    if name is None:
+        typed = " ".join(word for word in words[:2] if not word.startswith("-"))
+        raise _UsageError(f"no such command {typed!r}{_suggestion(typed, list(COMMANDS))}; see spikeyolo --help")
+    module, function = name.split()[0], name.split()[-1]
+    command: Callable[..., None] = getattr(importlib.import_module(f".{module}", __package__), function)
+    command(**_options(name, command, words[len(name.split()) :]))
+
+
+def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[str, object]:
+    """The command's parameters, read from the command line and its --config file."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(prog=f"spikeyolo {name}", exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="a YAML file with the same names as the options")
+    parser.add_function_arguments(command, as_positional=name in POSITIONAL)
+    try:
+        values = parser.parse_args(_with_lists_joined(command, words))
+    except ArgumentError as error:
+        known = [option for action in parser._actions for option in action.option_strings]
+        unknown = next(
+            (w.partition("=")[0] for w in words if w.startswith("--") and w.partition("=")[0] not in known), ""
+        )
+        hint = _suggestion(unknown, known) if unknown else ""
+        raise _UsageError(f"{name}: {error.message or error}{hint}; see spikeyolo {name} --help") from error
+    return {key: value for key, value in vars(values).items() if key != "config"}
+
+
+def _with_lists_joined(command: Callable[..., None], words: list[str]) -> list[str]:
+    """`--source a b` becomes `--source ["a", "b"]`, the form in which jsonargparse takes a list."""
+    lists = {f"--{name}" for name, p in inspect.signature(command).parameters.items() if "list[" in str(p.annotation)}
+    joined: list[str] = []
+    while words:
+        word, *words = words
+        joined.append(word)
+        if word in lists:
+            end = next((i for i, w in enumerate(words) if w.startswith("--")), len(words))
+            if end and not words[0].startswith("["):
+                joined.append(json.dumps(words[:end]))
+                words = words[end:]
+    return joined
+
+
+def _suggestion(word: str, known: list[str]) -> str:
+    near = get_close_matches(word, known, n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..training.settings import TrainSettings
+
+
+def train(out: str | None = None, resume: str | None = None, **settings: Any) -> None:
+    """Trains a detector; --config also takes the name of a recipe that comes with the package: published, small.
+
+    Args:
+        out: folder for what is written; runs/train, or the next free number, unless given
+        resume: folder of a run to go on with after it was interrupted, from its last.ckpt
+        **settings: the recipe, see TrainSettings
+    """
+    chosen = TrainSettings.from_dict(settings) if settings else TrainSettings()
+    _run(chosen, Path(out) if out else None, Path(resume) if resume else None)
+
+
+def _run(settings: TrainSettings, out: Path | None, resume: Path | None) -> None:
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    from ..training import read_settings
+    from ..training import train as run
+
+    folder = run(settings, out, resume)
+    if rank_zero_only.rank != 0:
+        return
+    from .val import val
+
+    val(str(folder.best), data=read_settings(folder.config).data, out=str(folder.path))
+    print(f"written to {folder.path}; best weights: {folder.best}")
+    print(f"next: spikeyolo predict --weights {folder.best} --source PICTURES")

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def val(
+    weights: str,
+    data: str,
+    split: str = "val",
+    batch: int = 16,
+    imgsz: int | None = None,
+    device: str = "auto",
+    conf: float = 0.001,
+    iou: float = 0.7,
+    max_det: int = 300,
+    workers: int = 2,
+    fold: bool = True,
+    json: str | None = None,
+    out: str | None = None,
+) -> None:
+    """Measures the average precision and the speed of a model on labelled pictures.
+
+    Args:
+        weights: a saved model (.safetensors) or a published checkpoint (.pt)
+        data: a data.yaml, or a COCO annotation file
+        split: train, val or test
+        batch: pictures looked at together
+        imgsz: side of the square that pictures are letter-boxed to; that of the weights' run, or 640, unless given
+        device: auto, cpu, cuda or cuda:N
+        conf: least score of a detection
+        iou: overlap over which the weaker of two boxes of a class is dropped
+        max_det: most detections of a picture
+        workers: processes that prepare pictures
+        fold: fold the batch norms first, which is faster and gives the same result
+        json: write the numbers into this file
+        out: folder for plots and, on COCO JSON data, the results under the file's own ids; none unless given
+    """
+    from rich import print as show
+
+    from ..evaluation import class_table
+    from ..training import ValidationSettings, read_split, trained_size, validate
+    from .weights import choose_device, load_weights
+
+    model = load_weights(weights).to(choose_device(device))
+    if fold and model.form == "trainable":
+        model = model.fold()
+    size = imgsz or trained_size(Path(weights)) or 640
+    settings = ValidationSettings(batch, size, conf, iou, max_det, workers)
+    found = validate(model, read_split(data, split), settings)
+    show(class_table(found.metrics))
+    show(found.timer.table())
+    if json is not None:
+        found.write_json(Path(json))
+    if out is not None:
+        written = found.write_all(Path(out))
+        print("written:", ", ".join(map(str, written)))

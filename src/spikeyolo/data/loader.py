@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from ..errors import DataError
+from ..structures import Batch
+from .dataset import ImageDataset, Sample, collate
+from .sampler import EpochBatchSampler
+
+
+class Loader(DataLoader[Sample]):
+    """A DataLoader of `Batch`es that knows how far the epoch is, and can continue there.
+
+    `state_dict` tells the epoch and the batches handed out, whatever the workers have prepared beyond; it is the
+    protocol by which Lightning saves and restores loaders. A whole pass moves on to the next epoch by itself.
+
+    Args:
+        dataset: the pictures.
+        sampler: the batches.
+        workers: processes that prepare batches; 0 for none.
+        pin_memory: page-locked memory, for a faster way to a GPU.
+    """
+
+    def __init__(
+        self, dataset: ImageDataset, sampler: EpochBatchSampler, *, workers: int = 0, pin_memory: bool = False
+    ) -> None:
+        self.epoch_sampler = sampler
+        self.handed_out = 0
+        super().__init__(
+            dataset,
+            batch_sampler=sampler,
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=pin_memory,
+            persistent_workers=workers > 0,
+            worker_init_fn=prepare_worker,
+            generator=torch.Generator(),  # its own: else each pass would draw from the network's randomness
+        )
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        sampler = self.epoch_sampler
+        epoch, self.handed_out = sampler.epoch, sampler.start
+        for batch in _plain_errors(super().__iter__()):
+            sampler.start = 0  # what a later pass over this epoch begins with
+            self.handed_out += 1
+            yield batch
+        if sampler.epoch == epoch:
+            sampler.set_epoch(epoch + 1)
+        self.handed_out = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where to continue: epoch and batches handed out."""
+        return {"epoch": self.epoch_sampler.epoch, "start": self.handed_out}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The next pass continues where the state was taken."""
+        self.epoch_sampler.load_state_dict(state)
+        self.handed_out = self.epoch_sampler.start
+
+
+def _plain_errors(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """A worker's error comes with its traceback as text; the user gets the one line it ends with."""
+    try:
+        yield from batches
+    except DataError as error:
+        raise DataError(str(error).strip().splitlines()[-1].split(f"{DataError.__name__}: ", 1)[-1]) from error
+
+
+def prepare_worker(_: int) -> None:
+    """One thread a worker: they are many already. OpenCV's own pool would also hang after a fork."""
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

@@ -1,0 +1,47 @@
+"""Pages of small pictures with their boxes: to look at a data set, or at what augmentation makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ..imaging import draw_boxes, picture_grid
+from ..structures import Batch
+from .dataset import ImageDataset, collate
+from .index import Index
+
+GAP = 4  # white pixels between pictures
+
+
+def index_sheet(index: Index, count: int = 16, side: int = 320) -> np.ndarray:
+    """A page of `count` pictures, spread evenly over the index, with their boxes.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    chosen = np.unique(np.linspace(0, len(index) - 1, min(count, len(index))).round().astype(int))
+    dataset = ImageDataset(index, side)
+    return batch_sheet(collate([dataset[int(picture)] for picture in chosen]), index.names)
+
+
+def batch_sheet(batch: Batch, names: Sequence[str], count: int = 16) -> np.ndarray:
+    """A page of the first `count` pictures of a batch with its targets.
+
+    Args:
+        batch: images (B, 3, H, W).
+        names: class names.
+        count: pictures at most.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    cells = []
+    for number in range(min(count, batch.batch_size)):
+        image = batch.images[number].cpu()
+        pixels = image.numpy() if image.dtype == torch.uint8 else (image * 255).round().byte().numpy()
+        own = batch.targets.image_index == number
+        boxes, labels = batch.targets.boxes[own].cpu(), batch.targets.labels[own].cpu()
+        cells.append(draw_boxes(np.ascontiguousarray(pixels.transpose(1, 2, 0)), boxes, labels, names))
+    return picture_grid(cells, gap=GAP)

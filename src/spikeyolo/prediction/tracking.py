@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+
+from ..structures import Detections
+
+
+class Tracker:
+    """Numbers that stay with objects from frame to frame of one clip; ByteTrack through supervision.
+
+    Source: Zhang et al., ByteTrack, ECCV 2022.
+    """
+
+    def __init__(self, fps: float):
+        import supervision as sv  # costs 0.6 s to import
+
+        with warnings.catch_warnings():  # it says that a later version will lack it; ours is pinned
+            warnings.simplefilter("ignore", FutureWarning)
+            self._tracker: Any = sv.ByteTrack(frame_rate=max(round(fps), 1))
+        self._supervision = sv
+
+    def follow(self, detections: Detections) -> tuple[Detections, tuple[int, ...]]:
+        """The detections that belong to a track, and the track of each; call it for every frame, in order."""
+        index = torch.arange(len(detections))
+        found = self._tracker.update_with_detections(
+            self._supervision.Detections(
+                xyxy=detections.boxes.numpy(),
+                confidence=detections.scores.numpy(),
+                class_id=detections.labels.numpy(),
+                data={"index": index.numpy()},
+            )
+        )
+        if len(found) == 0:
+            return Detections(detections.boxes[:0], detections.scores[:0], detections.labels[:0]), ()
+        kept = torch.as_tensor(found.data["index"], dtype=torch.int64)
+        tracked = Detections(detections.boxes[kept], detections.scores[kept], detections.labels[kept])
+        return tracked, tuple(int(number) for number in found.tracker_id)

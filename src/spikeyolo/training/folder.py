@@ -1,0 +1,139 @@
+"""The folder of a run: what lies where, and writing it so that a kill or a full disk loses nothing."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+
+from ..errors import CheckpointError, ConfigError, SpikeYOLOError
+from ..model.checkpoint import write_atomically
+from ..structures import Batch
+from .settings import MACHINE, TrainSettings, read_settings
+
+DEFAULT = Path("runs/train")
+
+log = logging.getLogger("spikeyolo")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the files of a run are.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings."""
+        return self.path / "config.yaml"
+
+    @property
+    def results(self) -> Path:
+        """A row for each epoch."""
+        return self.path / "results.csv"
+
+    @property
+    def best(self) -> Path:
+        """The averaged weights of the best epoch."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """Everything needed to resume."""
+        return self.path / "last.ckpt"
+
+    def prepare(self, settings: TrainSettings) -> None:
+        """Makes the folder, writes the settings, and removes what an interrupted write left.
+
+        Raises:
+            ConfigError: the folder cannot be made or written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.config, settings.to_yaml().encode())
+        except (OSError, CheckpointError) as error:
+            raise ConfigError(f"out: {self.path} cannot be written ({error})") from error
+        for remains in self.path.glob(f".{self.last.name}.*"):
+            remains.unlink(missing_ok=True)
+
+
+def new_folder(out: Path | None) -> RunFolder:
+    """The folder given, or the first of runs/train, runs/train-2, ... that is free.
+
+    Raises:
+        ConfigError: the folder given already holds a run.
+    """
+    if out is not None:
+        if (out / "config.yaml").exists():
+            raise ConfigError(
+                f"out: {out} already holds a run; --resume {out} goes on with it, --out OTHER starts anew"
+            )
+        return RunFolder(out)
+    number = 1
+    while (path := DEFAULT if number == 1 else DEFAULT.with_name(f"{DEFAULT.name}-{number}")).exists():
+        number += 1
+    return RunFolder(path)
+
+
+def resumed_settings(run: Path, given: TrainSettings) -> TrainSettings:
+    """The settings of a run, with those of the machine that are given anew.
+
+    Raises:
+        ConfigError: no run there, or a setting given that would make another training of it.
+    """
+    if not (run / "config.yaml").is_file():
+        raise ConfigError(f"resume: {run} is no folder of a run (it has no config.yaml)")
+    kept, plain = read_settings(run / "config.yaml"), TrainSettings()
+    changes = {}
+    for name in (field.name for field in fields(TrainSettings)):
+        value = getattr(given, name)
+        if value == getattr(plain, name) or value == getattr(kept, name):
+            continue
+        if name not in MACHINE and not (name == "data" and Path(value).resolve() == Path(kept.data)):
+            raise ConfigError(f"resume: {name} is {getattr(kept, name)} in {run} and cannot become {value}")
+        changes[name] = value
+    return replace(kept, **{name: value for name, value in changes.items() if name in MACHINE})
+
+
+def write_or_warn(what: str, write: Callable[[], None]) -> bool:
+    """Writes a file of a run; where that fails, by a full disk say, the run goes on and the old file stays.
+
+    Returns:
+        Whether it was written.
+    """
+    try:
+        write()
+    except (OSError, SpikeYOLOError) as error:
+        log.warning("%s was not saved, training goes on: %s", what, error)
+        return False
+    return True
+
+
+def to_bytes(content: object) -> bytes:
+    """What torch.save writes."""
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+def save_batch(folder: Path, rank: int, batch: Batch) -> Path:
+    """Keeps a batch, to look into why it failed: plain tensors under the names of Batch and Targets."""
+    file = folder / (f"failed_batch_{rank}.pt" if rank else "failed_batch.pt")
+    targets = batch.targets
+    content = {
+        "images": batch.images.cpu(),
+        "image_ids": list(batch.image_ids),
+        "image_index": targets.image_index.cpu(),
+        "labels": targets.labels.cpu(),
+        "boxes": targets.boxes.cpu(),
+    }
+    write_or_warn(str(file), lambda: write_atomically(file, to_bytes(content)))
+    return file

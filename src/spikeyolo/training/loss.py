@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ..detection import DetectionLoss
+
+
+@dataclass(frozen=True)
+class SharedLoss:
+    """The loss of a batch that several processes may share.
+
+    Attributes:
+        total: scalar to call backward on; after averaging over processes its gradient is that of one process.
+        parts: (3,) box, classes, distribution of the whole batch, without gradient.
+    """
+
+    total: Tensor
+    parts: Tensor
+
+
+def share_loss(loss: DetectionLoss, pictures: int) -> SharedLoss:
+    """Makes the loss of a process's share of a batch that of the whole batch.
+
+    Each process divides its sums by its own target scores and multiplies by its own pictures, and DistributedDataParallel
+    averages gradients. Here both numbers become those of the whole batch and the average a sum, so that the gradient is
+    the one a single process would have with all the pictures; only the batch norms still see a process's own share.
+
+    Args:
+        loss: of this process's pictures.
+        pictures: of this process.
+    """
+    parts = torch.stack([loss.box, loss.classes, loss.distribution])
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return SharedLoss(loss.total, parts)
+    own = loss.weight.detach().clamp(min=1)
+    sums = torch.cat([torch.stack([loss.weight.detach(), own.new_tensor(pictures)]), parts * own])
+    dist.all_reduce(sums)
+    shared = sums[0].clamp(min=1)
+    scale = own / shared * sums[1] / pictures * dist.get_world_size()
+    return SharedLoss(loss.total * scale, sums[2:] / shared)

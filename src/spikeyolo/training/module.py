@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NoReturn
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ..detection import detection_loss
+from ..errors import TrainingError
+from ..model import SpikeYOLO
+from ..structures import STRIDES, Batch
+from .counting import watch_counts
+from .folder import save_batch
+from .history import METRICS, History, fitness
+from .inference import on_original, suppress, to_input
+from .loss import share_loss
+from .optimizer import make_optimizer, move_to
+from .schedule import Schedule
+from .settings import TrainSettings
+from .start import is_frozen
+
+COUNT_EVERY = 50
+"""Batches between two measurements of the mean spike count."""
+
+
+class DetectorModule(pl.LightningModule):
+    """A detector and how it learns: one batch, one step, one validated picture; the loops are Lightning's.
+
+    Optimisation is manual in Lightning's sense, because the batches of a step change during the warm-up.
+
+    Args:
+        network: to train.
+        settings: the recipe.
+        folder: where a batch that fails is kept.
+    """
+
+    def __init__(self, network: SpikeYOLO, settings: TrainSettings, folder: Path) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = network.to(memory_format=torch.channels_last)
+        self.settings = settings
+        self.folder = folder
+        self.history = History()
+        self.pending = 0  # batches whose gradients wait for a step
+        self.metrics: dict[str, float] = {}  # of the last validation in this epoch
+        self.shown: dict[str, float] = {}  # of the last batch
+        self.batch: Batch | None = None
+        self.schedule = Schedule(settings, 1)
+
+    def configure_optimizers(self) -> Optimizer:
+        """The recipe's."""
+        return make_optimizer(self.network, self.settings)
+
+    def train(self, mode: bool = True) -> DetectorModule:
+        """Frozen parts keep the statistics of their batch norms, too."""
+        super().train(mode)
+        for name, part in self.network.named_modules():
+            if name and is_frozen(name, self.settings.freeze):
+                part.eval()
+        return self
+
+    def on_train_start(self) -> None:
+        """Knows the length of an epoch and the first process's folder from here on."""
+        self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))
+        self.schedule = Schedule(self.settings, int(self.trainer.num_training_batches))
+        self.train()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """The last epoch is always validated."""
+        self.batch = batch
+        self.metrics = {}
+        last = self.trainer.current_epoch + 1 == self.settings.epochs
+        self.trainer.check_val_every_n_epoch = 1 if last else self.settings.val_every
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Forward, loss, backward; a step of the optimiser after so many batches, and after the last of an epoch.
+
+        Raises:
+            TrainingError: a loss that is not finite; no weight has changed by it.
+        """
+        position = self.schedule.at(self.trainer.current_epoch, batch_idx)
+        optimizer = self.optimizers()
+        move_to(optimizer.optimizer, position)
+        with watch_counts(self.network, active=batch_idx % COUNT_EVERY == 0) as counts:
+            logits = self.network(to_input(batch.images))
+        with torch.autocast(self.device.type, enabled=False):
+            loss = share_loss(detection_loss(logits, batch.targets, STRIDES, self.settings.gains), batch.batch_size)
+        parts = loss.parts.tolist()
+        if not all(map(math.isfinite, parts)):
+            self._fail(f"the loss is not finite (box {parts[0]:g}, class {parts[1]:g}, distribution {parts[2]:g})")
+        self.pending += 1
+        steps = self.pending >= position.accumulate or batch_idx + 1 == self.trainer.num_training_batches
+        strategy = self.trainer.strategy
+        shared = isinstance(strategy, DDPStrategy) and not steps  # gradients are exchanged once a step
+        with strategy.block_backward_sync() if shared else nullcontext():
+            self.manual_backward(loss.total)
+        if steps:
+            optimizer.step()
+            optimizer.zero_grad()
+            self.pending = 0
+        mean_count = counts.value()
+        self.history.current.add(parts, mean_count)
+        self._show(parts, position.lr, mean_count)
+
+    def _show(self, parts: list[float], lr: float, mean_count: float) -> None:
+        self.shown |= {"box_loss": parts[0], "class_loss": parts[1], "distribution_loss": parts[2], "lr": lr}
+        if not math.isnan(mean_count):
+            self.shown["mean_count"] = mean_count
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clips the gradient, which is unscaled by now.
+
+        Raises:
+            TrainingError: a gradient that is not finite; with fp16 the scaler leaves the step out instead.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
+        if self.settings.precision != "fp16" and not math.isfinite(float(norm)):
+            self._fail("the gradient is not finite")
+
+    def _fail(self, what: str) -> NoReturn:
+        """Saves the batch and names it; the weights and the last checkpoint are still those from before it."""
+        trainer, batch = self.trainer, self.batch
+        assert batch is not None
+        file = save_batch(self.folder, trainer.global_rank, batch)
+        shown = ", ".join(map(str, batch.image_ids))
+        raise TrainingError(
+            f"epoch {trainer.current_epoch + 1}, batch {trainer.fit_loop.batch_idx + 1}: {what}; "
+            f"the batch is kept in {file}, the training up to the last checkpoint in {self.folder}; "
+            f"a lower lr or precision 32 may help; pictures: {shown}"
+        )
+
+    def on_train_epoch_end(self) -> None:
+        """Closes the epoch's row."""
+        epoch = self.trainer.current_epoch
+        row = {
+            "epoch": epoch + 1,
+            "step": self.trainer.global_step,
+            "lr": self.settings.lr * self.schedule.factor(epoch),
+        }
+        self.history.close_epoch({**row, **self.metrics})
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the detections of the validation before."""
+        self.trainer.datamodule.evaluation.evaluator.reset()  # type: ignore[attr-defined]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> list[Any]:
+        """Detections on the canvas, for whoever wants to draw them."""
+        s = self.settings
+        found = suppress(self.network(to_input(batch.images)), s.conf, s.iou, s.max_det)
+        evaluation = self.trainer.datamodule.evaluation  # type: ignore[attr-defined]
+        evaluation.update(batch.image_ids, on_original(found, batch))
+        return found
+
+    def on_validation_epoch_end(self) -> None:
+        """COCO's numbers over the pictures of all processes."""
+        evaluation = self.trainer.datamodule.evaluation  # type: ignore[attr-defined]
+        evaluation.evaluator.gather()
+        metrics = evaluation.compute()
+        self.metrics = {name: getattr(metrics, name) for name in METRICS}
+        self.metrics["fitness"] = fitness(metrics.AP, metrics.AP50)
+        self.log("fitness", torch.tensor(self.metrics["fitness"]), logger=False)  # for early stopping
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the history and the state of torch's random numbers."""
+        checkpoint["history"] = self.history.state_dict()
+        random: dict[str, Any] = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        checkpoint["random"] = random
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes them back."""
+        self.history = History.from_state(checkpoint["history"])
+        random: dict[str, Tensor] = checkpoint["random"]
+        torch.set_rng_state(random["cpu"].cpu())
+        if "cuda" in random and self.device.type == "cuda":
+            torch.cuda.set_rng_state(random["cuda"].cpu(), self.device)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from ..data import Augmentation
+from ..detection import LossGains
+from ..errors import ConfigError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+MACHINE = ("device", "processes", "nodes", "workers", "cache_mb", "save_minutes", "save_steps", "wandb")
+"""Fields that say where and how a run computes and not what: a resumed run may change them."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Everything that decides a training; the defaults are the published recipe for COCO.
+
+    Attributes:
+        data: a data.yaml, or a COCO annotation file
+        model: a preset (t, n, s, m, l), a saved model (.safetensors), or a published checkpoint (.pt)
+        epochs: passes over the training pictures
+        batch: pictures in a batch, over all processes together
+        imgsz: side of the square that pictures are letter-boxed to, a multiple of 32
+        timesteps: T, in place of the model's
+        max_count: D, in place of the model's
+        neuron: coco, gen1 or relu (the ANN twin), in place of the model's
+        freeze: parts of the network that stay as they are, by the beginning of their names, such as backbone
+        optimizer: sgd (with Nesterov momentum) or adamw
+        lr: learning rate after the warm-up; about 0.01 for sgd, 0.001 for adamw
+        final_lr: share of lr that is left at the end
+        schedule: linear or cosine: how lr falls, epoch by epoch
+        momentum: of sgd; the first beta of adamw
+        weight_decay: on weights of convolutions only, for steps of nominal_batch pictures; scaled with their true number
+        nominal_batch: gradients are summed over so many pictures, as near as whole batches allow, before a step
+        warmup_epochs: epochs in which lr, momentum and the number of pictures of a step rise to their values
+        warmup_momentum: momentum at the start of the warm-up
+        warmup_bias_lr: learning rate of the biases at the start of the warm-up, falling to lr; adamw starts them at 0
+        clip: largest norm of the gradient; larger ones are scaled down to it
+        ema_decay: share of the averaged weights kept at each step, the averages being what is validated and saved
+        ema_ramp: steps over which ema_decay is reached: ema_decay * (1 - exp(-step / ema_ramp))
+        augmentation: what happens to the training pictures
+        gains: weights of the parts of the loss
+        precision: 32, bf16 or fp16 (mixed precision)
+        seed: of weights, order and augmentation; the same seed on the same machine gives the same weights
+        patience: stop after so many epochs without a better AP; never unless given
+        val_every: validate after every so many epochs, and after the last
+        conf: least score of a detection in validation
+        iou: overlap over which the weaker of two boxes of a class is dropped in validation
+        max_det: most detections of a picture in validation
+        strict: refuse data in which anything had to be mended
+        device: auto, cpu, cuda, or numbers of GPUs such as 0 or 0,1,2,3
+        processes: processes a node when training on CPUs; on GPUs there is one for each
+        nodes: computers that train together, started by torchrun or SLURM
+        workers: processes that prepare pictures, for each training process
+        cache_mb: keep so many megabytes of decoded pictures in shared memory
+        save_minutes: write last.ckpt also within an epoch, after so many minutes
+        save_steps: the same after so many optimiser steps
+        wandb: also log to this project of Weights & Biases (needs the package wandb)
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    data: str = ""
+    model: str = "s"
+    epochs: int = 300
+    batch: int = 32
+    imgsz: int = 640
+    timesteps: int | None = None
+    max_count: int | None = None
+    neuron: str | None = None
+    freeze: list[str] = field(default_factory=list)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.01
+    final_lr: float = 0.004
+    schedule: Literal["linear", "cosine"] = "linear"
+    momentum: float = 0.937
+    weight_decay: float = 5e-4
+    nominal_batch: int = 64
+    warmup_epochs: float = 10.0
+    warmup_momentum: float = 0.8
+    warmup_bias_lr: float = 0.1
+    clip: float = 10.0
+    ema_decay: float = 0.9999
+    ema_ramp: float = 2000.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    gains: LossGains = field(default_factory=LossGains)
+    precision: Literal["32", "bf16", "fp16"] = "32"
+    seed: int = 0
+    patience: int | None = None
+    val_every: int = 1
+    conf: float = 0.001
+    iou: float = 0.7
+    max_det: int = 300
+    strict: bool = False
+    device: str = "auto"
+    processes: int = 1
+    nodes: int = 1
+    workers: int = 2
+    cache_mb: float = 0.0
+    save_minutes: float = 10.0
+    save_steps: int | None = None
+    wandb: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "nominal_batch", "val_every", "processes", "nodes", "max_det"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("patience", "save_steps"):
+            self._check(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
+        for name in ("weight_decay", "warmup_epochs", "warmup_bias_lr", "seed", "workers", "cache_mb"):
+            self._check(name, getattr(self, name) >= 0, "at least 0")
+        for name in ("lr", "clip", "ema_ramp", "save_minutes"):
+            self._check(name, getattr(self, name) > 0, "above 0")
+        for name in ("final_lr", "conf", "iou"):
+            self._check(name, 0 <= getattr(self, name) <= 1, "in 0..1")
+        for name in ("momentum", "warmup_momentum", "ema_decay"):
+            self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        self._check("imgsz", self.imgsz >= 32 and self.imgsz % 32 == 0, "a multiple of 32")
+
+    def _check(self, name: str, holds: bool, wanted: str) -> None:
+        if not holds:
+            raise ConfigError(f"{name}: {getattr(self, name)!r} must be {wanted}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for YAML."""
+        return asdict(self)
+
+    def to_yaml(self) -> str:
+        """The settings as a file that `--config` takes."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainSettings:
+        """The settings with these values; `augmentation` and `gains` may be mappings.
+
+        Raises:
+            ConfigError: a key that does not exist, or a value out of range or of another type.
+        """
+        values = dict(values)
+        for name, kind in (("augmentation", Augmentation), ("gains", LossGains)):
+            if name in values and not isinstance(values[name], kind):
+                values[name] = _build(kind, values[name], f"{name}.")
+        return _build(cls, values)
+
+
+def _build(kind: Any, values: Any, prefix: str = "") -> Any:
+    values = dict(values if isinstance(values, Mapping) else vars(values))
+    known = [f.name for f in fields(kind)]
+    for key in values:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            raise ConfigError(f"{prefix}{key}: no such setting" + (f", did you mean {near[0]!r}?" if near else ""))
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigError(f"{prefix or 'settings'}: a value of the wrong type ({error})") from error
+
+
+def read_settings(file: Path) -> TrainSettings:
+    """The settings in a YAML: a recipe, or the config.yaml of a run.
+
+    Raises:
+        ConfigError: no such file, no YAML mapping, or settings that cannot be.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file}: cannot be read ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: expected lines of 'name: value'")
+    try:
+        return TrainSettings.from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(file.stem for file in RECIPES.glob("*.yaml"))
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a recipe that comes with the package.
+
+    Raises:
+        ConfigError: no such recipe.
+    """
+    if name not in recipe_names():
+        raise ConfigError(f"recipe {name!r}: there are {', '.join(recipe_names())}")
+    return RECIPES / f"{name}.yaml"

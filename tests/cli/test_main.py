@@ -1,0 +1,72 @@
+import pytest
+
+import spikeyolo
+from spikeyolo.cli.main import main
+from tests.conftest import GOLDEN
+
+GOOD = str(GOLDEN / "tiny" / "reference.pt")
+
+
+def run(capsys, *words):
+    code = main(words)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
+def test_help_lists_the_commands(capsys, words):
+    code, out, err = run(capsys, *words)
+    assert (code, err) == (0, "")
+    assert "usage: spikeyolo COMMAND" in out
+    assert "convert" in out
+
+
+def test_version(capsys):
+    assert run(capsys, "--version") == (0, f"spikeyolo {spikeyolo.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("convrt",), 2, "no such command 'convrt', did you mean 'convert'?"),
+        (("convert",), 2, "reference, out"),
+        (("convert", "a.pt", "b.safetensors", "--overwrit", "true"), 2, "did you mean '--overwrite'?"),
+        (("convert", "a.pt", "b.safetensors", "--overwrite", "maybe"), 2, "overwrite"),
+        (("convert", "a.pt", "b.safetensors"), 1, "a.pt: no such file"),
+        (("convert", "a.pt", "b.pt"), 1, "must end in .safetensors"),
+    ],
+)
+def test_mistakes_get_one_line_and_no_traceback(capsys, words, code, said):
+    got, out, err = run(capsys, *words)
+    assert got == code
+    assert said in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_debug_shows_the_traceback(capsys):
+    assert "Traceback" in run(capsys, "--debug", "convert", "a.pt", "b.safetensors")[2]
+
+
+def test_convert(capsys, tmp_path):
+    out = tmp_path / "m.safetensors"
+    code, said, _ = run(capsys, "convert", GOOD, str(out))
+    assert code == 0
+    assert "1.75 M parameters, 10 classes, T = 1, D = 4, decay 0.25, gain 1" in said
+    loaded, reference = spikeyolo.load(out), spikeyolo.load_reference(GOOD)
+    assert loaded.config == reference.config
+    assert all(v.equal(loaded.state_dict()[k]) for k, v in reference.state_dict().items())
+    before = out.read_bytes()
+    code, _, err = run(capsys, "convert", GOOD, str(out))
+    assert (code, out.read_bytes()) == (1, before)
+    assert "already there" in err
+    assert run(capsys, "convert", GOOD, str(out), "--overwrite", "true")[0] == 0
+
+
+def test_a_wrong_file_writes_nothing(capsys, tmp_path):
+    (tmp_path / "bad.pt").write_text("no")
+    code, _, err = run(capsys, "convert", str(tmp_path / "bad.pt"), str(tmp_path / "m.safetensors"))
+    assert code == 1
+    assert "bad.pt: not a PyTorch checkpoint" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.pt"]

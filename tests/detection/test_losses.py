@@ -1,0 +1,168 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from spikeyolo.detection import (
+    LossGains,
+    anchor_points,
+    assign_targets,
+    complete_iou,
+    cxcywh_to_xyxy,
+    detection_loss,
+)
+from spikeyolo.detection.losses import distribution_focal_loss
+from spikeyolo.errors import ShapeError
+from spikeyolo.structures import REG_MAX, STRIDES, Targets
+from tests.conftest import golden_arrays
+
+
+def golden_case(name):
+    arrays = golden_arrays("components/loss.npz")
+    logits = [torch.tensor(arrays[f"{name}_head{i}"], requires_grad=True) for i in range(3)]
+    boxes = cxcywh_to_xyxy(torch.tensor(arrays[f"{name}_bboxes"])) * int(arrays[f"{name}_size"])
+    targets = Targets(
+        torch.tensor(arrays[f"{name}_batch_idx"]).long(),
+        torch.tensor(arrays[f"{name}_cls"]).long().flatten(),
+        boxes,
+        logits[0].shape[0],
+    )
+    return logits, targets, {k.removeprefix(f"{name}_"): v for k, v in arrays.items() if k.startswith(f"{name}_")}
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_golden(name):
+    logits, targets, expected = golden_case(name)
+    loss = detection_loss(logits, targets, STRIDES)
+    loss.total.backward()
+    assert loss.total.item() == pytest.approx(expected["total"].item(), rel=1e-5)
+    items = torch.stack([loss.box, loss.classes, loss.distribution])
+    torch.testing.assert_close(items, torch.tensor(expected["items"]), rtol=1e-5, atol=1e-6)
+    for i, level in enumerate(logits):
+        grad = torch.tensor(expected[f"grad{i}"])
+        assert (level.grad - grad).norm() <= 1e-5 * grad.norm()
+
+
+def test_order_of_the_targets_does_not_matter():
+    logits, targets, _ = golden_case("a")
+    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(0))
+    shuffled = Targets(targets.image_index[order], targets.labels[order], targets.boxes[order], targets.num_images)
+    torch.testing.assert_close(
+        detection_loss(logits, shuffled, STRIDES).total, detection_loss(logits, targets, STRIDES).total
+    )
+
+
+def test_gains_scale_the_parts():
+    logits, targets, _ = golden_case("a")
+    published = detection_loss(logits, targets, STRIDES)
+    other = detection_loss(logits, targets, STRIDES, LossGains(box=15.0, classes=0.25, distribution=0.0))
+    assert other.box.item() == pytest.approx(2 * published.box.item())
+    assert other.classes.item() == pytest.approx(published.classes.item() / 2)
+    assert other.distribution.item() == 0
+
+
+def test_without_targets_only_the_classes_learn():
+    logits = [torch.randn(2, 4 * REG_MAX + 3, 64 // s, 64 // s, requires_grad=True) for s in STRIDES]
+    targets = Targets(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4), 2)
+    loss = detection_loss(logits, targets, STRIDES)
+    loss.total.backward()
+    expected = 0.5 * sum(
+        F.binary_cross_entropy_with_logits(x[:, 64:], torch.zeros(1).expand_as(x[:, 64:]), reduction="sum")
+        for x in logits
+    )
+    assert loss.classes.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert loss.foreground == 0
+    for level in logits:
+        assert not level.grad[:, :64].any()
+        assert level.grad[:, 64:].all()
+
+
+def test_half_precision_logits_give_the_loss_in_float32():
+    logits, targets, _ = golden_case("a")
+    half = [level.detach().bfloat16().requires_grad_() for level in logits]
+    loss = detection_loss(half, targets, STRIDES)
+    loss.total.backward()
+    assert loss.total.dtype == torch.float32
+    assert loss.total.item() == pytest.approx(detection_loss(logits, targets, STRIDES).total.item(), rel=0.05)
+
+
+def test_wrong_targets():
+    logits, targets, _ = golden_case("a")
+    with pytest.raises(ShapeError, match="of 4 pictures, the logits are of 3"):
+        detection_loss(logits, Targets(targets.image_index, targets.labels, targets.boxes, 4), STRIDES)
+    with pytest.raises(ShapeError, match="label 99"):
+        detection_loss(logits, Targets(targets.image_index, targets.labels * 0 + 99, targets.boxes, 3), STRIDES)
+
+
+def test_distribution_focal_loss_by_hand():
+    distributions = torch.zeros(1, 4, REG_MAX)  # every bin 1/16
+    ltrb = torch.tensor([[0.0, 2.25, 7.5, 14.99]])
+    assert distribution_focal_loss(distributions, ltrb).item() == pytest.approx(torch.log(torch.tensor(16.0)).item())
+    distributions[0, :, 3] = 50.0  # all on bin 3: exact for 3, and 50 for a whole bin beside it
+    exact = distribution_focal_loss(distributions, torch.full((1, 4), 3.0)).item()
+    quarter = distribution_focal_loss(distributions, torch.full((1, 4), 3.25)).item()
+    assert exact == pytest.approx(0.0, abs=1e-6)
+    assert quarter == pytest.approx(0.25 * 50.0, rel=1e-5)
+
+
+def assign_by_tables(scores, boxes, points, targets):
+    """TOOD's assignment picture by picture with full tables: slow and plain."""
+    rows = []
+    for image in range(len(scores)):
+        mine = (targets.image_index == image).nonzero().flatten()
+        if len(mine) == 0:
+            continue
+        true_boxes, labels = targets.boxes[mine], targets.labels[mine]
+        inside = ((points[None] > true_boxes[:, None, :2]) & (points[None] < true_boxes[:, None, 2:])).all(-1)
+        overlap = complete_iou(true_boxes[:, None], boxes[image][None]).clamp(min=0) * inside
+        alignment = scores[image][:, labels].T.sqrt() * overlap**6
+        chosen = torch.zeros_like(inside)
+        for target in range(len(mine)):
+            best = alignment[target].topk(min(10, len(points))).indices
+            chosen[target, best] = alignment[target, best] > 0
+        for anchor in (chosen.sum(0) > 1).nonzero().flatten():
+            chosen[:, anchor] = False
+            chosen[overlap[:, anchor].argmax(), anchor] = True
+        for target, anchor in chosen.nonzero().tolist():
+            best_alignment = alignment[target][chosen[target]].max()
+            weight = alignment[target, anchor] * overlap[target][chosen[target]].max() / (best_alignment + 1e-9)
+            if weight > 0:
+                rows.append((image, anchor, int(mine[target]), round(weight.item(), 6)))
+    return sorted(rows)
+
+
+@given(seed=st.integers(0, 2**20), count=st.integers(0, 12))
+def test_assignment_equals_the_definition(seed, count):
+    generator = torch.Generator().manual_seed(seed)
+    points, _ = anchor_points([(64 // s, 64 // s) for s in STRIDES], STRIDES)
+    centres, sizes = torch.rand(count, 2, generator=generator) * 64, 4 + torch.rand(count, 2, generator=generator) * 40
+    targets = Targets(
+        torch.randint(0, 3, (count,), generator=generator),
+        torch.randint(0, 4, (count,), generator=generator),
+        torch.cat([centres - sizes / 2, centres + sizes / 2], dim=1).double(),
+        3,
+    )
+    shape = (3, len(points))
+    scores = torch.rand(*shape, 4, generator=generator, dtype=torch.float64)
+    noise = 6 + torch.rand(*shape, 4, generator=generator, dtype=torch.float64) * 20
+    points = points.double()
+    boxes = torch.cat([points - noise[..., :2], points + noise[..., 2:]], dim=-1)
+    found = assign_targets(scores, boxes, points, targets)
+    rows = sorted(
+        (i, a, t, round(w, 6))
+        for i, a, t, w in zip(
+            found.image_index.tolist(),
+            found.anchor_index.tolist(),
+            found.target_index.tolist(),
+            found.weight.tolist(),
+            strict=True,
+        )
+        if w > 0
+    )
+    expected = assign_by_tables(scores, boxes, points, targets)
+    assert [row[:3] for row in rows] == [row[:3] for row in expected]
+    assert [row[3] for row in rows] == pytest.approx([row[3] for row in expected], abs=2e-6)
+    assert ((found.weight >= 0) & (found.weight <= 1)).all()
+    places = set(zip(found.image_index.tolist(), found.anchor_index.tolist(), strict=True))
+    assert len(places) == len(found.weight)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikeyolo.imaging import letterbox
+
+
+@pytest.mark.parametrize(
+    ("size", "canvas", "inner"),
+    [
+        ((100, 200), (64, 64), (slice(16, 48), slice(0, 64))),
+        ((200, 100), (64, 64), (slice(0, 64), slice(16, 48))),
+        ((64, 64), (64, 96), (slice(0, 64), slice(16, 80))),
+        ((1, 500), (64, 64), (slice(31, 32), slice(0, 64))),
+    ],
+)
+def test_position_by_hand(size, canvas, inner):
+    picture = np.full((*size, 3), 255, np.uint8)
+    result, placement = letterbox(picture, canvas)
+    expected = np.full((*canvas, 3), 114, np.uint8)
+    expected[inner] = 255
+    assert np.array_equal(result, expected)
+    whole = torch.tensor([[0.0, 0.0, size[1], size[0]]])
+    rows, columns = inner
+    on_canvas = torch.tensor([[columns.start, rows.start, columns.stop, rows.stop]]).float()
+    torch.testing.assert_close(placement.to_canvas(whole), on_canvas)
+    torch.testing.assert_close(placement.to_original(on_canvas), whole)
+
+
+def test_small_pictures_are_not_enlarged_on_demand():
+    picture = np.full((10, 20, 3), 255, np.uint8)
+    result, placement = letterbox(picture, (32, 32), scale_up=False)
+    assert (result == 255).sum() == 10 * 20 * 3
+    assert placement.scale_xy == (1.0, 1.0)
+
+
+@given(
+    rows=st.integers(2, 90), columns=st.integers(2, 90), canvas=st.sampled_from([(32, 32), (64, 96)]), data=st.data()
+)
+def test_a_drawn_rectangle_stays_in_its_box(rows, columns, canvas, data):
+    x1, y1 = data.draw(st.integers(0, columns - 1)), data.draw(st.integers(0, rows - 1))
+    x2, y2 = data.draw(st.integers(x1 + 1, columns)), data.draw(st.integers(y1 + 1, rows))
+    picture = np.zeros((rows, columns, 3), np.uint8)
+    picture[y1:y2, x1:x2] = 255
+    before = picture.copy()
+    result, placement = letterbox(picture, canvas)
+    assert np.array_equal(picture, before)
+    left, top, right, bottom = placement.to_canvas(torch.tensor([[x1, y1, x2, y2]]).double())[0].tolist()
+    ys, xs = np.nonzero((result[..., 0] > 128) & (result[..., 0] != 114))
+    if len(xs):  # thin lines may fade when a picture shrinks
+        assert left - 1 <= xs.min()
+        assert xs.max() + 1 <= right + 1
+        assert top - 1 <= ys.min()
+        assert ys.max() + 1 <= bottom + 1

@@ -1,0 +1,35 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from spikeyolo.errors import ShapeError
+from spikeyolo.spiking import counts_to_slots, ilif, slots_to_counts
+
+
+@given(max_count=st.integers(1, 16), timesteps=st.integers(1, 4), seed=st.integers(0, 2**16))
+def test_slots_are_binary_and_sum_to_the_counts(max_count, timesteps, seed):
+    x = torch.randn(timesteps, 2, 3, generator=torch.Generator().manual_seed(seed)) * max_count
+    counts = ilif(x, max_count=max_count)
+    slots = counts_to_slots(counts, max_count)
+    assert slots.shape == (timesteps, max_count, 2, 3)
+    assert set(slots.unique().tolist()) <= {0.0, 1.0}
+    assert torch.equal(slots_to_counts(slots), counts)
+
+
+def test_spikes_come_first():
+    assert counts_to_slots(torch.tensor([[0, 1, 3]]), 3).tolist() == [[[0, 1, 1], [0, 0, 1], [0, 0, 1]]]
+
+
+def test_a_convolution_of_the_slots_sums_to_that_of_the_counts():
+    counts = torch.randint(0, 5, (1, 2, 3, 6, 6)).double()
+    weight = torch.randn(4, 3, 3, 3, dtype=torch.float64)
+    slots = counts_to_slots(counts, 4)
+    by_slots = sum(F.conv2d(slots[0, d], weight, padding=1) for d in range(4))
+    torch.testing.assert_close(by_slots, F.conv2d(counts[0], weight, padding=1), rtol=1e-12, atol=1e-12)
+
+
+def test_no_slot_axis():
+    with pytest.raises(ShapeError, match="slots"):
+        slots_to_counts(torch.zeros(3))
