@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from ..errors import ConfigError
 from .datamodule import ImageDataModule
-from .devices import Devices, choose_devices
+from .devices import Devices, choose_devices, is_first_process
 from .ema import ExponentialAverage
 from .folder import RunFolder, new_folder, resumed_settings
 from .module import DetectorModule
@@ -24,6 +23,8 @@ from .progress import ProgressLine
 from .recorder import AtomicCheckpointIO, RunRecorder
 from .settings import TrainSettings
 from .start import is_preset, starting_model
+
+HINTS = (".*does not have many workers.*", ".*(Leaf|Tree)Spec.*is deprecated.*")
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -45,7 +46,7 @@ def train(settings: TrainSettings, out: Path | None = None, resume: Path | None 
         CheckpointError: weights or a checkpoint that cannot be used.
         TrainingError: a loss or gradient that is not finite; the batch is kept in the folder.
     """
-    first_process = rank_zero_only.rank == 0
+    first_process = is_first_process()
     if resume is not None:
         settings, folder = resumed_settings(resume, settings), RunFolder(resume)
     else:
@@ -130,11 +131,7 @@ def _quiet() -> Iterator[None]:
         for logger in loggers:
             logger.setLevel(logging.WARNING)
         with warnings.catch_warnings():
-            for hint in (
-                ".*does not have many workers.*",
-                ".*LeafSpec.*is deprecated.*",
-                ".*TreeSpec.*is deprecated.*",
-            ):
+            for hint in HINTS:
                 warnings.filterwarnings("ignore", hint)
             yield
     finally:
