@@ -27,8 +27,7 @@ def share_loss(loss: DetectionLoss, pictures: int) -> SharedLoss:
 
     Each process divides its sums by its own target scores and multiplies by its own pictures, and
     DistributedDataParallel averages gradients. Here both numbers become those of the whole batch and the average a
-    sum, so that the gradient is the one a single process would have with all the pictures; only the batch norms still
-    see a process's own share.
+    sum, so that the gradient is the one a single process would have with all the pictures.
 
     Args:
         loss: of this process's pictures.

@@ -170,7 +170,7 @@ class DetectorModule(pl.LightningModule):
         metrics = evaluation.compute()
         self.metrics = {name: getattr(metrics, name) for name in METRICS}
         self.metrics["fitness"] = fitness(metrics.AP, metrics.AP50)
-        self.log("fitness", torch.tensor(self.metrics["fitness"]), logger=False)  # for early stopping
+        self.log("fitness", torch.tensor(self.metrics["fitness"]), logger=False, sync_dist=True)  # for early stopping
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the history and the state of torch's random numbers."""

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from ..errors import ConfigError
+from .batch_norm import SharedNorms
 from .datamodule import ImageDataModule
 from .devices import Devices, choose_devices, is_first_process
 from .ema import ExponentialAverage
@@ -89,6 +90,9 @@ def _trainer(settings: TrainSettings, folder: RunFolder, devices: Devices, names
         callbacks.append(
             EarlyStopping("fitness", mode="max", patience=settings.patience, check_on_train_epoch_end=False)
         )
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if devices.several and devices.accelerator == "cpu":
+        plugins.append(SharedNorms())
     return pl.Trainer(
         accelerator=devices.accelerator,
         devices=devices.devices,
@@ -99,7 +103,7 @@ def _trainer(settings: TrainSettings, folder: RunFolder, devices: Devices, names
         max_epochs=settings.epochs,
         check_val_every_n_epoch=settings.val_every,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=plugins,
         logger=_loggers(settings, folder),
         use_distributed_sampler=False,  # ours divides the batches itself
         num_sanity_val_steps=0,
