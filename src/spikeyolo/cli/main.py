@@ -6,15 +6,21 @@ Each command is a function in a file of its own; its parameters are the options,
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
 
 COMMANDS = {
     "data check": "look at every picture and label of a data set, and say what is wrong",
+    "train": "train a detector on labelled pictures, or go on with a training",
+    "val": "measure the average precision and the speed of a model",
     "predict": "find objects on pictures, videos and cameras",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
 }
@@ -94,7 +100,7 @@ def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[
     parser.add_argument("--config", action="config", help="a YAML file with the same names as the options")
     parser.add_function_arguments(command, as_positional=name in POSITIONAL)
     try:
-        values = parser.parse_args(_with_lists_joined(command, words))
+        values = parser.parse_args(_with_lists_joined(parser, _with_recipes_found(words)))
     except ArgumentError as error:
         known = [option for action in parser._actions for option in action.option_strings]
         unknown = next(
@@ -105,9 +111,10 @@ def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[
     return {key: value for key, value in vars(values).items() if key != "config"}
 
 
-def _with_lists_joined(command: Callable[..., None], words: list[str]) -> list[str]:
+def _with_lists_joined(parser: ArgumentParser, words: list[str]) -> list[str]:
     """`--source a b` becomes `--source ["a", "b"]`, the form in which jsonargparse takes a list."""
-    lists = {f"--{name}" for name, p in inspect.signature(command).parameters.items() if "list[" in str(p.annotation)}
+    actions = [action for action in parser._actions if "list[" in str(getattr(action, "_typehint", ""))]
+    lists = {option for action in actions for option in action.option_strings}
     joined: list[str] = []
     while words:
         word, *words = words
@@ -118,6 +125,16 @@ def _with_lists_joined(command: Callable[..., None], words: list[str]) -> list[s
                 joined.append(json.dumps(words[:end]))
                 words = words[end:]
     return joined
+
+
+def _with_recipes_found(words: list[str]) -> list[str]:
+    """`--config small` becomes the path of the recipe of that name in the package, unless there is such a file here."""
+    recipes = {path.stem: str(path) for path in (Path(__file__).parents[1] / "training" / "recipes").glob("*.yaml")}
+    found = list(words)
+    for place, value in enumerate(words[1:], start=1):
+        if words[place - 1] == "--config" and not Path(value).exists():
+            found[place] = recipes.get(value, value)
+    return found
 
 
 def _suggestion(word: str, known: list[str]) -> str:

@@ -14,18 +14,13 @@ def train(out: str | None = None, resume: str | None = None, **settings: Any) ->
         resume: folder of a run to go on with after it was interrupted, from its last.ckpt
         **settings: the recipe, see TrainSettings
     """
-    chosen = TrainSettings.from_dict(settings) if settings else TrainSettings()
-    _run(chosen, Path(out) if out else None, Path(resume) if resume else None)
-
-
-def _run(settings: TrainSettings, out: Path | None, resume: Path | None) -> None:
-    from lightning.fabric.utilities.rank_zero import rank_zero_only
-
     from ..training import read_settings
     from ..training import train as run
+    from ..training.devices import is_first_process
 
-    folder = run(settings, out, resume)
-    if rank_zero_only.rank != 0:
+    chosen = TrainSettings(**settings)
+    folder = run(chosen, Path(out) if out else None, Path(resume) if resume else None)
+    if not is_first_process():
         return
     from .val import val
 

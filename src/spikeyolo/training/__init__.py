@@ -1,5 +1,7 @@
 """Training and checking a detector. Lightning, which takes seconds to import, is loaded only when training starts."""
 
+from typing import Any
+
 from .settings import TrainSettings, read_settings, recipe_names, recipe_path
 from .start import Transfer, starting_model
 from .validation import Validation, ValidationSettings, read_split, trained_size, validate
@@ -20,7 +22,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name == "train":
         from .run import train
 

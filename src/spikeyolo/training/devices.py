@@ -66,3 +66,10 @@ def _numbers(given: str, name: str) -> list[int]:
     if min(numbers) < 0 or len(set(numbers)) != len(numbers):
         raise ConfigError(f"device: {given!r} is not auto, cpu, cuda, or numbers of GPUs such as 0 or 0,1")
     return numbers
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that prints and writes, as the launcher's environment tells."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    return getattr(rank_zero_only, "rank", 0) == 0

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     import lightning.pytorch as pl
 
     from ..model import SpikeYOLO
+    from .module import DetectorModule
 
 
 def ema_decay(step: int, decay: float, ramp: float) -> float:
-    """Share of the average that is kept at the step-th update (from 1): it grows, so that early weights are forgotten."""
+    """Share of the average kept at the step-th update, from 1; it grows, so that early weights are forgotten."""
     return decay * (1 - math.exp(-step / ramp))
 
 
@@ -45,7 +46,7 @@ class ExponentialAverage(WeightAveraging):
     def network(self) -> SpikeYOLO:
         """The network with averaged weights (outside validation, when both are swapped)."""
         assert self._average_model is not None
-        return self._average_model.module.network
+        return cast("DetectorModule", self._average_model.module).network
 
 
 @torch.no_grad()

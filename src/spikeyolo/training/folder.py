@@ -73,9 +73,7 @@ def new_folder(out: Path | None) -> RunFolder:
     """
     if out is not None:
         if (out / "config.yaml").exists():
-            raise ConfigError(
-                f"out: {out} already holds a run; --resume {out} goes on with it, --out OTHER starts anew"
-            )
+            raise ConfigError(f"out: {out} already holds a run; go on with --resume {out}, or name another folder")
         return RunFolder(out)
     number = 1
     while (path := DEFAULT if number == 1 else DEFAULT.with_name(f"{DEFAULT.name}-{number}")).exists():

@@ -44,7 +44,7 @@ class EpochSums:
 
 @dataclass
 class History:
-    """What results.csv shows: a row for each finished epoch. It travels in the checkpoint: no row is lost or repeated."""
+    """What results.csv shows: a row for each finished epoch. Kept in the checkpoint: no row is lost or repeated."""
 
     rows: list[Row] = field(default_factory=list)
     current: EpochSums = field(default_factory=EpochSums)

@@ -25,9 +25,9 @@ class SharedLoss:
 def share_loss(loss: DetectionLoss, pictures: int) -> SharedLoss:
     """Makes the loss of a process's share of a batch that of the whole batch.
 
-    Each process divides its sums by its own target scores and multiplies by its own pictures, and DistributedDataParallel
-    averages gradients. Here both numbers become those of the whole batch and the average a sum, so that the gradient is
-    the one a single process would have with all the pictures; only the batch norms still see a process's own share.
+    Each process divides its sums by its own target scores and multiplies by its own pictures, and
+    DistributedDataParallel averages gradients. Here both numbers become those of the whole batch and the average a
+    sum, so that the gradient is the one a single process would have with all the pictures.
 
     Args:
         loss: of this process's pictures.

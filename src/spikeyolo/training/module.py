@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.optim import Optimizer
@@ -14,7 +15,7 @@ from torch.optim import Optimizer
 from ..detection import detection_loss
 from ..errors import TrainingError
 from ..model import SpikeYOLO
-from ..structures import STRIDES, Batch
+from ..structures import STRIDES, Batch, Detections
 from .counting import watch_counts
 from .folder import save_batch
 from .history import METRICS, History, fitness
@@ -43,7 +44,7 @@ class DetectorModule(pl.LightningModule):
     def __init__(self, network: SpikeYOLO, settings: TrainSettings, folder: Path) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.settings = settings
         self.folder = folder
         self.history = History()
@@ -86,6 +87,7 @@ class DetectorModule(pl.LightningModule):
         """
         position = self.schedule.at(self.trainer.current_epoch, batch_idx)
         optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
         move_to(optimizer.optimizer, position)
         with watch_counts(self.network, active=batch_idx % COUNT_EVERY == 0) as counts:
             logits = self.network(to_input(batch.images))
@@ -96,9 +98,7 @@ class DetectorModule(pl.LightningModule):
             self._fail(f"the loss is not finite (box {parts[0]:g}, class {parts[1]:g}, distribution {parts[2]:g})")
         self.pending += 1
         steps = self.pending >= position.accumulate or batch_idx + 1 == self.trainer.num_training_batches
-        strategy = self.trainer.strategy
-        shared = isinstance(strategy, DDPStrategy) and not steps  # gradients are exchanged once a step
-        with strategy.block_backward_sync() if shared else nullcontext():
+        with nullcontext() if steps else self._unshared():
             self.manual_backward(loss.total)
         if steps:
             optimizer.step()
@@ -107,6 +107,11 @@ class DetectorModule(pl.LightningModule):
         mean_count = counts.value()
         self.history.current.add(parts, mean_count)
         self._show(parts, position.lr, mean_count)
+
+    def _unshared(self) -> AbstractContextManager[Any]:
+        """Processes exchange gradients once a step, not for every batch of it."""
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, DDPStrategy) else nullcontext()
 
     def _show(self, parts: list[float], lr: float, mean_count: float) -> None:
         self.shown |= {"box_loss": parts[0], "class_loss": parts[1], "distribution_loss": parts[2], "lr": lr}
@@ -150,7 +155,7 @@ class DetectorModule(pl.LightningModule):
         """Forgets the detections of the validation before."""
         self.trainer.datamodule.evaluation.evaluator.reset()  # type: ignore[attr-defined]
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> list[Any]:
+    def validation_step(self, batch: Batch, batch_idx: int) -> list[Detections]:  # type: ignore[override]
         """Detections on the canvas, for whoever wants to draw them."""
         s = self.settings
         found = suppress(self.network(to_input(batch.images)), s.conf, s.iou, s.max_det)
@@ -165,7 +170,7 @@ class DetectorModule(pl.LightningModule):
         metrics = evaluation.compute()
         self.metrics = {name: getattr(metrics, name) for name in METRICS}
         self.metrics["fitness"] = fitness(metrics.AP, metrics.AP50)
-        self.log("fitness", torch.tensor(self.metrics["fitness"]), logger=False)  # for early stopping
+        self.log("fitness", torch.tensor(self.metrics["fitness"]), logger=False, sync_dist=True)  # for early stopping
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the history and the state of torch's random numbers."""

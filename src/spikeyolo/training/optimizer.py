@@ -12,7 +12,7 @@ WEIGHTS, NORMS, BIASES = "weights", "norms", "biases"
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters in three groups: weights of convolutions (the only ones that decay), of norms, and biases."""
+    """Trainable parameters in three groups: weights of convolutions (these alone decay), of norms, and biases."""
     groups: dict[str, list[nn.Parameter]] = {WEIGHTS: [], NORMS: [], BIASES: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -28,7 +28,7 @@ def memory_gb() -> float:
 
 
 class ProgressLine(Callback):
-    """One moving line on a terminal, one lasting line for each epoch, and curves for the loggers. First process only."""
+    """A moving line on a terminal, a lasting line for each epoch, curves for the loggers; on the first process only."""
 
     def __init__(self) -> None:
         self._bar: Any = None

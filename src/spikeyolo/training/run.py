@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from ..errors import ConfigError
+from .batch_norm import SharedNorms
 from .datamodule import ImageDataModule
-from .devices import Devices, choose_devices
+from .devices import Devices, choose_devices, is_first_process
 from .ema import ExponentialAverage
 from .folder import RunFolder, new_folder, resumed_settings
 from .module import DetectorModule
@@ -24,6 +24,8 @@ from .progress import ProgressLine
 from .recorder import AtomicCheckpointIO, RunRecorder
 from .settings import TrainSettings
 from .start import is_preset, starting_model
+
+HINTS = (".*does not have many workers.*", ".*(Leaf|Tree)Spec.*is deprecated.*")
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -45,7 +47,7 @@ def train(settings: TrainSettings, out: Path | None = None, resume: Path | None 
         CheckpointError: weights or a checkpoint that cannot be used.
         TrainingError: a loss or gradient that is not finite; the batch is kept in the folder.
     """
-    first_process = rank_zero_only.rank == 0
+    first_process = is_first_process()
     if resume is not None:
         settings, folder = resumed_settings(resume, settings), RunFolder(resume)
     else:
@@ -88,6 +90,9 @@ def _trainer(settings: TrainSettings, folder: RunFolder, devices: Devices, names
         callbacks.append(
             EarlyStopping("fitness", mode="max", patience=settings.patience, check_on_train_epoch_end=False)
         )
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if devices.several and devices.accelerator == "cpu":
+        plugins.append(SharedNorms())
     return pl.Trainer(
         accelerator=devices.accelerator,
         devices=devices.devices,
@@ -98,7 +103,7 @@ def _trainer(settings: TrainSettings, folder: RunFolder, devices: Devices, names
         max_epochs=settings.epochs,
         check_val_every_n_epoch=settings.val_every,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=plugins,
         logger=_loggers(settings, folder),
         use_distributed_sampler=False,  # ours divides the batches itself
         num_sanity_val_steps=0,
@@ -130,11 +135,7 @@ def _quiet() -> Iterator[None]:
         for logger in loggers:
             logger.setLevel(logging.WARNING)
         with warnings.catch_warnings():
-            for hint in (
-                ".*does not have many workers.*",
-                ".*LeafSpec.*is deprecated.*",
-                ".*TreeSpec.*is deprecated.*",
-            ):
+            for hint in HINTS:
                 warnings.filterwarnings("ignore", hint)
             yield
     finally:

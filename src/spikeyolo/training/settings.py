@@ -37,7 +37,7 @@ class TrainSettings:
         final_lr: share of lr that is left at the end
         schedule: linear or cosine: how lr falls, epoch by epoch
         momentum: of sgd; the first beta of adamw
-        weight_decay: on weights of convolutions only, for steps of nominal_batch pictures; scaled with their true number
+        weight_decay: on weights of convolutions only, for steps of nominal_batch pictures; scaled to their true number
         nominal_batch: gradients are summed over so many pictures, as near as whole batches allow, before a step
         warmup_epochs: epochs in which lr, momentum and the number of pictures of a step rise to their values
         warmup_momentum: momentum at the start of the warm-up
@@ -45,8 +45,8 @@ class TrainSettings:
         clip: largest norm of the gradient; larger ones are scaled down to it
         ema_decay: share of the averaged weights kept at each step, the averages being what is validated and saved
         ema_ramp: steps over which ema_decay is reached: ema_decay * (1 - exp(-step / ema_ramp))
-        augmentation: what happens to the training pictures
-        gains: weights of the parts of the loss
+        augmentation: what happens to the training pictures; a mapping will do
+        gains: weights of the parts of the loss; a mapping will do
         precision: 32, bf16 or fp16 (mixed precision)
         seed: of weights, order and augmentation; the same seed on the same machine gives the same weights
         patience: stop after so many epochs without a better AP; never unless given
@@ -110,6 +110,9 @@ class TrainSettings:
     wandb: str | None = None
 
     def __post_init__(self) -> None:
+        for name, kind in (("augmentation", Augmentation), ("gains", LossGains)):
+            if not isinstance(getattr(self, name), kind):
+                object.__setattr__(self, name, _build(kind, getattr(self, name), f"{name}."))
         for name in ("epochs", "batch", "nominal_batch", "val_every", "processes", "nodes", "max_det"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("patience", "save_steps"):
@@ -138,15 +141,11 @@ class TrainSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainSettings:
-        """The settings with these values; `augmentation` and `gains` may be mappings.
+        """The settings with these values.
 
         Raises:
             ConfigError: a key that does not exist, or a value out of range or of another type.
         """
-        values = dict(values)
-        for name, kind in (("augmentation", Augmentation), ("gains", LossGains)):
-            if name in values and not isinstance(values[name], kind):
-                values[name] = _build(kind, values[name], f"{name}.")
         return _build(cls, values)
 
 

@@ -67,7 +67,7 @@ class Validation:
         write_atomically(file, json.dumps(self.to_json(), indent=1).encode())
 
     def write_all(self, folder: Path) -> list[Path]:
-        """Curves and the confusion matrix as PNGs; on COCO JSON data also coco_results.json, as the COCO server takes it.
+        """Curves and the confusion matrix as PNGs; on COCO JSON data also coco_results.json, for the COCO server.
 
         Raises:
             DataError: the folder cannot be written.
@@ -120,7 +120,7 @@ def validate(model: SpikeYOLO, index: Index, settings: ValidationSettings | None
     evaluation, weight = Evaluation.of(index), next(model.parameters())
     timer = StageTimer(weight.device)
     was_training = model.training
-    model = model.eval().to(memory_format=torch.channels_last)
+    model = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = iter(loader)
     for _ in range(len(loader)):
         with timer.stage("load"):

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning.pytorch.plugins.layer_sync import LayerSync
+from torch import Tensor, nn
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over processes; as each of them uses it, its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        value = value.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(value)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return _Sum.forward(ctx, gradient)
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """A batch norm whose statistics are those of all processes' pictures; torch's SyncBatchNorm refuses CPUs.
+
+    Meant for a few processes: it exchanges two small tensors forward and two backward.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As `nn.BatchNorm2d`, over the (B, C, H, W) of all processes together."""
+        if not self.training:
+            return super().forward(input)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        count = input.new_tensor([input.numel() / input.shape[1]])
+        sums = _Sum.apply(torch.cat([input.sum((0, 2, 3)), count]))
+        total = sums[-1]
+        centred = input - (sums[:-1] / total)[:, None, None]
+        variance = _Sum.apply(centred.square().sum((0, 2, 3))) / total
+        with torch.no_grad():
+            self.running_mean.lerp_(sums[:-1] / total, self.momentum)
+            self.running_var.lerp_(variance * total / (total - 1), self.momentum)
+        scale = self.weight / torch.sqrt(variance + self.eps)
+        return centred * scale[:, None, None] + self.bias[:, None, None]
+
+
+def _exchange(model: nn.Module, old: type[nn.BatchNorm2d], new: type[nn.BatchNorm2d]) -> nn.Module:
+    """Replaces norms of exactly one class by another that shares their parameters and statistics."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is old:
+                norm = new(child.num_features, eps=child.eps, momentum=child.momentum)
+                norm._parameters, norm._buffers = child._parameters, child._buffers
+                setattr(parent, name, norm.train(child.training))
+    return model
+
+
+class SharedNorms(LayerSync):
+    """Lightning's plugin that puts `SharedBatchNorm` in place while several CPU processes train."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Before training."""
+        return _exchange(model, nn.BatchNorm2d, SharedBatchNorm) if dist.is_initialized() else model
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """After it."""
+        return _exchange(model, SharedBatchNorm, nn.BatchNorm2d)
