@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 COMMANDS = {
+    "demo": "the whole story on generated pictures, in minutes",
     "data check": "look at every picture and label of a data set, and say what is wrong",
     "train": "train a detector on labelled pictures, or go on with a training",
     "val": "measure the average precision and the speed of a model",
