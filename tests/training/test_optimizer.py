@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from spikeyolo import SpikeYOLO
+from spikeyolo.training import TrainSettings
+from spikeyolo.training.ema import ExponentialAverage, ema_decay
+from spikeyolo.training.optimizer import make_optimizer, move_to, parameter_groups, scaled_decay
+from spikeyolo.training.schedule import Position
+
+
+def test_groups_hold_every_parameter_once_and_only_convolutions_decay():
+    model = SpikeYOLO("t", num_classes=2)
+    groups = {group["name"]: group for group in parameter_groups(model, 0.1)}
+    grouped = [p for group in groups.values() for p in group["params"]]
+    assert len(grouped) == len({id(p) for p in grouped}) == len(list(model.parameters()))
+    kinds = {id(p): type(m) for m in model.modules() for p in m.parameters(recurse=False)}
+    assert {kinds[id(p)] for p in groups["weights"]["params"]} == {nn.Conv2d}
+    assert {kinds[id(p)] for p in groups["norms"]["params"]} == {nn.BatchNorm2d}
+    assert all(p.ndim == 1 for p in groups["biases"]["params"])
+    assert {name: group["weight_decay"] for name, group in groups.items()} == {"weights": 0.1, "norms": 0, "biases": 0}
+
+
+def test_frozen_parameters_are_left_out():
+    model = SpikeYOLO("t", num_classes=2)
+    model.backbone.requires_grad_(False)
+    grouped = [p for group in parameter_groups(model, 0.1) for p in group["params"]]
+    assert len(grouped) == len(list(model.parameters())) - len(list(model.backbone.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [(16, 5e-4), (40, 5e-4 * 80 / 64), (64, 5e-4), (128, 1e-3)],
+    ids=["four batches of 16", "two of 40 are 80", "one", "never less than one"],
+)
+def test_decay_is_scaled_to_the_pictures_of_a_step(batch, expected):
+    assert scaled_decay(TrainSettings(batch=batch)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_position_reaches_the_optimiser(name):
+    optimizer = make_optimizer(SpikeYOLO("t", num_classes=2), TrainSettings(optimizer=name))
+    move_to(optimizer, Position(lr=0.25, bias_lr=0.5, momentum=0.75, accumulate=1))
+    groups = {group["name"]: group for group in optimizer.param_groups}
+    assert [groups[kind]["lr"] for kind in ("weights", "norms", "biases")] == [0.25, 0.25, 0.5]
+    assert all((g["betas"][0] if name == "adamw" else g["momentum"]) == 0.75 for g in groups.values())
+
+
+def test_average_follows_its_formula():
+    assert ema_decay(2000, 0.9999, 2000) == pytest.approx(0.9999 * (1 - 1 / 2.718281828))
+    callback = ExponentialAverage(0.9, 2.0)
+    average = callback._kwargs["multi_avg_fn"]
+    weight, counter = torch.tensor([1.0]), torch.tensor([3])
+    # torch passes the updates so far: this is the third, of decay 0.9 * (1 - exp(-1.5)) = 0.69918.
+    average([weight, counter], [torch.tensor([2.0]), torch.tensor([7])], torch.tensor(2))
+    assert float(weight) == pytest.approx(0.69918 * 1 + 0.30082 * 2, abs=1e-4)
+    assert int(counter) == 7
