@@ -47,7 +47,7 @@ def test_defaults_are_the_published_recipe():
 
 
 def test_shipped_recipes_are_settings_that_can_be():
-    assert recipe_names() == ["published", "small"]
+    assert {"published", "small"} <= set(recipe_names())
     for name in recipe_names():
         assert set(yaml.safe_load(recipe_path(name).read_text())) <= set(TrainSettings().to_dict())
         read_settings(recipe_path(name))

@@ -41,6 +41,8 @@ class SharedBatchNorm(nn.BatchNorm2d):
         centred = input - (sums[:-1] / total)[:, None, None]
         variance = _Sum.apply(centred.square().sum((0, 2, 3))) / total
         with torch.no_grad():
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(sums[:-1] / total, self.momentum)
             self.running_var.lerp_(variance * total / (total - 1), self.momentum)
         scale = self.weight / torch.sqrt(variance + self.eps)
