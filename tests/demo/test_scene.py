@@ -50,7 +50,6 @@ def test_same_generator_state_gives_the_same_scene_and_another_seed_another():
     [
         (CLASS_NAMES.index("disk"), np.pi * 0.9**2),
         (CLASS_NAMES.index("square"), 2.0),
-        (CLASS_NAMES.index("triangle"), 3 * np.sqrt(3) / 4),
         (CLASS_NAMES.index("ring"), np.pi * (0.95**2 - 0.52**2)),
     ],
 )

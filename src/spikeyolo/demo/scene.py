@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-CLASS_NAMES = ("disk", "square", "triangle", "cross", "star", "ring")
+CLASS_NAMES = ("disk", "square", "cross", "ring")
 MIN_VISIBLE = 0.6
 _FRACTION_BITS = 4  # cv2 draws with sixteenths of a pixel
 
@@ -84,12 +84,6 @@ def _circle(radius: float, corners: int = 48) -> np.ndarray:
     return radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
 
 
-def _star(points: int, inner: float) -> np.ndarray:
-    corners = _circle(1.0, 2 * points)
-    corners[1::2] *= inner
-    return corners
-
-
 def _cross(arm: float) -> np.ndarray:
     quarter = np.array([[arm, 1.0], [arm, arm], [1.0, arm]])
     quarter /= math.hypot(1.0, arm)
@@ -101,9 +95,7 @@ def _cross(arm: float) -> np.ndarray:
 _OUTLINES: tuple[tuple[np.ndarray, ...], ...] = (
     (_circle(0.9),),
     (_circle(1.0, 4),),
-    (_circle(1.0, 3),),
     (_cross(0.36),),
-    (_star(5, 0.42),),
     (_circle(0.95), _circle(0.52)),
 )
 

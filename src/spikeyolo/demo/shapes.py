@@ -17,7 +17,7 @@ from .scene import CLASS_NAMES, Difficulty, Scene, random_scene
 
 SPLITS = ("train", "val")
 # A change of the drawing that changes pictures raises this, so that an older folder is made again.
-VERSION = 1
+VERSION = 2
 _RECORD = "generated.json"
 _JPEG_QUALITY = 92
 
