@@ -16,8 +16,7 @@ def shapes(tmp_path_factory) -> Path:
     return write_shapes(folder, ShapesConfig(seed=3, train=10, val=4, size=64))
 
 
-@pytest.fixture
-def tiny(shapes) -> TrainSettings:
+def tiny_settings(shapes: Path) -> TrainSettings:
     """Two epochs of three batches: seconds."""
     return TrainSettings(
         data=str(shapes),
@@ -30,6 +29,11 @@ def tiny(shapes) -> TrainSettings:
         workers=0,
         device="cpu",
     )
+
+
+@pytest.fixture
+def tiny(shapes) -> TrainSettings:
+    return tiny_settings(shapes)
 
 
 @pytest.fixture(autouse=True)

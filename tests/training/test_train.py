@@ -20,6 +20,7 @@ from spikeyolo.errors import CheckpointError, ConfigError, TrainingError
 from spikeyolo.training import TrainSettings, read_settings, starting_model, train
 from spikeyolo.training.folder import RunFolder, new_folder, resumed_settings
 from spikeyolo.training.module import DetectorModule
+from tests.training.conftest import tiny_settings
 
 
 class Killed(BaseException):
@@ -63,17 +64,7 @@ def assert_same_run(first: RunFolder, second: RunFolder) -> None:
 @pytest.fixture(scope="module")
 def finished(shapes, tmp_path_factory) -> RunFolder:
     """A run that nothing interrupted: the settings of `tiny`."""
-    settings = TrainSettings(
-        data=str(shapes),
-        model="t",
-        epochs=2,
-        batch=4,
-        nominal_batch=8,
-        imgsz=64,
-        warmup_epochs=1,
-        workers=0,
-        device="cpu",
-    )
+    settings = tiny_settings(shapes)
     return train(settings, tmp_path_factory.mktemp("finished") / "run")
 
 

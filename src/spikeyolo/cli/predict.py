@@ -39,11 +39,12 @@ def predict(
         crops: write what each box shows, OUT/crops/CLASS/*.jpg
         track: number objects through the frames of a video
     """
+    from ..interop import load_any
     from ..prediction import PredictionSettings, Summary, find_clips, predict_sources
-    from .weights import choose_device, load_weights
+    from .device import choose_device
 
     clips = find_clips(source)
-    model = load_weights(weights).to(choose_device(device))
+    model = load_any(weights).to(choose_device(device))
     if fold and model.form == "trainable":
         model = model.fold()
     settings = PredictionSettings(

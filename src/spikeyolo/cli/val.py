@@ -38,10 +38,11 @@ def val(
     from rich import print as show
 
     from ..evaluation import class_table
+    from ..interop import load_any
     from ..training import ValidationSettings, read_split, trained_size, validate
-    from .weights import choose_device, load_weights
+    from .device import choose_device
 
-    model = load_weights(weights).to(choose_device(device))
+    model = load_any(weights).to(choose_device(device))
     if fold and model.form == "trainable":
         model = model.fold()
     size = imgsz or trained_size(Path(weights)) or 640

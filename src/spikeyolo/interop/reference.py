@@ -4,13 +4,14 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
-from ..model import NetworkConfig, SpikeYOLO
+from ..model import NetworkConfig, SpikeYOLO, load
 from ..model.blocks import BATCH_NORM_EPS
 from ..model.checkpoint import fill
 from ..spiking import FLAVOURS
@@ -81,6 +82,15 @@ def load_reference(path: str | os.PathLike[str]) -> SpikeYOLO:
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from error
     return model.eval()
+
+
+def load_any(path: str | os.PathLike[str]) -> SpikeYOLO:
+    """A saved model (.safetensors), or a published checkpoint (.pt, .pth), by the file's ending.
+
+    Raises:
+        CheckpointError: the file cannot be used.
+    """
+    return load_reference(path) if Path(path).suffix in (".pt", ".pth") else load(path)
 
 
 def from_published(tensors: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,12 +34,12 @@ class Found:
     track_ids: tuple[int, ...] | None = None
 
 
-class Writer:
+class Writer(ABC):
     """Writes something about each frame; a context manager that finishes its files however the run ends."""
 
+    @abstractmethod
     def write(self, found: Found) -> None:
         """Takes one frame; frames of a clip come in order, clip after clip."""
-        raise NotImplementedError
 
     def __enter__(self) -> Writer:
         return self

@@ -44,7 +44,7 @@ class DetectorModule(pl.LightningModule):
     def __init__(self, network: SpikeYOLO, settings: TrainSettings, folder: Path) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network
         self.settings = settings
         self.folder = folder
         self.history = History()

@@ -8,11 +8,9 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError, ConfigError
-from ..interop import load_reference
-from ..model import PRESETS, SpikeYOLO, load
+from ..interop import load_any
+from ..model import PRESETS, SpikeYOLO
 from .settings import TrainSettings
-
-REFERENCE_SUFFIXES = (".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,9 @@ def read_model(path: str) -> SpikeYOLO:
         CheckpointError: the file cannot be used.
         ConfigError: neither a file nor the name of a preset.
     """
-    if Path(path).suffix in REFERENCE_SUFFIXES:
-        return load_reference(path)
-    if Path(path).suffix != ".safetensors" and not Path(path).exists():
+    if not Path(path).suffix and not Path(path).exists():
         raise ConfigError(f"model: {path!r} is neither a preset ({', '.join(PRESETS)}) nor a file")
-    return load(path)
+    return load_any(path)
 
 
 def starting_model(settings: TrainSettings, names: Sequence[str]) -> tuple[SpikeYOLO, Transfer | None]:

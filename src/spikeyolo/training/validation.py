@@ -120,7 +120,7 @@ def validate(model: SpikeYOLO, index: Index, settings: ValidationSettings | None
     evaluation, weight = Evaluation.of(index), next(model.parameters())
     timer = StageTimer(weight.device)
     was_training = model.training
-    model = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.eval()
     batches = iter(loader)
     for _ in range(len(loader)):
         with timer.stage("load"):

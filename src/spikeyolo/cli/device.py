@@ -1,23 +1,8 @@
-"""What several commands do first: load a model of either kind, choose a device."""
-
 from __future__ import annotations
-
-from pathlib import Path
 
 import torch
 
 from ..errors import ConfigError
-from ..interop import load_reference
-from ..model import SpikeYOLO, load
-
-
-def load_weights(path: str) -> SpikeYOLO:
-    """A saved model (.safetensors) or a published checkpoint (.pt, .pth), by its ending.
-
-    Raises:
-        CheckpointError: the file cannot be used.
-    """
-    return load_reference(path) if Path(path).suffix in (".pt", ".pth") else load(path)
 
 
 def choose_device(name: str) -> torch.device:
