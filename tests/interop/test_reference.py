@@ -2,16 +2,19 @@ import io
 import os
 import pickle
 import re
+import sys
+import types
 import zipfile
 
 import pytest
 import torch
 
 import spikeyolo
+from spikeyolo.cli.main import main
 from spikeyolo.errors import CheckpointError
 from spikeyolo.interop import published_name
 from spikeyolo.interop.reference import from_published
-from spikeyolo.interop.unpickle import read_inert
+from spikeyolo.interop.unpickle import Node, read_inert
 from spikeyolo.model import network_config
 from tests.conftest import GOLDEN, golden_json
 
@@ -185,6 +188,63 @@ def tensors_of(name="tiny"):
     model = spikeyolo.load_reference(GOLDEN / name / "reference.pt")
     state = {published_name(key, model.config): value for key, value in model.state_dict().items()}
     return {**state, "model.26.dfl.conv.weight": torch.arange(16.0).view(1, 16, 1, 1)}, model.config
+
+
+def saved_again(content, path):
+    """Writes what `read_inert` read in the published format: its Nodes as objects of the classes they stand for."""
+    modules, classes = {}, {}
+
+    def restore(value):
+        if isinstance(value, Node):
+            if value.kind not in classes:
+                module, _, name = value.kind.rpartition(".")
+                classes[value.kind] = type(name, (), {"__module__": module})
+                modules.setdefault(module, types.ModuleType(module)).__dict__[name] = classes[value.kind]
+            made = classes[value.kind]()
+            made.__dict__.update(restore(value.attributes))
+            return made
+        if isinstance(value, dict):
+            return type(value)((key, restore(item)) for key, item in value.items())
+        return value
+
+    restored = restore(content)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in modules.items():
+            for end in range(1, name.count(".") + 1):  # a module is found through its packages
+                package = name.rsplit(".", end)[0]
+                if package not in sys.modules:
+                    patch.setitem(sys.modules, package, types.ModuleType(package))
+            patch.setitem(sys.modules, name, module)
+        torch.save(restored, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda bn: None, None),
+        (lambda bn: bn.attributes["_parameters"].pop("bias"), r"missing 1: model\.10\.bn\.bias$"),
+        (
+            lambda bn: bn.attributes["_parameters"].update(more=torch.zeros(1)),
+            r"left over 1: model\.10\.bn\.more$",
+        ),
+    ],
+    ids=["unchanged", "one missing", "one more"],
+)
+def test_a_file_with_one_key_missing_or_one_more(tmp_path, capsys, change, said):
+    content = read_inert(GOOD)
+    layer = content["model"].get("_modules")["model"].get("_modules")["10"]
+    change(layer.get("_modules")["bn"])
+    path = saved_again(content, tmp_path / "changed.pt")
+    code = main(["convert", str(path), str(tmp_path / "m.safetensors")])
+    errors = capsys.readouterr().err.strip()
+    if said is None:
+        assert (code, errors) == (0, "")
+    else:
+        assert code == 1
+        assert re.search(said, errors)
+        assert errors.count("\n") == 0
+    assert (tmp_path / "m.safetensors").exists() == (said is None)
 
 
 def test_one_key_missing_one_key_more_and_other_bins():

@@ -75,6 +75,19 @@ def test_golden_in_float64(name, form):
             assert torch.equal(detections.labels, rows[:, 5].long())
 
 
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_folded_counts_are_the_trained_ones_at_every_position(name, dense):
+    model = spikeyolo.load_reference(GOLDEN / name / "reference.pt").double()
+    image = golden_input(name, torch.float64)
+    logits, counts = mean_counts(model, image)
+    folded_logits, folded_counts = mean_counts(model.fold(dense), image)
+    assert counts.keys() == folded_counts.keys()
+    assert all(torch.equal(folded_counts[neuron], count) for neuron, count in counts.items())
+    for ours, theirs in zip(folded_logits, logits, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_in_float32_stays_within_one_percent(name, form):

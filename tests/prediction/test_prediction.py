@@ -94,7 +94,7 @@ def test_everything_that_can_be_written_about_a_picture(tmp_path):
     assert (out / "labels" / "p.txt").read_text() == "0 0.500000 0.500000 0.500000 0.500000 0.90000\n"
     assert read_rgb(out / "crops" / "a_b" / "p_0.jpg").shape == (20, 30, 3)
     (entry,) = json.loads((out / "predictions.json").read_text())
-    assert entry["width"], entry["height"] == (60, 40)
+    assert (entry["width"], entry["height"]) == (60, 40)
     assert entry["detections"] == [{"box": [15.0, 10.0, 45.0, 30.0], "score": 0.9, "label": 0, "name": "a/b"}]
 
 

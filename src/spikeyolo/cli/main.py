@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    from ..errors import SpikeYOLOError  # after --help could do without torch
+    from ..errors import SpikeYOLOError
 
     try:
         if not words or words[0] in ("-h", "--help"):
