@@ -1,0 +1,5 @@
+"""Event cameras: recordings, their labels, and the frames that the network sees."""
+
+from .structures import BOX_DTYPE, Events
+
+__all__ = ["BOX_DTYPE", "Events"]
