@@ -23,3 +23,7 @@ class DataError(SpikeYOLOError):
 
 class TrainingError(SpikeYOLOError):
     """A training that cannot go on, such as one whose loss is not finite."""
+
+
+class VerificationError(SpikeYOLOError):
+    """A network that claims to be driven by spikes alone, and is not."""

@@ -13,6 +13,7 @@ from spikeyolo.model.blocks import RepConv, SepRepConv, SpikingBlock
 from spikeyolo.spiking import ILIF, NeuronState
 from spikeyolo.structures import STRIDES, Targets
 from tests.conftest import GOLDEN, golden_arrays, golden_json
+from tests.model.networks import lively
 
 NETWORKS = ("tiny", "tiny_t4", "gen1_tiny")
 FORMS = {
@@ -119,20 +120,6 @@ def test_golden_training_step(name):
     for key, norm in norms.items():
         # A bias before a norm has no gradient but rounding: 1e-9 stands for zero.
         assert norm == pytest.approx(expected["grad_norms"][key], rel=1e-3, abs=1e-9), key
-
-
-def lively(preset="t", seed=0, **changes):
-    """A network whose norms have statistics that keep most neurons between silence and saturation."""
-    torch.manual_seed(seed)
-    model = spikeyolo.SpikeYOLO(preset, **changes)
-    with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.3)
-                module.running_var.uniform_(0.3, 1.0)
-                module.weight.uniform_(0.5, 1.5)
-                module.bias.normal_(0.2, 0.3)
-    return model.double().eval()
 
 
 @pytest.mark.parametrize(

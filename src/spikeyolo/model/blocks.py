@@ -217,11 +217,16 @@ class SpikingSPPF(nn.Module):
         self.pool = nn.MaxPool2d(kernel_size, stride=1, padding=kernel_size // 2)
         self.merge = standard_conv(4 * (dim // 2), dim, 1, make_neuron)
 
-    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
-        levels = [self.reduce(x, state)]
+    def pyramid(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, 4C, H, W): x and what one, two and three pools make of it."""
+        levels = [x]
         for _ in range(3):
-            levels.append(self.pool(levels[-1].flatten(0, 1)).unflatten(0, x.shape[:2]))
-        return self.merge(torch.cat(levels, dim=2), state)
+            levels.append(self.pool(levels[-1]))
+        return torch.cat(levels, dim=1)
+
+    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        x = self.reduce(x, state)
+        return self.merge(self.pyramid(x.flatten(0, 1)).unflatten(0, x.shape[:2]), state)
 
 
 def upsample(x: Tensor) -> Tensor:

@@ -13,9 +13,8 @@ from safetensors.torch import save as to_bytes
 
 from ..errors import CheckpointError, ConfigError
 from .blocks import use_channels_last
-from .detector import FORMS, TRAINABLE, SpikeYOLO
+from .detector import FORMS, INTEGER, SpikeYOLO
 from .presets import NetworkConfig
-from .reparam import fold_network
 
 FORMAT = "spikeyolo"
 FORMAT_VERSION = 1
@@ -55,6 +54,8 @@ def save(model: SpikeYOLO, path: str | os.PathLike[str]) -> None:
         "names": json.dumps(model.names),
         "form": model.form,
     }
+    if model.fraction_bits is not None:
+        metadata["fraction_bits"] = str(model.fraction_bits)
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     write_atomically(Path(path), to_bytes(tensors, metadata))
 
@@ -94,14 +95,12 @@ def _described_model(path: Path, metadata: dict[str, str]) -> SpikeYOLO:
         config = NetworkConfig.from_dict(json.loads(metadata["config"]))
         model = SpikeYOLO(config, names=json.loads(metadata["names"]))
         form = metadata["form"]
+        fraction_bits = int(metadata["fraction_bits"]) if form == INTEGER else None
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(f"{path}: its metadata cannot be used ({error})") from error
     if form not in FORMS:
         raise CheckpointError(f"{path}: unknown form {form!r}")
-    if form != TRAINABLE:
-        model.requires_grad_(False)
-        fold_network(model, dense=form == FORMS[-1])
-        model.form = form
+    model.take_form(form, fraction_bits)
     return model
 
 

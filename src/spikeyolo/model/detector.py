@@ -17,13 +17,16 @@ from ..structures import STRIDES, Detections, Placement
 from .backbone import Backbone
 from .blocks import use_channels_last
 from .head import DetectHead
+from .integer import LEAST_FRACTION_BITS, MOST_FRACTION_BITS, fits_in_32_bits, make_integer
 from .neck import Neck
 from .presets import NetworkConfig, network_config
 from .reparam import fold_network
+from .spike_driven import drive_by_spikes
 
-TRAINABLE, SEPARABLE, DENSE = "trainable", "separable", "dense"
-FORMS = (TRAINABLE, SEPARABLE, DENSE)
-"""How the convolutions are held: as trained, or in one of the two folded forms (see `reparam`)."""
+TRAINABLE, SEPARABLE, DENSE, SPIKE_DRIVEN, INTEGER = "trainable", "separable", "dense", "spike-driven", "integer"
+FORMS = (TRAINABLE, SEPARABLE, DENSE, SPIKE_DRIVEN, INTEGER)
+"""How the convolutions are held and run: as trained; in one of the two folded forms (see `reparam`); on binary spikes
+(`spike_driven`); on binary spikes with int8 weights (`integer`)."""
 
 Picture = str | os.PathLike[str] | np.ndarray
 
@@ -53,6 +56,7 @@ class SpikeYOLO(nn.Module):
         self.config = network_config(preset, **changes)
         self.names = self._class_names(names)
         self.form = TRAINABLE
+        self.fraction_bits: int | None = None  # of the integer form
         self.backbone = Backbone(self.config)
         self.neck = Neck(self.config)
         self.head = DetectHead(self.neck.out_channels, self.config.num_classes, self.config.make_neuron)
@@ -140,9 +144,8 @@ class SpikeYOLO(nn.Module):
             ShapeError: an array or tensor of another shape or type.
             ConfigError: a threshold or imgsz out of range.
         """
-        weight = next(self.parameters())
         if isinstance(images, Tensor):
-            tensor, placements = images.to(weight), None
+            tensor, placements = images.to(self.device, self.dtype), None
         else:
             several = isinstance(images, Sequence) and not isinstance(images, str)
             canvas_hw = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
@@ -151,7 +154,7 @@ class SpikeYOLO(nn.Module):
             tensor, placements = _load(images if several else [images], canvas_hw)  # type: ignore[list-item,arg-type]
             if not placements:
                 return []
-            tensor = tensor.to(weight.device).to(weight.dtype) / 255
+            tensor = tensor.to(self.device).to(self.dtype) / 255
         was_training = self.training
         self.eval()
         try:
@@ -175,12 +178,69 @@ class SpikeYOLO(nn.Module):
                 dense convolution of each RepConv and SepRepConv: about 1.7 times the MACs, but each convolution is
                 fed by spikes alone, so that additions suffice: for spike-driven running, energy and hardware.
         """
-        if self.form == DENSE and not dense:
-            raise ConfigError("fold: the dense form cannot be made separable again; fold the trained network")
-        folded = copy.deepcopy(self).eval()
-        fold_network(folded, dense)
-        folded.form = DENSE if dense else SEPARABLE
-        return folded.requires_grad_(False)
+        return self._in_form(DENSE if dense else SEPARABLE)
+
+    def to_spike_driven(self) -> SpikeYOLO:
+        """A copy that runs on binary spikes, T x D slots a picture, its convolutions by additions alone.
+
+        Equal to this one up to the order in which it adds. It is a proof and the hardware's pattern, not a fast form:
+        a CPU or GPU computes each slot as a whole convolution. See `spike_driven` and `verify_spike_driven`.
+
+        Raises:
+            ConfigError: the network is an ANN twin, or already of integers.
+        """
+        return self._in_form(SPIKE_DRIVEN)
+
+    def to_integer(self) -> SpikeYOLO:
+        """A copy with int8 weights and 32-bit fixed-point potentials, also on binary spikes; see `integer`.
+
+        It has as many fraction bits as leave every sum inside 32 bits, by proof (`integer.fits_in_32_bits`).
+
+        Raises:
+            ConfigError: an ANN twin, a decay or gain that is no power of two, or weights too large for 32 bits.
+        """
+        for bits in range(MOST_FRACTION_BITS, LEAST_FRACTION_BITS - 1, -1):
+            integer = self._in_form(INTEGER, bits)
+            if fits_in_32_bits(integer, self.config.in_channels):
+                return integer
+        raise ConfigError(
+            f"to_integer: these weights need more than 32 bits even with {LEAST_FRACTION_BITS} fraction bits"
+        )
+
+    def _in_form(self, form: str, fraction_bits: int | None = None) -> SpikeYOLO:
+        backwards = FORMS.index(self.form) > FORMS.index(form)
+        if backwards or (self.form == SPIKE_DRIVEN and form == INTEGER):
+            raise ConfigError(f"the {self.form} form cannot be made {form} again; start from the trained network")
+        copied = copy.deepcopy(self).eval()
+        copied.take_form(form, fraction_bits)
+        return copied
+
+    def take_form(self, form: str, fraction_bits: int | None = None) -> None:
+        """Changes the network itself into a form that lies further from the trained one; `fraction_bits` for INTEGER.
+
+        `fold`, `to_spike_driven` and `to_integer` do this to a copy.
+        """
+        if form != TRAINABLE and self.form != form:
+            fold_network(self, dense=form != SEPARABLE)
+            if form == SPIKE_DRIVEN:
+                drive_by_spikes(self)
+            if form == INTEGER:
+                assert fraction_bits is not None
+                make_integer(self, fraction_bits)
+                self.fraction_bits = fraction_bits
+        self.form = form
+        self.requires_grad_(form == TRAINABLE)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(iter(self.state_dict().values())).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What pictures must be: the dtype of the weights, and float32 where these are integers."""
+        dtype = next(iter(self.state_dict().values())).dtype
+        return dtype if dtype.is_floating_point else torch.float32
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, config and class names as one safetensors file; a file of that name is replaced whole."""

@@ -6,14 +6,25 @@ Because a convolution is linear, the sum of its results over the slots is its re
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from ..errors import ShapeError
 
 
+def binary_slots(counts: Tensor, max_count: int) -> Iterator[Tensor]:
+    """The `max_count` slots of spike counts (...) one after the other, each (...) zeros and ones.
+
+    The first `count` slots of a timestep hold the spikes; the sum of all slots is `counts`.
+    """
+    for slot in range(max_count):
+        yield (counts > slot).to(counts.dtype)
+
+
 def counts_to_slots(counts: Tensor, max_count: int) -> Tensor:
-    """Unfolds spike counts into binary slots; the first `count` slots of a timestep hold the spikes.
+    """Unfolds spike counts into binary slots, all at once; see `binary_slots`.
 
     Args:
         counts: (T, ...) integers 0..max_count, any dtype.
@@ -22,8 +33,7 @@ def counts_to_slots(counts: Tensor, max_count: int) -> Tensor:
     Returns:
         (T, D, ...) zeros and ones in the dtype of `counts`; the sum over axis 1 is `counts`.
     """
-    slot = torch.arange(max_count, device=counts.device, dtype=counts.dtype)
-    return (counts.unsqueeze(1) > slot.view(1, -1, *[1] * (counts.ndim - 1))).to(counts.dtype)
+    return torch.stack(list(binary_slots(counts, max_count)), dim=1)
 
 
 def slots_to_counts(slots: Tensor) -> Tensor:

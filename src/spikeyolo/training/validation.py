@@ -117,8 +117,7 @@ def validate(model: SpikeYOLO, index: Index, settings: ValidationSettings | None
     check_classes(model.names, index.names)
     dataset = ImageDataset(index, settings.imgsz)
     loader = Loader(dataset, EpochBatchSampler(len(index), settings.batch, shuffle=False), workers=settings.workers)
-    evaluation, weight = Evaluation.of(index), next(model.parameters())
-    timer = StageTimer(weight.device)
+    evaluation, timer = Evaluation.of(index), StageTimer(model.device)
     was_training = model.training
     model = model.eval()
     batches = iter(loader)
@@ -126,7 +125,7 @@ def validate(model: SpikeYOLO, index: Index, settings: ValidationSettings | None
         with timer.stage("load"):
             batch = next(batches)
         with timer.stage("prepare"):
-            images = to_input(batch.images.to(weight.device)).to(weight.dtype)
+            images = to_input(batch.images.to(model.device)).to(model.dtype)
         with timer.stage("network"):
             logits = model(images)
         with timer.stage("boxes"):
