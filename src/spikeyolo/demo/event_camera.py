@@ -20,12 +20,12 @@ from numpy.random import Generator
 from ..errors import ConfigError, DataError, ShapeError
 from ..events import Events
 
-_LEAST_THRESHOLD = 0.01  # as v2e: a pixel drawn with less would never stop
+_LEAST_THRESHOLD = 0.01  # a pixel that happened to get less would report without end
 
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """The camera. The thresholds and their spread are v2e's nominal values; no one camera is meant.
+    """The camera; the defaults are of the size that v2e takes for a DVS, no particular model is meant.
 
     Attributes:
         on_threshold: rise of the natural logarithm of the intensity that makes an event.

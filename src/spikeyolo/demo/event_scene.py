@@ -3,11 +3,12 @@
 Three kinds of classes: `square` and `star` differ in shape; the two wheels, and the two disks, differ only in the
 order of time. For these a recording played backwards with light and dark exchanged is one of the other class, and both
 have the same events, at the same pixels with the same polarity, in the opposite order (but for what a pixel remembers).
-Light and dark objects are equally frequent and the background has no preferred direction, so without the order nothing
-tells the two apart. Wheels turn in place: even the place of their events is the same; disks leave theirs behind.
+Light and dark objects are equally frequent and nothing has a preferred direction, so without the order nothing tells
+the two apart. A wheel drifts slowly, so only its class hangs on the order; a fast disk is found at one end of its trail
+of events or at the other, so its box does too.
 
 Pictures are built as logarithms of the intensity, 0 being the mean, so that exchanging light and dark is a change of
-sign. Time is in seconds, lengths in pixels; a pixel covers column x to x + 1. Angles turn clockwise as seen.
+sign. Lengths are in pixels, a pixel covers column x to x + 1, speeds are a second, and angles turn clockwise as seen.
 """
 
 from __future__ import annotations
