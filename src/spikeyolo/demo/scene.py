@@ -79,7 +79,8 @@ class Scene:
     labels: np.ndarray
 
 
-def _circle(radius: float, corners: int = 48) -> np.ndarray:
+def regular_polygon(radius: float, corners: int = 48) -> np.ndarray:
+    """(corners, 2) xy of a polygon around the origin; with the usual number of corners a circle."""
     turn = np.arange(corners) * (2 * math.pi / corners)
     return radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
 
@@ -93,10 +94,10 @@ def _cross(arm: float) -> np.ndarray:
 
 # Outlines in the unit circle, in CLASS_NAMES' order; a second contour is a hole.
 _OUTLINES: tuple[tuple[np.ndarray, ...], ...] = (
-    (_circle(0.9),),
-    (_circle(1.0, 4),),
+    (regular_polygon(0.9),),
+    (regular_polygon(1.0, 4),),
     (_cross(0.36),),
-    (_circle(0.95), _circle(0.52)),
+    (regular_polygon(0.95), regular_polygon(0.52)),
 )
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError
+from .folder import is_generated, record_of, replace_folder
 from .scene import CLASS_NAMES, Difficulty, Scene, random_scene
 
 SPLITS = ("train", "val")
 # A change of the drawing that changes pictures raises this, so that an older folder is made again.
 VERSION = 2
-_RECORD = "generated.json"
 _JPEG_QUALITY = 92
 
 
@@ -64,21 +62,13 @@ def yolo_lines(boxes: np.ndarray, labels: np.ndarray, size_hw: tuple[int, int]) 
 
 
 def _record(config: ShapesConfig) -> dict[str, Any]:
-    # Through JSON, for tuples to become the lists that reading the file gives.
-    return json.loads(json.dumps({"generator": "spikeyolo shapes", "version": VERSION, **asdict(config)}))
-
-
-def _is_ours(root: Path) -> bool:
-    try:
-        return json.loads((root / _RECORD).read_text()).get("generator") == "spikeyolo shapes"
-    except (OSError, ValueError, AttributeError):
-        return False
+    return record_of("spikeyolo shapes", VERSION, config)
 
 
 def is_complete(root: str | os.PathLike[str], config: ShapesConfig) -> bool:
     """Whether the folder holds this very data set with no file missing."""
     root = Path(root)
-    if not _is_ours(root) or json.loads((root / _RECORD).read_text()) != _record(config):
+    if not is_generated(root, _record(config), same_settings=True):
         return False
     for split in SPLITS:
         names = {f"{index:06d}" for index in range(getattr(config, split))}
@@ -128,20 +118,7 @@ def write_shapes(
     root, config = Path(root), config or ShapesConfig()
     if is_complete(root, config):
         return root / "data.yaml"
-    if root.exists() and not _is_ours(root) and (not root.is_dir() or any(root.iterdir())):
-        raise DataError(f"{root}: exists and is not a generated data set; name another folder")
-    partial, former = (root.with_name(f".{root.name}.{state}") for state in ("partial", "former"))
-    try:
-        for left_over in (partial, former):
-            shutil.rmtree(left_over, ignore_errors=True)
-        _write_all(partial, config, progress)
-        if root.exists():
-            # Renamed, not deleted in place: a kill half-way would leave remains that nobody knows to be ours.
-            root.rename(former)
-        partial.rename(root)
-        shutil.rmtree(former, ignore_errors=True)
-    except OSError as error:
-        raise DataError(f"{root}: cannot be written ({error.strerror})") from error
+    replace_folder(root, _record(config), lambda partial: _write_all(partial, config, progress))
     return root / "data.yaml"
 
 
@@ -156,4 +133,3 @@ def _write_all(root: Path, config: ShapesConfig, progress: Callable[[int, int], 
             if progress is not None:
                 progress(done, total)
     (root / "data.yaml").write_text(_data_yaml())
-    (root / _RECORD).write_text(json.dumps(_record(config), indent=1) + "\n")

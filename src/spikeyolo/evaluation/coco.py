@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 State = dict[ImageId, np.ndarray]
 """What an evaluator has collected: for each picture (N, 6) float32 of x1, y1, x2, y2, score, label."""
+
+S = TypeVar("S")
 
 
 class CocoEvaluator:
@@ -53,8 +55,7 @@ class CocoEvaluator:
                 a number that is not finite.
         """
         for image_id, found in zip(image_ids, detections, strict=True):
-            columns = (found.boxes, found.scores[:, None], found.labels[:, None])
-            rows = np.concatenate([c.detach().cpu().float().numpy() for c in columns], axis=1)
+            rows = detection_rows(found)
             self._check(image_id, rows)
             if image_id in self._rows:
                 raise DataError(f"picture {image_id!r}: its detections were given before")
@@ -82,14 +83,8 @@ class CocoEvaluator:
 
     def gather(self) -> None:
         """Merges the evaluators of all processes into each of them; nothing to do without torch.distributed."""
-        import torch.distributed as dist
-
-        if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-            return
-        states: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(states, self.state())
         # In the order of the ranks, so that all keep the same one of what several have.
-        self._rows = {}
+        states, self._rows = all_gathered(self._rows), {}
         self.merge(states)
 
     def compute(self, *, partial: bool = False, curves: bool = True) -> Metrics:
@@ -172,6 +167,23 @@ class CocoEvaluator:
             partial.replace(path)
         except OSError as error:
             raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def detection_rows(found: Detections) -> np.ndarray:
+    """(N, 6) float32 of x1, y1, x2, y2, score, label."""
+    columns = (found.boxes, found.scores[:, None], found.labels[:, None])
+    return np.concatenate([c.detach().cpu().float().numpy() for c in columns], axis=1)
+
+
+def all_gathered(state: S) -> list[S]:
+    """The states of all processes in the order of their ranks, in each of them; without torch.distributed this one."""
+    import torch.distributed as dist
+
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return [state]
+    states: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(states, state)
+    return states
 
 
 def _chosen_ids(rows: Mapping[ImageId, np.ndarray]) -> list[ImageId]:
