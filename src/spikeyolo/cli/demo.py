@@ -20,7 +20,7 @@ def demo(out: str = "runs/demo", epochs: int | None = None, seed: int = 0) -> No
     show(class_table(story.validation.metrics))
     show(story.validation.timer.table())
     snn, ann = story.millijoules
-    print(f"firing rate {story.firing_rate:.1%}: share of the binary slots that hold a spike, weighted by operations")
+    print(f"firing rate {story.firing_rate:.1%}: share of the binary slots that hold a spike")
     print(f"energy of a picture, 45 nm model without memory: {snn:.3f} mJ with spikes, {ann:.3f} mJ as an ANN")
     print(
         f"""

@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "train a detector on labelled pictures, or go on with a training",
     "val": "measure the average precision and the speed of a model",
     "predict": "find objects on pictures, videos and cameras",
+    "energy": "count spikes and operations on pictures, and what they cost, beside the same network as an ANN",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
 }
 """Each command, in the module of its name, with its line in the help."""

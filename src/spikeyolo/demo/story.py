@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..data import Index
-from ..energy import LayerCount, ann_millijoule, count_layers, snn_millijoule
+from ..energy import DEFAULT, LayerCount, ann_millijoule, count_layers, find_technology, snn_millijoule, weighted_rate
 from ..imaging import draw_boxes, draw_detections, picture_grid, read_rgb, write_rgb
 from ..model import SpikeYOLO, load
 from ..training import (
@@ -51,14 +51,15 @@ class Story:
     @property
     def millijoules(self) -> tuple[float, float]:
         """Energy of a picture by the 45 nm model: this network with spikes, and as an ANN."""
-        return snn_millijoule(self.layers), ann_millijoule(self.layers)
+        technology = find_technology(DEFAULT)
+        ann = ann_millijoule(sum(layer.macs for layer in self.layers), technology)
+        assert ann is not None
+        return snn_millijoule(self.layers, technology), ann
 
     @property
     def firing_rate(self) -> float:
-        """Share of binary slots that hold a spike, over all layers, each weighted by its operations."""
-        spiking = [layer for layer in self.layers if layer.mean_count is not None]
-        possible = sum(layer.macs * layer.timesteps * layer.max_count for layer in spiking)
-        return sum(layer.ac for layer in spiking) / possible
+        """Share of binary slots that hold a spike, over all layers."""
+        return weighted_rate(self.layers)
 
 
 def tell(out: Path, epochs: int | None = None, seed: int = 0, say: Callable[[str], None] = print) -> Story:

@@ -1,16 +1,28 @@
+"""What a spike-driven network does for a picture: spikes by layer, and the operations they cause, counted exactly.
+
+The network is measured in the form in which it would run on hardware: dense, its sums exact (`model.spike_driven`), so
+that the counts do not depend on the batch size, the number of processes or the order of addition. Every figure is a
+sum over pictures, divided once at the end; nothing runs that is not a picture of the data (no warm-up).
+
+T and D are handled once, here: a mean count is per neuron and *timestep*, 0..D; operations are per *picture*, all T
+timesteps together.
+"""
+
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..model import DENSE, SpikeYOLO
+from ..errors import DataError
+from ..model import SPIKE_DRIVEN, SpikeYOLO
 from ..model.blocks import SpikingConv
+from ..model.spike_driven import SpikeDrivenConv, run_on_slots
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,13 @@ class LayerCount:
             convolution, which sees the picture.
         timesteps: how often it is computed for a picture; 1 for the first one of a still picture.
         max_count: D.
+        synaptic_ops: additions of a weight that a picture really causes: a spike at the border or between the strides
+            reaches fewer neurons. None where it was not counted: the formula stands in.
+        histogram: for each timestep the share of neurons with a count of 0, 1, ..., D.
+        silent: share of neurons that stay silent through all timesteps of a picture.
+        inputs: neurons that feed it.
+        outputs: values that it computes in a timestep.
+        weights: its weights, without the biases.
     """
 
     name: str
@@ -31,6 +50,12 @@ class LayerCount:
     mean_count: float | None
     timesteps: int
     max_count: int
+    synaptic_ops: float | None = None
+    histogram: tuple[tuple[float, ...], ...] = ()
+    silent: float | None = None
+    inputs: int = 0
+    outputs: int = 0
+    weights: int = 0
 
     @property
     def firing_rate(self) -> float | None:
@@ -38,61 +63,268 @@ class LayerCount:
         return None if self.mean_count is None else self.mean_count / self.max_count
 
     @property
-    def ac(self) -> float:
-        """Additions for a picture: macs * mean count * T; estimated, as silent positions are taken to be even."""
+    def saturated(self) -> float | None:
+        """Share of counts that are D."""
+        return sum(shares[-1] for shares in self.histogram) / len(self.histogram) if self.histogram else None
+
+    @property
+    def slot_rates(self) -> tuple[tuple[float, ...], ...]:
+        """For each timestep, for each of the D slots, the share of neurons that fire in it."""
+        return tuple(tuple(sum(shares[d + 1 :]) for d in range(self.max_count)) for shares in self.histogram)
+
+    @property
+    def formula_ac(self) -> float:
+        """Additions for a picture as the literature estimates them: macs * mean count * T."""
         return 0.0 if self.mean_count is None else self.macs * self.mean_count * self.timesteps
+
+    @property
+    def ac(self) -> float:
+        """Additions for a picture: counted, or by the formula where they were not."""
+        return self.formula_ac if self.synaptic_ops is None else self.synaptic_ops
 
     @property
     def mac(self) -> int:
         """Multiply-accumulates for a picture."""
         return self.macs * self.timesteps if self.mean_count is None else 0
 
+    @property
+    def spikes(self) -> float:
+        """Spikes that enter it for a picture."""
+        return 0.0 if self.mean_count is None else self.mean_count * self.inputs * self.timesteps
+
+
+@dataclass
+class UnitTally:
+    """Sums over pictures for one unit; see LayerCount."""
+
+    macs: int
+    timesteps: int
+    max_count: int
+    inputs: int
+    outputs: int
+    weights: int
+    histogram: Tensor | None = None  # (T, D + 1) int64
+    silent: int = 0
+    synaptic_ops: int = 0
+
+    def add(self, other: UnitTally) -> None:
+        """Takes the sums of other pictures."""
+        if (self.macs, self.timesteps, self.inputs) != (other.macs, other.timesteps, other.inputs):
+            raise DataError("pictures of different sizes cannot be counted together")
+        if self.histogram is not None and other.histogram is not None:
+            self.histogram = self.histogram + other.histogram
+        self.silent += other.silent
+        self.synaptic_ops += other.synaptic_ops
+
+
+@dataclass
+class Tally:
+    """Sums over pictures for all units, in the order in which they run. Tallies of parts of a data set add up."""
+
+    pictures: int = 0
+    units: dict[str, UnitTally] = field(default_factory=dict)
+
+    def add(self, other: Tally) -> None:
+        """Takes the sums of other pictures.
+
+        Raises:
+            DataError: they have another size.
+        """
+        self.pictures += other.pictures
+        for name, unit in other.units.items():
+            if name in self.units:
+                self.units[name].add(unit)
+            else:
+                self.units[name] = unit
+
+    def layers(self) -> list[LayerCount]:
+        """The figures of a picture.
+
+        Raises:
+            ValueError: no pictures.
+        """
+        if not self.pictures:
+            raise ValueError("energy: no pictures to count on")
+        return [_layer(name, unit, self.pictures) for name, unit in self.units.items()]
+
+
+def _layer(name: str, unit: UnitTally, pictures: int) -> LayerCount:
+    sizes: dict[str, Any] = {"inputs": unit.inputs, "outputs": unit.outputs, "weights": unit.weights}
+    if unit.histogram is None:
+        return LayerCount(name, unit.macs, None, unit.timesteps, unit.max_count, **sizes)
+    neurons = unit.inputs * pictures
+    spikes = int((unit.histogram * torch.arange(unit.max_count + 1)).sum())
+    return LayerCount(
+        name,
+        unit.macs,
+        spikes / (neurons * unit.timesteps),
+        unit.timesteps,
+        unit.max_count,
+        synaptic_ops=unit.synaptic_ops / pictures,
+        histogram=tuple(tuple(share / neurons for share in row) for row in unit.histogram.tolist()),
+        silent=unit.silent / neurons,
+        **sizes,
+    )
+
+
+def fan_out(conv: nn.Conv2d, in_hw: Sequence[int], out_hw: Sequence[int]) -> Tensor:
+    """(H, W) float64: how many outputs a spike at each input position of a channel reaches; exact at borders."""
+
+    def reached(axis: int) -> Tensor:
+        stride, padding = conv.stride[axis], int(conv.padding[axis])
+        starts = torch.arange(out_hw[axis]).unsqueeze(1) * stride - padding
+        touched = (starts + torch.arange(conv.kernel_size[axis])).flatten()
+        touched = touched[(touched >= 0) & (touched < in_hw[axis])]
+        return torch.bincount(touched, minlength=in_hw[axis]).double()
+
+    return torch.outer(reached(0), reached(1)) * (conv.out_channels // conv.groups)
+
+
+@contextmanager
+def watched(network: SpikeYOLO, see: Callable[[str, nn.Conv2d, Tensor, Tensor], None]) -> Iterator[None]:
+    """Inside, `see(name, convolution, input (T * B, C, H, W), output)` is called for every convolution that runs."""
+    units = {n: m for n, m in network.named_modules() if isinstance(m, SpikeDrivenConv | SpikingConv)}
+
+    def hook(name: str, conv: nn.Conv2d, inputs: tuple[Any, ...], output: Tensor) -> None:
+        see(name, conv, inputs[0], output)
+
+    hooks = []
+    for name, unit in units.items():
+        conv = unit.synapses if isinstance(unit, SpikeDrivenConv) else unit.conv
+        assert isinstance(conv, nn.Conv2d)
+        hooks.append(conv.register_forward_hook(partial(hook, name)))
+    try:
+        yield
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+def on_counts(model: SpikeYOLO) -> SpikeYOLO:
+    """The spike-driven form of a model, run on counts: the same spikes as on slots, sooner.
+
+    Raises:
+        ConfigError: an ANN twin or an integer network.
+    """
+    network = model.to_spike_driven()
+    run_on_slots(network, binary=False)
+    return network
+
 
 @torch.no_grad()
-def count_layers(model: SpikeYOLO, batches: Iterable[Tensor]) -> list[LayerCount]:
-    """Operations and mean spike counts of each convolution, in the order in which they run.
+def tally(network: SpikeYOLO, batches: Iterable[Tensor]) -> Tally:
+    """Counts the spikes and operations of a network from `on_counts`.
 
     Args:
-        model: of any form; the dense form of it is measured, in evaluation.
+        network: in its spike-driven form, on counts.
+        batches: pictures as for the model's forward, all of one size; of any length.
+    """
+    assert network.form == SPIKE_DRIVEN
+    max_count = network.config.max_count
+    total = Tally()
+    for batch in batches:
+        here = Tally(batch.shape[-4])
+
+        def see(name: str, conv: nn.Conv2d, x: Tensor, y: Tensor, here: Tally = here) -> None:
+            here.units[name] = _unit(conv, x, y, here.pictures, max_count, name == "backbone.stem")
+
+        with watched(network, see):
+            network(batch.to(network.device, network.dtype))
+        total.add(here)
+    return total
+
+
+def _unit(conv: nn.Conv2d, x: Tensor, y: Tensor, pictures: int, max_count: int, first: bool) -> UnitTally:
+    unit = UnitTally(
+        macs=conv.weight[0].numel() * y[0].numel(),
+        timesteps=len(x) // pictures,
+        max_count=max_count,
+        inputs=x[0].numel(),
+        outputs=y[0].numel(),
+        weights=conv.weight.numel(),
+    )
+    if first:
+        return unit
+    steps = x.reshape(unit.timesteps, -1)
+    unit.histogram = torch.stack([torch.bincount(s.long(), minlength=max_count + 1) for s in steps]).cpu()
+    unit.silent = int((x.reshape(unit.timesteps, pictures, -1).sum(0) == 0).sum())
+    reach = fan_out(conv, x.shape[-2:], y.shape[-2:]).to(x.device)
+    unit.synaptic_ops = round(float((x.double().sum((0, 1)) * reach).sum()))
+    return unit
+
+
+def count_layers(model: SpikeYOLO, batches: Iterable[Tensor]) -> list[LayerCount]:
+    """Operations and spikes of each convolution, in the order in which they run.
+
+    Args:
+        model: trained or folded; its spike-driven form is measured.
         batches: pictures as for the model's forward, all of one size; batches may differ in length, and each picture
             weighs the same.
 
     Raises:
         ValueError: no pictures at all.
+        ConfigError: an ANN twin or an integer network.
     """
-    dense = model.eval() if model.form == DENSE else model.fold(dense=True)
-    macs: dict[str, int] = {}
-    timesteps: dict[str, int] = {}
-    spikes: defaultdict[str, float] = defaultdict(float)  # sums over pictures of the mean count
-    pictures = 0
+    return tally(on_counts(model), batches).layers()
 
-    def seen(name: str, unit: SpikingConv, inputs: tuple[Any, ...], output: Tensor) -> None:
-        assert isinstance(unit.conv, nn.Conv2d)
-        macs[name] = unit.conv.weight[0].numel() * output[0, 0].numel()
-        timesteps[name] = output.shape[0]
 
-    def fired(name: str, neuron: nn.Module, inputs: tuple[Any, ...], counts: Tensor) -> None:
-        spikes[name] += counts.mean(dtype=torch.float64).item() * counts.shape[1]
+@torch.no_grad()
+def operation_maps(network: SpikeYOLO, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Where on each picture the spikes and the additions are.
 
-    units = {name: unit for name, unit in dense.named_modules() if isinstance(unit, SpikingConv)}
-    hooks = [unit.register_forward_hook(partial(seen, name)) for name, unit in units.items()]
-    hooks += [u.neuron.register_forward_hook(partial(fired, n)) for n, u in units.items() if u.neuron is not None]
-    try:
-        for batch in batches:
-            dense(batch)
-            pictures += batch.shape[-4]
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not pictures:
-        raise ValueError("count_layers: no pictures")
-    return [
-        LayerCount(
-            name,
-            macs[name],
-            spikes[name] / pictures if name in spikes else None,
-            timesteps[name],
-            model.config.max_count,
-        )
-        for name in macs
-    ]
+    Args:
+        network: from `on_counts`.
+        images: as for the model's forward.
+
+    Returns:
+        spikes and additions, each (B, H / 4, W / 4) float64; a layer's share is spread evenly over the pixels that a
+        neuron stands for, so that the sum of a map is the picture's number of spikes, or of additions.
+    """
+    pictures, rows, columns = images.shape[-4], images.shape[-2] // 4, images.shape[-1] // 4
+    maps = torch.zeros(2, pictures, rows, columns, dtype=torch.float64)
+
+    def see(name: str, conv: nn.Conv2d, x: Tensor, y: Tensor) -> None:
+        if name == "backbone.stem":
+            return
+        spikes = x.double().sum(1).reshape(-1, pictures, *x.shape[-2:]).sum(0)
+        reach = fan_out(conv, x.shape[-2:], y.shape[-2:]).to(x.device)
+        side = rows // x.shape[-2]
+        both = torch.stack([spikes, spikes * reach]).cpu() / side**2
+        maps.add_(both.repeat_interleave(side, -2).repeat_interleave(side, -1))
+
+    with watched(network, see):
+        network(images.to(network.device, network.dtype))
+    return maps[0], maps[1]
+
+
+@torch.no_grad()
+def macs_of_forms(model: SpikeYOLO, size_hw: tuple[int, int]) -> dict[str, int]:
+    """Multiply-accumulates for one look at a picture by the same network as an ANN, in each of its forms.
+
+    Args:
+        model: in its trained form.
+        size_hw: rows and columns of the picture.
+
+    Returns:
+        "unfolded": as trained, convolutions alone; "norms": what its batch norms add, one a value;
+        "separable" and "dense": the folded forms.
+    """
+    with torch.device("meta"):
+        shape = SpikeYOLO(model.config)
+        forms = {"unfolded": shape, "separable": shape.fold(), "dense": shape.fold(dense=True)}
+        totals = dict.fromkeys((*forms, "norms"), 0)
+        image = torch.zeros(1, model.config.in_channels, *size_hw)
+
+    def count(form: str, unit: SpikingConv, inputs: tuple[Any, ...], output: Tensor) -> None:
+        positions = output[0, 0, 0].numel()  # every convolution inside a unit but the strided ones keeps the size
+        convs = [m for m in unit.modules() if isinstance(m, nn.Conv2d)]
+        totals[form] += sum(conv.weight.numel() for conv in convs) * positions
+        norms = [m for m in unit.modules() if isinstance(m, nn.BatchNorm2d)]
+        totals["norms"] += sum(norm.num_features for norm in norms) * positions
+
+    for form, network in forms.items():
+        for module in network.modules():
+            if isinstance(module, SpikingConv):
+                module.register_forward_hook(partial(count, form))
+        network.eval()(image)
+    return totals

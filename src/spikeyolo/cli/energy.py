@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def energy(
+    weights: str,
+    data: str,
+    split: str = "val",
+    imgsz: int | None = None,
+    batch: int = 8,
+    device: str = "auto",
+    workers: int = 1,
+    processes: int = 1,
+    technology: str = "45nm-fp32",
+    verify: bool = True,
+    layers: bool = True,
+    json: str | None = None,
+) -> None:
+    """Counts the spikes and operations of a model on pictures, and what they cost in energy, with spikes and as an ANN.
+
+    Args:
+        weights: a saved model (.safetensors) in its trained form, or a published checkpoint (.pt)
+        data: a data.yaml, or a COCO annotation file
+        split: train, val or test
+        imgsz: side of the square that pictures are letter-boxed to; that of the weights' run, or 640, unless given
+        batch: pictures looked at together
+        device: auto, cpu, cuda or cuda:N
+        workers: processes that prepare pictures
+        processes: processes that count, on CPUs
+        technology: what an operation costs; a name of the package's table, or a YAML file of your own
+        verify: also prove that the network runs on spikes and additions alone
+        layers: print a row for every layer
+        json: write everything into this file
+    """
+    from rich import print as show
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ..energy import find_technology, layer_table, measure, summary_table, to_json, weighted_rate
+    from ..interop import load_any
+    from ..model import verify_spike_driven
+    from ..model.checkpoint import write_atomically
+    from ..training import read_split, trained_size
+    from .device import choose_device
+
+    costs = find_technology(technology)
+    model = load_any(weights).to(choose_device(device))
+    size = imgsz or trained_size(Path(weights)) or 640
+    index = read_split(data, split)
+    if verify:
+        print("verified:", verify_spike_driven(model.to_spike_driven()))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("counting", total=len(index))
+        found = measure(
+            model,
+            index,
+            size,
+            batch=batch,
+            workers=workers,
+            processes=processes,
+            progress=lambda done: progress.update(task, completed=done),
+        )
+    if layers:
+        show(layer_table(found, costs))
+    show(summary_table(found, costs))
+    print(f"firing rate {weighted_rate(found.layers):.1%}: share of the binary slots that hold a spike")
+    values = to_json(found, costs)
+    if json is not None:
+        import json as writer
+
+        write_atomically(Path(json), writer.dumps(values, indent=1).encode())

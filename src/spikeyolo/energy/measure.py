@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import EpochBatchSampler, ImageDataset, Index, Loader
+from ..errors import ConfigError
+from ..model import SpikeYOLO
+from .counting import LayerCount, Tally, macs_of_forms, on_counts, operation_maps, tally
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture with where its spikes and additions are.
+
+    Attributes:
+        picture: (H, W, 3) uint8 RGB, as the network sees it.
+        spikes: (H / 4, W / 4) spikes of a picture, all layers together.
+        additions: (H / 4, W / 4) additions that they cause.
+    """
+
+    picture: np.ndarray
+    spikes: np.ndarray
+    additions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a network does on a data set.
+
+    Attributes:
+        layers: in the order in which they run.
+        pictures: how many were looked at.
+        size_hw: rows and columns of a picture.
+        macs: multiply-accumulates of the same network as an ANN, by form; see `macs_of_forms`.
+        parameters: weights and biases of the dense form.
+        timesteps: T.
+        max_count: D.
+        examples: the first pictures.
+    """
+
+    layers: list[LayerCount]
+    pictures: int
+    size_hw: tuple[int, int]
+    macs: dict[str, int]
+    parameters: int
+    timesteps: int
+    max_count: int
+    examples: list[Example]
+
+
+def _batches(index: Index, imgsz: int, batch: int, workers: int, rank: int, processes: int) -> Iterator[Tensor]:
+    dataset = ImageDataset(index, imgsz)
+    sampler = EpochBatchSampler(len(index), batch, shuffle=False, num_replicas=processes, rank=rank)
+    for loaded in Loader(dataset, sampler, workers=workers):
+        yield loaded.images
+
+
+def _scaled(images: Tensor) -> Tensor:
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def _part(network: SpikeYOLO, index: Index, imgsz: int, batch: int, threads: int, rank: int, processes: int) -> Tally:
+    """What one of several processes counts."""
+    torch.set_num_threads(threads)
+    return tally(network, map(_scaled, _batches(index, imgsz, batch, 0, rank, processes)))
+
+
+def measure(
+    model: SpikeYOLO,
+    index: Index,
+    imgsz: int,
+    *,
+    batch: int = 8,
+    workers: int = 0,
+    processes: int = 1,
+    examples: int = 4,
+    progress: Callable[[int], None] | None = None,
+) -> Measurement:
+    """Counts spikes and operations of a model on the pictures of an index.
+
+    Args:
+        model: in its trained form.
+        index: the pictures; each weighs the same.
+        imgsz: side of the square that pictures are letter-boxed to.
+        batch: pictures looked at together; does not change the result, like the next two.
+        workers: processes that prepare pictures, when one process counts.
+        processes: processes that count, on CPUs.
+        examples: pictures that are kept with their maps.
+        progress: told how many pictures are done (with one process).
+
+    Raises:
+        ConfigError: a model that is not in its trained form or has no spikes; several processes on a GPU; no pictures.
+    """
+    if model.form != "trainable":
+        raise ConfigError(f"energy: needs the trained model, this file holds its {model.form} form")
+    if not len(index):
+        raise ConfigError("energy: the data set has no pictures")
+    network = on_counts(model)
+    if processes == 1:
+        total = Tally()
+        for images in _batches(index, imgsz, batch, workers, 0, 1):
+            total.add(tally(network, [_scaled(images)]))
+            if progress is not None:
+                progress(total.pictures)
+    else:
+        total = _by_processes(network, index, imgsz, batch, processes)
+    shown = next(_batches(index, imgsz, min(examples, len(index)), 0, 0, 1))
+    spikes, additions = operation_maps(network, _scaled(shown))
+    pictures = shown.permute(0, 2, 3, 1).contiguous().numpy()
+    return Measurement(
+        layers=total.layers(),
+        pictures=total.pictures,
+        size_hw=(imgsz, imgsz),
+        macs=macs_of_forms(model, (imgsz, imgsz)),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        timesteps=model.config.timesteps,
+        max_count=model.config.max_count,
+        examples=[Example(p, s.numpy(), a.numpy()) for p, s, a in zip(pictures, spikes, additions, strict=True)],
+    )
+
+
+def _by_processes(network: SpikeYOLO, index: Index, imgsz: int, batch: int, processes: int) -> Tally:
+    if network.device.type != "cpu":
+        raise ConfigError("processes: only on CPUs; on a GPU use a larger batch")
+    processes = min(processes, len(index))
+    threads = max(1, torch.get_num_threads() // processes)
+    total = Tally()
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        parts = [
+            pool.submit(_part, network, index, imgsz, batch, threads, rank, processes) for rank in range(processes)
+        ]
+        for part in parts:
+            total.add(part.result())
+    return total
