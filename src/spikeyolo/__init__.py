@@ -2,7 +2,7 @@
 
 from .errors import SpikeYOLOError
 from .interop import load_reference
-from .model import NetworkConfig, SpikeYOLO, load
+from .model import NetworkConfig, SpikeYOLO, load, verify_spike_driven
 from .spiking import counts_to_slots, ilif, slots_to_counts
 from .structures import Detections
 
@@ -18,4 +18,5 @@ __all__ = [
     "load",
     "load_reference",
     "slots_to_counts",
+    "verify_spike_driven",
 ]
