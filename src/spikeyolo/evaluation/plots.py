@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..model.checkpoint import write_atomically
 from .confusion import ConfusionMatrix
 from .curves import Curves
 
@@ -27,11 +29,18 @@ def _new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Writes a figure as a PNG, whole or not at all.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=130, format="png")
+    content = io.BytesIO()
+    figure.savefig(content, dpi=130, format="png")
+    write_atomically(Path(path), content.getvalue())
     return Path(path)
 
 
@@ -92,7 +101,7 @@ def plot_precision_recall(curves: Curves, path: str | os.PathLike[str]) -> Path:
         _draw_mean(axes, curves.recalls, mean, mean.mean())
     _draw_classes(axes, curves.recalls, curves.interpolated, areas, curves.class_names)
     _finish(axes, "Precision over recall, IoU 0.5", "recall", "precision", "AP50")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_f1(curves: Curves, path: str | os.PathLike[str]) -> Path:
@@ -113,7 +122,7 @@ def plot_f1(curves: Curves, path: str | os.PathLike[str]) -> Path:
         )
     _draw_classes(axes, curves.confidences, curves.f1, curves.f1.max(axis=1), curves.class_names)
     _finish(axes, "F1 over confidence, IoU 0.5", "confidence", "F1", "best F1")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_confusion(matrix: ConfusionMatrix, path: str | os.PathLike[str]) -> Path:
@@ -145,4 +154,4 @@ def plot_confusion(matrix: ConfusionMatrix, path: str | os.PathLike[str]) -> Pat
         title=f"Confusions at confidence {matrix.confidence:g}, IoU {matrix.iou:g}",
     )
     figure.colorbar(image, ax=axes, label="share of the row", shrink=0.7, pad=0.02)
-    return _save(figure, path)
+    return save_figure(figure, path)

@@ -101,7 +101,7 @@ def resumed_settings(run: Path, given: TrainSettings) -> TrainSettings:
     return replace(kept, **{name: value for name, value in changes.items() if name in MACHINE})
 
 
-def write_or_warn(what: str, write: Callable[[], None]) -> bool:
+def write_or_warn(what: str, write: Callable[[], object]) -> bool:
     """Writes a file of a run; where that fails, by a full disk say, the run goes on and the old file stays.
 
     Returns:

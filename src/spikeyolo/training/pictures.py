@@ -9,6 +9,7 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 
 from ..data import batch_sheet
+from ..evaluation.plots import save_figure
 from ..imaging import draw_detections, picture_grid, write_rgb
 from ..structures import Batch, Detections
 from .folder import RunFolder, write_or_warn
@@ -65,11 +66,9 @@ def _write(file: Path, picture: np.ndarray) -> None:
 
 def plot_history(history: History, file: Path) -> None:
     """Losses and precision over the epochs, as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for axes, names, title in ((left, LOSSES, "training loss"), (right, ("AP50", "AP"), "validation")):
         for name in names:
@@ -79,4 +78,4 @@ def plot_history(history: History, file: Path) -> None:
         axes.set(title=title, xlabel="epoch")
         axes.grid(color="0.9")
         axes.legend(frameon=False)
-    write_or_warn(str(file), lambda: figure.savefig(file, dpi=130))
+    write_or_warn(str(file), lambda: save_figure(figure, file))
