@@ -106,6 +106,16 @@ def test_commands_train_and_val(shapes, tmp_path, capsys):
     content = json.loads(numbers.read_text())
     assert {"AP", "AP50", "AP75", "images", "boxes"} <= content.keys()
     assert content["images"] == 10
+    assert content["form"] == "separable"
+    for switch, form, words in (
+        ("--spike-driven", "spike-driven", "convolutions on zeros and ones alone"),
+        ("--integer", "integer", "fraction bits"),
+    ):
+        assert main([*command, switch, "--json", str(numbers)]) == 0
+        assert words in capsys.readouterr().out
+        assert json.loads(numbers.read_text())["form"] == form
+    assert main([*command, "--integer", "--spike-driven"]) == 1
+    assert "name one" in capsys.readouterr().err
     assert main([*command, "--split", "test"]) == 1
     assert "no split 'test'" in capsys.readouterr().err
 

@@ -16,6 +16,7 @@ def energy(
     verify: bool = True,
     layers: bool = True,
     json: str | None = None,
+    html: str | None = None,
 ) -> None:
     """Counts the spikes and operations of a model on pictures, and what they cost in energy, with spikes and as an ANN.
 
@@ -32,12 +33,13 @@ def energy(
         verify: also prove that the network runs on spikes and additions alone
         layers: print a row for every layer
         json: write everything into this file
+        html: write the whole report as one page, with heat maps, into this file
     """
     from rich import print as show
     from rich.console import Console
     from rich.progress import Progress
 
-    from ..energy import find_technology, layer_table, measure, summary_table, to_json, weighted_rate
+    from ..energy import find_technology, layer_table, measure, summary_table, to_json, weighted_rate, write_page
     from ..interop import load_any
     from ..model import verify_spike_driven
     from ..model.checkpoint import write_atomically
@@ -70,3 +72,5 @@ def energy(
         import json as writer
 
         write_atomically(Path(json), writer.dumps(values, indent=1).encode())
+    if html is not None:
+        write_page(Path(html), found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}")

@@ -24,6 +24,7 @@ COMMANDS = {
     "val": "measure the average precision and the speed of a model",
     "predict": "find objects on pictures, videos and cameras",
     "energy": "count spikes and operations on pictures, and what they cost, beside the same network as an ANN",
+    "sweep": "average precision against energy, over numbers of timesteps and largest spike counts",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
 }
 """Each command, in the module of its name, with its line in the help."""
@@ -102,6 +103,7 @@ def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[
     parser.add_argument("--config", action="config", help="a YAML file with the same names as the options")
     parser.add_function_arguments(command, as_positional=name in POSITIONAL)
     try:
+        words = _with_switches_set(parser, [_as_parameter(word) for word in words])
         values = parser.parse_args(_with_lists_joined(parser, _with_recipes_found(words)))
     except ArgumentError as error:
         known = [option for action in parser._actions for option in action.option_strings]
@@ -111,6 +113,27 @@ def _options(name: str, command: Callable[..., None], words: list[str]) -> dict[
         hint = _suggestion(unknown, known) if unknown else ""
         raise _UsageError(f"{name}: {error.message or error}{hint}; see spikeyolo {name} --help") from error
     return {key: value for key, value in vars(values).items() if key != "config"}
+
+
+def _as_parameter(word: str) -> str:
+    """`--spike-driven=x` becomes `--spike_driven=x`: the options are the parameters of a function."""
+    name, equals, value = word.partition("=")
+    return name.replace("-", "_").replace("__", "--", 1) + equals + value if name.startswith("--") else word
+
+
+def _with_switches_set(parser: ArgumentParser, words: list[str]) -> list[str]:
+    """`--integer`, when no value follows, becomes `--integer=true`."""
+    switches = {
+        option
+        for action in parser._actions
+        if getattr(action, "_typehint", None) is bool or getattr(action, "type", None) is bool
+        for option in action.option_strings
+    }
+    following = [*words, "--"][1:]
+    return [
+        f"{word}=true" if word in switches and after.startswith("--") else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def _with_lists_joined(parser: ArgumentParser, words: list[str]) -> list[str]:

@@ -15,6 +15,8 @@ def val(
     max_det: int = 300,
     workers: int = 2,
     fold: bool = True,
+    spike_driven: bool = False,
+    integer: bool = False,
     json: str | None = None,
     out: str | None = None,
 ) -> None:
@@ -32,18 +34,31 @@ def val(
         max_det: most detections of a picture
         workers: processes that prepare pictures
         fold: fold the batch norms first, which is faster and gives the same result
+        spike_driven: run on binary spikes, by additions alone, once that is proven for these weights; much slower
+        integer: the same with int8 weights and 32-bit fixed-point potentials
         json: write the numbers into this file
         out: folder for plots and, on COCO JSON data, the results under the file's own ids; none unless given
     """
     from rich import print as show
 
+    from ..errors import ConfigError
     from ..evaluation import class_table
     from ..interop import load_any
+    from ..model import verify_spike_driven
+    from ..model.detector import INTEGER, SPIKE_DRIVEN
     from ..training import ValidationSettings, read_split, trained_size, validate
     from .device import choose_device
 
+    if spike_driven and integer:
+        raise ConfigError("val: --spike-driven and --integer are two forms; name one")
     model = load_any(weights).to(choose_device(device))
-    if fold and model.form == "trainable":
+    if spike_driven:
+        model = model if model.form == SPIKE_DRIVEN else model.to_spike_driven()
+        print("verified:", verify_spike_driven(model))
+    elif integer:
+        model = model if model.form == INTEGER else model.to_integer()
+        print("int8 weights, 32-bit potentials with", model.fraction_bits, "fraction bits, no sum beyond 32 bits")
+    elif fold and model.form == "trainable":
         model = model.fold()
     size = imgsz or trained_size(Path(weights)) or 640
     settings = ValidationSettings(batch, size, conf, iou, max_det, workers)

@@ -10,6 +10,7 @@ from .cost import (
 )
 from .counting import LayerCount, Tally, count_layers, macs_of_forms, on_counts, operation_maps, tally
 from .measure import Example, Measurement, measure
+from .page import write_page
 from .report import layer_table, summary_table, to_json, weighted_rate
 from .technology import DEFAULT, Technology, find_technology, read_technologies
 
@@ -38,4 +39,5 @@ __all__ = [
     "tally",
     "to_json",
     "weighted_rate",
+    "write_page",
 ]

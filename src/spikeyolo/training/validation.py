@@ -48,15 +48,17 @@ class Validation:
         metrics: COCO's numbers, with curves.
         evaluation: the detections behind them.
         timer: milliseconds of each stage.
+        form: the model's; see `model.detector`.
     """
 
     metrics: Metrics
     evaluation: Evaluation
     timer: StageTimer
+    form: str
 
     def to_json(self) -> dict[str, Any]:
         """The numbers, and the speed of each stage in ms a picture."""
-        return {**self.metrics.to_json(), "speed_ms": self.timer.milliseconds()}
+        return {**self.metrics.to_json(), "form": self.form, "speed_ms": self.timer.milliseconds()}
 
     def write_json(self, file: Path) -> None:
         """Writes `to_json`.
@@ -133,7 +135,7 @@ def validate(model: SpikeYOLO, index: Index, settings: ValidationSettings | None
         evaluation.update(batch.image_ids, found)
         timer.end_batch(batch.batch_size)
     model.train(was_training)
-    return Validation(evaluation.compute(curves=True), evaluation, timer)
+    return Validation(evaluation.compute(curves=True), evaluation, timer, model.form)
 
 
 def trained_size(weights: Path) -> int | None:

@@ -1,0 +1,119 @@
+"""The report of an energy measurement as one HTML page that needs no network."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..model.checkpoint import write_atomically
+from .measure import Example, Measurement
+from .report import to_json
+from .technology import Technology
+
+TEMPLATE = Path(__file__).with_name("page.html")
+
+
+def _image(rgb: np.ndarray) -> str:
+    import cv2
+
+    written, content = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))
+    assert written
+    return "data:image/png;base64," + base64.b64encode(content.tobytes()).decode()
+
+
+def _heat(values: np.ndarray, picture: np.ndarray) -> str:
+    """Values from none (dark) to the most, in the size of the picture."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    levels = np.rint(255 * values / max(float(values.max()), 1e-12)).astype(np.uint8)
+    coloured = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]
+    return _image(cv2.resize(np.ascontiguousarray(coloured), (width, height), interpolation=cv2.INTER_NEAREST))
+
+
+def _maps(example: Example, technology: Technology) -> dict[str, Any]:
+    return {
+        "picture": _image(example.picture),
+        "spikes": _heat(example.spikes, example.picture),
+        "additions": _heat(example.additions, example.picture),
+        "total_spikes": float(example.spikes.sum()),
+        "energy": float(example.additions.sum()) * technology.ac_pj * 1e-9,
+    }
+
+
+def _bars(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same with the length of each bar, in % of the longest."""
+    most = max((bar["value"] for bar in values), default=0) or 1
+    return [{**bar, "share": round(100 * bar["value"] / most, 2)} for bar in values]
+
+
+def _compared(values: dict[str, Any]) -> list[dict[str, Any]]:
+    bars = [
+        {"label": "with spikes, additions as counted", "value": values["snn_mJ"], "snn": True},
+        {"label": "with spikes, by the literature's formula", "value": values["snn_formula_mJ"], "snn": True},
+        {"label": "ANN, folded as one would run it", "value": values["ann"]["separable"]["mJ"]},
+        {"label": "ANN, batch norms not folded", "value": values["ann"]["unfolded"]["mJ"]},
+        {"label": "ANN, dense folded", "value": values["ann"]["dense"]["mJ"]},
+    ]
+    return _bars([bar for bar in bars if bar["value"] is not None])
+
+
+def _parts(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Energy by part of the network: `backbone.stage1`, `neck.fuse`, ..., in the order in which they run."""
+    sums: dict[str, float] = {}
+    for layer in values["layers"]:
+        part = ".".join(layer["name"].split(".")[:2])
+        sums[part] = sums.get(part, 0.0) + layer["energy_mJ"]
+    return _bars([{"label": part, "value": value} for part, value in sums.items()])
+
+
+def _histogram(layer: dict[str, Any]) -> Any:
+    from markupsafe import Markup
+
+    shares = np.mean(layer["histogram"], axis=0)[1:]
+    heights = 18 * shares / max(float(shares.max()), 1e-12)
+    bars = "".join(f'<rect x="{6 * i}" y="{18 - h:.1f}" width="5" height="{h:.1f}"/>' for i, h in enumerate(heights))
+    words = ", ".join(f"{count}: {share:.2%}" for count, share in enumerate(shares, start=1))
+    width = 6 * len(shares)
+    # Digits and fixed words alone: nothing of the user's goes in unescaped.
+    return Markup(f'<svg width="{width}" height="18" role="img"><title>{words}</title>{bars}</svg>')
+
+
+def _timestep_rate(layer: dict[str, Any], timestep: int) -> str:
+    rates = layer["slot_rates"]
+    return _percent(float(np.mean(rates[timestep]))) if timestep < len(rates) else "-"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def write_page(file: Path, found: Measurement, technology: Technology, title: str) -> None:
+    """Writes the report: energy beside the ANN's, rates and histograms by layer, heat maps, other technologies.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True)
+    environment.filters |= {
+        "one": lambda value: f"{value:.1f}",
+        "three": lambda value: f"{value:.3f}",
+        "four": lambda value: f"{value:.4f}",
+        "percent": _percent,
+    }
+    values = to_json(found, technology)
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title,
+        v=values,
+        compared=_compared(values),
+        parts=_parts(values),
+        maps=[_maps(example, technology) for example in found.examples],
+        histogram=_histogram,
+        rate=_timestep_rate,
+    )
+    write_atomically(file, page.encode())
