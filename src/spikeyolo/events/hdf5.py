@@ -88,7 +88,7 @@ class Hdf5File:
         # A file that was opened before a fork must not be read after it: both would move one position.
         if self._process != os.getpid():
             self._file, self._process = self._open(), os.getpid()
-        return self._file["events"] if "events" in self._file else self._file
+        return self._file.get("events", self._file)
 
     def _open(self) -> Any:
         try:
@@ -97,7 +97,7 @@ class Hdf5File:
             raise DataError(f"{self.path}: not an HDF5 file, or cut short ({str(error).splitlines()[0]})") from error
         if "CD" in file:
             raise DataError(f"{self.path}: Prophesee's own HDF5 needs their ECF codec; convert it to .raw or .dat")
-        columns = file["events"] if "events" in file else file
+        columns = file.get("events", file)
         missing = [name for name in "xypt" if not isinstance(columns, self._h5py.Group) or name not in columns]
         if missing:
             raise DataError(f"{self.path}: no events/{missing[0]}; expected datasets x, y, p and t in the group events")
