@@ -3,6 +3,14 @@
 from .boxes import Pairing, boxes_path, clean_boxes, pair_recordings, read_boxes, write_boxes
 from .dat import write_dat
 from .recording import Recording, open_recording
+from .representations import (
+    RepresentationConfig,
+    count_frames,
+    last_event_frame,
+    stacked_histogram,
+    time_surface,
+    voxel_grid,
+)
 from .structures import BOX_DTYPE, Events
 
 __all__ = [
@@ -10,11 +18,17 @@ __all__ = [
     "Events",
     "Pairing",
     "Recording",
+    "RepresentationConfig",
     "boxes_path",
     "clean_boxes",
+    "count_frames",
+    "last_event_frame",
     "open_recording",
     "pair_recordings",
     "read_boxes",
+    "stacked_histogram",
+    "time_surface",
+    "voxel_grid",
     "write_boxes",
     "write_dat",
 ]
