@@ -58,7 +58,7 @@ def stacked_histogram(
     for number, part in enumerate(window.parts):
         frame = frames[number // bins, :, number % bins]
         counts = np.bincount(cells[part], minlength=frame.size).reshape(frame.shape)
-        np.minimum(counts, cutoff, out=frame, casting="unsafe")
+        frame[:] = np.minimum(counts, cutoff, out=counts)
     return frames.reshape(timesteps, 2 * bins, *sensor_size_hw)
 
 
@@ -72,19 +72,18 @@ def voxel_grid(
     Source: Zhu et al., CVPR 2019, arXiv 1812.08156, eq. 1-3.
     """
     _check_range("bins", bins, 1, 1000)
-    window = _Window(events, start_us, end_us, sensor_size_hw, timesteps)
+    # Only events of the gaps before and after an instant count for it, and they are neighbours in the list.
+    gaps = max(bins - 1, 1)
+    window = _Window(events, start_us, end_us, sensor_size_hw, timesteps * gaps)
+    place = (window.events.t_us - start_us) * (timesteps * gaps / (end_us - start_us))
+    sign = 2.0 * window.events.polarity - 1
     frames = np.empty((timesteps, bins, *sensor_size_hw), np.float32)
-    length = (end_us - start_us) / timesteps
-    for number, (frame, part) in enumerate(zip(frames, window.parts, strict=True)):
-        place = (window.events.t_us[part] - start_us - number * length) * ((bins - 1) / length)
-        lower = place.astype(np.intp)
-        sign = 2.0 * window.events.polarity[part] - 1
-        upper_share = sign * (place - lower)
-        cells = lower * window.size + window.pixels[part]
-        grid = np.bincount(cells, sign - upper_share, minlength=frame.size)
-        if bins > 1:
-            grid += np.bincount(cells + window.size, upper_share, minlength=frame.size)
-        frame[:] = grid.reshape(frame.shape)
+    for step, number in np.ndindex(timesteps, bins):
+        first, last = step * gaps + max(number - 1, 0), step * gaps + min(number, gaps - 1)
+        near = slice(window.parts[first].start, window.parts[last].stop)
+        distance = np.abs(place[near] - (step * gaps + number)) if bins > 1 else 0.0
+        grid = np.bincount(window.pixels[near], sign[near] * (1 - distance), minlength=window.size)
+        frames[step, number] = grid.reshape(sensor_size_hw)
     return frames
 
 
@@ -105,7 +104,9 @@ def time_surface(
         # Of several values for one cell numpy keeps the last.
         last_us.ravel()[cells[part]] = window.events.t_us[part] - start_us
         end = (end_us - start_us) * (number + 1) / timesteps
-        frame[:] = np.exp((last_us - end) / decay_us)
+        np.subtract(last_us, end, out=frame, casting="unsafe")
+        frame /= decay_us
+        np.exp(frame, out=frame)
     return frames
 
 
