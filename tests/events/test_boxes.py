@@ -66,7 +66,7 @@ def test_arrays_of_another_kind_give_one_clear_line(tmp_path, content, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"not an array", b"\x93NUMPY\x01\x00", None, "cut"])
+@pytest.mark.parametrize("content", [b"", b"not an array", b"PK\x03\x04 cut", b"\x93NUMPY\x01\x00", None, "cut"])
 def test_foreign_cut_and_missing_files_give_one_clear_line(tmp_path, content):
     file = tmp_path / "x_bbox.npy"
     if content == "cut":

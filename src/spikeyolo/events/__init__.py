@@ -11,6 +11,7 @@ from .representations import (
     time_surface,
     voxel_grid,
 )
+from .rvt import RvtSequence, open_rvt, write_rvt
 from .structures import BOX_DTYPE, Events
 
 __all__ = [
@@ -19,11 +20,13 @@ __all__ = [
     "Pairing",
     "Recording",
     "RepresentationConfig",
+    "RvtSequence",
     "boxes_path",
     "clean_boxes",
     "count_frames",
     "last_event_frame",
     "open_recording",
+    "open_rvt",
     "pair_recordings",
     "read_boxes",
     "stacked_histogram",
@@ -31,4 +34,5 @@ __all__ = [
     "voxel_grid",
     "write_boxes",
     "write_dat",
+    "write_rvt",
 ]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from .files import load_numpy, whole_file
 from .structures import BOX_DTYPE
-from .writing import whole_file
 
 NOT_FINITE, ZERO_SIZE, OUTSIDE, OFF_SENSOR, WRONG_TIME = (
     "not finite",
@@ -51,11 +51,11 @@ def read_boxes(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         DataError: not such a file.
     """
-    try:
-        content = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path}: cannot be read as an array of boxes ({reason})") from error
+    return boxes_from(path, load_numpy(path))
+
+
+def boxes_from(path: str | os.PathLike[str], content: object) -> np.ndarray:
+    """The content of a file as `read_boxes` gives it."""
     if not isinstance(content, np.ndarray) or content.dtype.names is None or content.ndim != 1:
         raise DataError(f"{path}: not a list of boxes with the fields {', '.join(BOX_DTYPE.names or ())}")
     boxes = np.zeros(len(content), BOX_DTYPE)

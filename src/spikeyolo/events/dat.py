@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from .files import whole_file
 from .store import checked_size, counted, on_sensor
 from .structures import Events
-from .writing import whole_file
 
 RECORD = 8  # bytes
 EVENT_TYPES = (0x00, 0x0C)  # Event2d and EventCD: the same record

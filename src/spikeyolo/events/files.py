@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writing files whole or not at all, and reading numpy's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import BadZipFile
+
+import numpy as np
 
 from ..errors import DataError
 
@@ -36,3 +39,18 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def load_numpy(path: str | os.PathLike[str]) -> np.ndarray | dict[str, np.ndarray]:
+    """The array of a `.npy`, or the arrays of a `.npz` by name; pickled objects are refused.
+
+    Raises:
+        DataError: not such a file.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = np.load(file, allow_pickle=False)
+            return content if isinstance(content, np.ndarray) else dict(content)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path}: cannot be read as a numpy file ({reason})") from error
