@@ -26,7 +26,7 @@ import numpy as np
 
 from ..errors import DataError
 from .files import whole_file
-from .store import checked_size, counted, on_sensor
+from .store import BACKWARDS, BEYOND, CUT_SHORT, checked_size, on_sensor
 from .structures import Events
 
 RECORD = 8  # bytes
@@ -47,7 +47,7 @@ class DatFile:
         offset, in_header = read_header(path)
         self.sensor_size_hw = checked_size(path, sensor_size_hw, in_header) or DEFAULT_SIZE_HW
         self._count, rest = divmod(path.stat().st_size - offset, RECORD)
-        self.problems = counted(cut_short=rest)
+        self.problems = +Counter({CUT_SHORT: rest})
         # Bytes, because records start anywhere: copies of parts are aligned.
         self._bytes = np.memmap(path, np.uint8, "r", offset) if self._count else np.zeros(0, np.uint8)
         records = self._bytes[: self._count * RECORD].reshape(-1, RECORD)
@@ -84,7 +84,7 @@ class DatFile:
             polarity[to] = word >> 28 & 1
             backwards += int(mended[part].sum()) if mended is not None else 0
         events, beyond = on_sensor(Events(t_us, x, y, polarity), self.sensor_size_hw)
-        return events, counted(backwards=backwards, beyond=beyond)
+        return events, +Counter({BACKWARDS: backwards, BEYOND: beyond})
 
     def _block(self, block: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Times of a block, int64 us and never falling; where they were mended; and the other word of its records."""
@@ -154,7 +154,7 @@ def write_dat(path: str | os.PathLike[str], chunks: Iterable[Events], sensor_siz
             without an event where 32 bits overflow), or a file that cannot be written.
     """
     path = Path(path)
-    height, width = checked_size(path, sensor_size_hw, None) or DEFAULT_SIZE_HW
+    height, width = checked_size(path, sensor_size_hw, None) or sensor_size_hw
     last_us = 0
     with whole_file(path) as file:
         header = f"% Data file containing CD events\n% Version 2\n% Width {width}\n% Height {height}\n"

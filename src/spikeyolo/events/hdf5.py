@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .store import checked_size, counted, non_falling, on_sensor
+from .store import BACKWARDS, BEYOND, checked_size, non_falling, on_sensor
 from .structures import Events
 
 INSTALL = 'pip install "spikeyolo[events]"'
@@ -81,7 +81,7 @@ class Hdf5File:
         x, y = (self._coordinates(name, start, stop) for name in "xy")
         polarity = (self._read("p", start, stop) > 0).astype(np.uint8)
         events, beyond = on_sensor(Events(t_us, x, y, polarity), self.sensor_size_hw)
-        return events, counted(backwards=backwards, beyond=beyond)
+        return events, +Counter({BACKWARDS: backwards, BEYOND: beyond})
 
     @property
     def _columns(self) -> Any:

@@ -66,12 +66,6 @@ def on_sensor(events: Events, sensor_size_hw: tuple[int, int]) -> tuple[Events, 
     return events[inside], len(events) - int(inside.sum())
 
 
-def counted(**problems: int) -> Counter[str]:
-    """A counter of those that occurred."""
-    kinds = {"cut_short": CUT_SHORT, "backwards": BACKWARDS, "beyond": BEYOND}
-    return Counter({kinds[name]: count for name, count in problems.items() if count})
-
-
 def checked_size(path: Path, given: Sequence[int] | None, in_file: Sequence[int] | None) -> tuple[int, int] | None:
     """The sensor's rows and columns: those the file names, else those given, else None.
 

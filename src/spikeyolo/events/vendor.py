@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DataError
 from .hdf5 import optional_module
-from .store import checked_size, counted, non_falling, on_sensor
+from .store import BACKWARDS, BEYOND, checked_size, non_falling, on_sensor
 from .structures import Events
 
 SUFFIXES = (".raw", ".aedat4", ".es")
@@ -31,7 +31,7 @@ class DecodedFile:
         t_us, backwards = non_falling(events.t_us - self.t_offset_us)
         mended = Events(t_us, events.x, events.y, events.polarity)
         self._events, beyond = on_sensor(mended, self.sensor_size_hw)
-        self.problems = counted(backwards=backwards, beyond=beyond)
+        self.problems = +Counter({BACKWARDS: backwards, BEYOND: beyond})
         self.start_us, self.end_us = (int(t_us[0]), int(t_us[-1]) + 1) if len(t_us) else (0, 0)
 
     def __len__(self) -> int:
