@@ -32,8 +32,8 @@ def stand_in_writers(monkeypatch):
             for name in ("t_us", "x", "y", "polarity"):
                 np.save(file, np.concatenate([getattr(chunk, name) for chunk in chunks]))
 
-    monkeypatch.setattr(spikeyolo.events, "write_dat", write_dat, raising=False)
-    monkeypatch.setattr(spikeyolo.events, "write_boxes", np.save, raising=False)
+    monkeypatch.setattr(spikeyolo.events, "write_dat", write_dat)
+    monkeypatch.setattr(spikeyolo.events, "write_boxes", np.save)
 
 
 def joined(chunks):
@@ -146,7 +146,6 @@ def test_interrupted_writing_leaves_no_folder_and_one_of_somebody_else_is_left_a
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "do not delete"
 
 
-@pytest.mark.skipif(not hasattr(spikeyolo.events, "write_dat"), reason="the writers of event files are not there")
 def test_files_hold_the_events_by_the_published_layout(tmp_path):
     """Decoded by hand: header lines that begin with %, two bytes, then u32 time and u32 of x, y and polarity."""
     file = write_recordings(tmp_path / "made", CONFIG)

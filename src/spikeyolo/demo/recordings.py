@@ -128,7 +128,7 @@ def _files(root: Path, split: str, index: int) -> tuple[Path, Path]:
 
 
 def _write_all(root: Path, config: RecordingsConfig, progress: Callable[[int, int], None] | None) -> None:
-    from ..events import write_boxes, write_dat  # type: ignore[attr-defined, unused-ignore]
+    from ..events import write_boxes, write_dat
 
     total, done = sum(getattr(config, split) for split in EVENT_SPLITS), 0
     for split in EVENT_SPLITS:

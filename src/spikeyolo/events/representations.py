@@ -1,0 +1,218 @@
+"""From events to the frames that the network sees: pure functions, events -> (T, C, H, W).
+
+T timesteps, C channels, H rows, W columns. All take the same first arguments:
+
+    events: in the order of time; those outside the window are not looked at.
+    start_us, end_us: the window, start included, end not. It is cut into T equal parts, timestep 0 the oldest; a part
+        need not begin at a whole microsecond. The shape does not hang on the events, so no events give a whole frame.
+    sensor_size_hw: rows and columns of the sensor.
+    timesteps: T.
+
+They raise ConfigError for a window without length, or no timesteps, and ShapeError for events beyond the sensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from ..errors import ConfigError, ShapeError
+from .structures import Events
+
+Size = tuple[int, int]
+
+
+def count_frames(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
+    """How many events each pixel had: (T, 2, H, W) float32, channel 0 counts polarity 0, channel 1 polarity 1."""
+    window = _Window(events, start_us, end_us, sensor_size_hw, timesteps)
+    frames = np.empty((timesteps, 2, *sensor_size_hw), np.float32)
+    cells = window.cells()
+    for frame, part in zip(frames, window.parts, strict=True):
+        frame[:] = np.bincount(cells[part], minlength=frame.size).reshape(frame.shape)
+    return frames
+
+
+def stacked_histogram(
+    events: Events,
+    start_us: int,
+    end_us: int,
+    sensor_size_hw: Size,
+    timesteps: int,
+    *,
+    bins: int = 10,
+    cutoff: int = 10,
+) -> np.ndarray:
+    """Counts in finer steps of time: (T, 2 * bins, H, W) uint8, channel polarity * bins + bin, at most `cutoff` each.
+
+    Source: Gehrig and Scaramuzza, RVT, CVPR 2023, section 3.1. RVT lays the bins between the first and the last event
+    of a window; here they are equal parts of the window itself.
+    """
+    _check_range("bins", bins, 1, 1000)
+    _check_range("cutoff", cutoff, 1, 255)
+    window = _Window(events, start_us, end_us, sensor_size_hw, timesteps * bins)
+    frames = np.empty((timesteps, 2, bins, *sensor_size_hw), np.uint8)
+    cells = window.cells()
+    for number, part in enumerate(window.parts):
+        frame = frames[number // bins, :, number % bins]
+        counts = np.bincount(cells[part], minlength=frame.size).reshape(frame.shape)
+        frame[:] = np.minimum(counts, cutoff, out=counts)
+    return frames.reshape(timesteps, 2 * bins, *sensor_size_hw)
+
+
+def voxel_grid(
+    events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int, *, bins: int = 10
+) -> np.ndarray:
+    """Polarities, +1 and -1, spread over the two nearest of `bins` instants: (T, bins, H, W) float32.
+
+    The instants lie evenly in a timestep, the first at its start and the last at its end; an event's weights are linear
+    in its distance to them and sum to 1. With one bin it is a plain sum.
+    Source: Zhu et al., CVPR 2019, arXiv 1812.08156, eq. 1-3.
+    """
+    _check_range("bins", bins, 1, 1000)
+    # Only events of the gaps before and after an instant count for it, and they are neighbours in the list.
+    gaps = max(bins - 1, 1)
+    window = _Window(events, start_us, end_us, sensor_size_hw, timesteps * gaps)
+    place = (window.events.t_us - start_us) * (timesteps * gaps / (end_us - start_us))
+    sign = 2.0 * window.events.polarity - 1
+    frames = np.empty((timesteps, bins, *sensor_size_hw), np.float32)
+    for step, number in np.ndindex(timesteps, bins):
+        first, last = step * gaps + max(number - 1, 0), step * gaps + min(number, gaps - 1)
+        near = slice(window.parts[first].start, window.parts[last].stop)
+        distance = np.abs(place[near] - (step * gaps + number)) if bins > 1 else 0.0
+        grid = np.bincount(window.pixels[near], sign[near] * (1 - distance), minlength=window.size)
+        frames[step, number] = grid.reshape(sensor_size_hw)
+    return frames
+
+
+def time_surface(
+    events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int, *, decay_us: int = 50_000
+) -> np.ndarray:
+    """How recent each pixel's last event is: (T, 2, H, W) float32, exp(-age / decay_us), a channel a polarity.
+
+    Age is counted to the end of the timestep, over all timesteps of the window so far; 0 where there was no event yet.
+    Source: Lagorce et al., HOTS, IEEE TPAMI 39(7), 2017, eq. 2.
+    """
+    _check_range("decay_us", decay_us, 1, 10**9)
+    window = _Window(events, start_us, end_us, sensor_size_hw, timesteps)
+    frames = np.empty((timesteps, 2, *sensor_size_hw), np.float32)
+    cells = window.cells()
+    last_us = np.full((2, *sensor_size_hw), -np.inf)
+    for number, (frame, part) in enumerate(zip(frames, window.parts, strict=True)):
+        # Of several values for one cell numpy keeps the last.
+        last_us.ravel()[cells[part]] = window.events.t_us[part] - start_us
+        end = (end_us - start_us) * (number + 1) / timesteps
+        np.subtract(last_us, end, out=frame, casting="unsafe")
+        frame /= decay_us
+        np.exp(frame, out=frame)
+    return frames
+
+
+def last_event_frame(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
+    """Polarity of each pixel's last event: (T, 3, H, W) uint8, 255 for 1, 0 for 0, 127 for none; equal channels.
+
+    What the published Gen1 networks were trained on, there with the newest timestep first.
+    """
+    window = _Window(events, start_us, end_us, sensor_size_hw, timesteps)
+    frames = np.full((timesteps, 1, *sensor_size_hw), 127, np.uint8)
+    grey = window.events.polarity * np.uint8(255)
+    for frame, part in zip(frames, window.parts, strict=True):
+        frame.ravel()[window.pixels[part]] = grey[part]
+    return np.repeat(frames, 3, axis=1)
+
+
+class _Window:
+    """The events of a window and where they go.
+
+    Attributes:
+        events: those inside.
+        pixels: (N,) intp, row * W + column.
+        size: H * W.
+        parts: for each timestep, the slice of its events.
+    """
+
+    def __init__(self, events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> None:
+        if end_us <= start_us or timesteps < 1:
+            raise ConfigError(f"a window from {start_us} to {end_us} us cannot be cut into {timesteps} timesteps")
+        # Rounded up: an event at t belongs to the part in which t lies, whole microseconds or not.
+        edges = [start_us - -(number * (end_us - start_us)) // timesteps for number in range(timesteps + 1)]
+        cuts = np.searchsorted(events.t_us, edges)
+        self.events = events[cuts[0] : cuts[-1]]
+        cuts -= cuts[0]
+        self.parts = [slice(a, b) for a, b in pairwise(cuts)]
+        height, width = sensor_size_hw
+        if len(self.events) and (self.events.x.max() >= width or self.events.y.max() >= height):
+            raise ShapeError(f"events: a pixel beyond the sensor of {height} rows and {width} columns")
+        self.size = height * width
+        self.pixels = self.events.y.astype(np.intp)
+        self.pixels *= width
+        self.pixels += self.events.x
+
+    def cells(self) -> np.ndarray:
+        """(N,) intp, (polarity * H + row) * W + column."""
+        if len(self.events) and self.events.polarity.max() > 1:
+            raise ShapeError("events: a polarity other than 0 and 1")
+        return self.pixels + self.events.polarity * np.intp(self.size)
+
+
+def _check_range(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise ConfigError(f"{name}: {value} is not in {least}..{most}")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A function of this module, its channels, and which settings it takes."""
+
+    function: Callable[..., np.ndarray]
+    channels: Callable[[RepresentationConfig], int]
+    settings: tuple[str, ...] = ()
+
+
+REPRESENTATIONS = {
+    "count_frames": _Entry(count_frames, lambda config: 2),
+    "stacked_histogram": _Entry(stacked_histogram, lambda config: 2 * config.bins, ("bins", "cutoff")),
+    "voxel_grid": _Entry(voxel_grid, lambda config: config.bins, ("bins",)),
+    "time_surface": _Entry(time_surface, lambda config: 2, ("decay_us",)),
+    "last_event_frame": _Entry(last_event_frame, lambda config: 3),
+}
+
+
+@dataclass(frozen=True)
+class RepresentationConfig:
+    """How events become frames.
+
+    Attributes:
+        name: count_frames, stacked_histogram, voxel_grid, time_surface or last_event_frame.
+        bins: steps of time within a timestep (stacked_histogram, voxel_grid).
+        cutoff: largest count, 1..255 (stacked_histogram).
+        decay_us: age in microseconds at which a pixel has faded to 1/e (time_surface).
+
+    Raises:
+        ConfigError: an unknown name, or a value out of range.
+    """
+
+    name: str = "count_frames"
+    bins: int = 10
+    cutoff: int = 10
+    decay_us: int = 50_000
+
+    def __post_init__(self) -> None:
+        if self.name not in REPRESENTATIONS:
+            raise ConfigError(f"representation: '{self.name}'; choose from {', '.join(REPRESENTATIONS)}")
+        _check_range("bins", self.bins, 1, 1000)
+        _check_range("cutoff", self.cutoff, 1, 255)
+        _check_range("decay_us", self.decay_us, 1, 10**9)
+
+    @property
+    def channels(self) -> int:
+        """C of the frames."""
+        return REPRESENTATIONS[self.name].channels(self)
+
+    def render(self, events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
+        """The frames (T, C, H, W); see the function of that name."""
+        entry = REPRESENTATIONS[self.name]
+        settings = {name: getattr(self, name) for name in entry.settings}
+        return entry.function(events, start_us, end_us, sensor_size_hw, timesteps, **settings)
