@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import spikeyolo
-from spikeyolo.errors import ConfigError, VerificationError
+from spikeyolo.errors import ConfigError, ShapeError, VerificationError
 from spikeyolo.model import DENSE, SPIKE_DRIVEN, verify_spike_driven
 from spikeyolo.model.spike_driven import SpikeDrivenConv, SpikeDrivenSPPF, Synapses, on_exact_grid, run_on_slots
 from spikeyolo.spiking import ilif
@@ -147,7 +147,13 @@ def test_verifier_passes_the_honest_network(preset, timesteps, pooled, shifts):
 
 def test_verifier_takes_images():
     spiking = lively(num_classes=2).to_spike_driven()
-    verify_spike_driven(spiking, torch.rand(2, 3, 32, 96))
+    seen = []
+    spiking.backbone.stem.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+    audit = verify_spike_driven(spiking, torch.rand(2, 3, 32, 96))
+    assert {shape[-3:] for shape in seen} == {(3, 32, 96)}  # these pictures were run, and not the noise of its own
+    assert len(audit.spiking_convolutions) == 88
+    with pytest.raises(ShapeError, match="multiples of 32"):
+        verify_spike_driven(spiking, torch.rand(2, 3, 33, 96))
 
 
 # Each cheat changes an honest network (T = 2) and is caught by a rule that names the layer.

@@ -76,8 +76,11 @@ def test_trainings_of_a_grid(shapes, tmp_path, capsys):
         assert spikeyolo.load(out / f"T1_D{count}" / "best.safetensors").config.max_count == count
     (out / "sweep.json").unlink()  # as if it had been interrupted before: trained runs are not trained again
     made = (out / "T1_D1" / "best.safetensors").stat().st_mtime_ns
-    assert main(words) == 0
+    assert main([*words, "--workers", "1"]) == 0
+    assert main([*words, "--workers", "0"]) == 0  # where it computes may change; what it computes may not
     assert (out / "T1_D1" / "best.safetensors").stat().st_mtime_ns == made
+    assert main([*words, "--epochs", "2"]) == 1
+    assert "a sweep of other weights, data or settings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ def energy(
     from rich.progress import Progress
 
     from ..energy import find_technology, layer_table, measure, summary_table, to_json, weighted_rate, write_page
+    from ..files import write_atomically
     from ..interop import load_any
     from ..model import verify_spike_driven
-    from ..model.checkpoint import write_atomically
     from ..training import read_split, trained_size
     from .device import choose_device
 

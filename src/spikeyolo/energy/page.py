@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..model.checkpoint import write_atomically
+from ..files import write_atomically
 from .measure import Example, Measurement
 from .report import to_json
 from .technology import Technology

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..model.checkpoint import write_atomically
+from ..files import write_atomically
 from .confusion import ConfusionMatrix
 from .curves import Curves
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .files import load_numpy, whole_file
+from ..files import whole_file
+from .files import load_numpy
 from .structures import BOX_DTYPE
 
 NOT_FINITE, ZERO_SIZE, OUTSIDE, OFF_SENSOR, WRONG_TIME = (

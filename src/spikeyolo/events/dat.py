@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .files import whole_file
+from ..files import whole_file
 from .store import BACKWARDS, BEYOND, CUT_SHORT, checked_size, on_sensor
 from .structures import Events
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -12,37 +11,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from ..errors import CheckpointError, ConfigError
+from ..files import write_atomically
 from .blocks import use_channels_last
 from .detector import FORMS, INTEGER, SpikeYOLO
 from .presets import NetworkConfig
 
 FORMAT = "spikeyolo"
 FORMAT_VERSION = 1
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes beside the target, then renames: the target holds the old content or the new, never a part.
-
-    Raises:
-        CheckpointError: the file cannot be written (no such folder, no permission, disk full).
-    """
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files for the owner alone; a checkpoint gets the permissions of any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def save(model: SpikeYOLO, path: str | os.PathLike[str]) -> None:

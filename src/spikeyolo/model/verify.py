@@ -165,6 +165,7 @@ class _Watch(TorchDispatchMode):
         raise AssertionError
 
     def convolution(self, x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any) -> _What:
+        """The sum that a convolution gives: on the picture once, else on zeros and ones and without a bias."""
         kind, place = self.what(x).kind, self.places[-1]
         if self.what(weight).kind != CONSTANT:
             self.fail("a convolution whose weights are computed from the picture")

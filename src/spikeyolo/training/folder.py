@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ..errors import CheckpointError, ConfigError, SpikeYOLOError
-from ..model.checkpoint import write_atomically
+from ..files import write_atomically
 from ..structures import Batch
 from .settings import MACHINE, TrainSettings, read_settings
 

@@ -10,7 +10,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from ..errors import CheckpointError
-from ..model.checkpoint import write_atomically
+from ..files import write_atomically
 from .ema import ExponentialAverage
 from .folder import RunFolder, to_bytes, write_or_warn
 from .module import DetectorModule

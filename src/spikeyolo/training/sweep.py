@@ -16,11 +16,11 @@ from ..data import Index
 from ..energy import Technology, ann_millijoule, measure, snn_millijoule, weighted_rate
 from ..errors import ConfigError
 from ..evaluation.plots import save_figure
+from ..files import write_atomically
 from ..interop import load_any
 from ..model import SpikeYOLO
-from ..model.checkpoint import write_atomically
 from .folder import RunFolder
-from .settings import TrainSettings
+from .settings import MACHINE, TrainSettings
 from .validation import ValidationSettings, read_split, validate
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Sweep:
         """A training of its own at each T and D, gone on with where one was interrupted."""
         from .run import train
 
-        self._begin({"recipe": recipe.to_dict()})
+        self._begin({"recipe": {name: value for name, value in recipe.to_dict().items() if name not in MACHINE}})
         for timesteps, max_count in grid:
             if (timesteps, max_count) not in self.points:
                 run = RunFolder(self.folder / f"T{timesteps}_D{max_count}")

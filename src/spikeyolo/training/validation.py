@@ -11,7 +11,7 @@ import torch
 from ..data import EpochBatchSampler, ImageDataset, Index, Loader, load_index, read_description
 from ..errors import ConfigError, DataError
 from ..evaluation import Metrics, StageTimer, plot_confusion, plot_f1, plot_precision_recall
-from ..model.checkpoint import write_atomically
+from ..files import write_atomically
 from .inference import Evaluation, on_original, suppress, to_input
 from .settings import read_settings
 
