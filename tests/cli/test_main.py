@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 import spikeyolo
@@ -70,3 +74,13 @@ def test_a_wrong_file_writes_nothing(capsys, tmp_path):
     assert code == 1
     assert "bad.pt: not a PyTorch checkpoint" in err
     assert [p.name for p in tmp_path.iterdir()] == ["bad.pt"]
+
+
+def test_a_closed_output_is_no_traceback():
+    program = "import sys; from spikeyolo.cli.main import main; sys.exit(main(['--help']))"
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing) as closed:
+        done = subprocess.run([sys.executable, "-c", program], stdout=closed, stderr=subprocess.PIPE, env=buffered)
+    assert (done.returncode, done.stderr) == (141, b"")

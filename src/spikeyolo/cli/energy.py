@@ -63,14 +63,13 @@ def energy(
             processes=processes,
             progress=lambda done: progress.update(task, completed=done),
         )
+    if json is not None:
+        import json as writer
+
+        write_atomically(Path(json), writer.dumps(to_json(found, costs), indent=1).encode())
+    if html is not None:
+        write_page(Path(html), found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}")
     if layers:
         show(layer_table(found, costs))
     show(summary_table(found, costs))
     print(f"firing rate {weighted_rate(found.layers):.1%}: share of the binary slots that hold a spike")
-    values = to_json(found, costs)
-    if json is not None:
-        import json as writer
-
-        write_atomically(Path(json), writer.dumps(values, indent=1).encode())
-    if html is not None:
-        write_page(Path(html), found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ COMMANDS = {
 POSITIONAL = {"convert", "data check"}
 """Commands whose required parameters are given by position."""
 
-USAGE_ERROR = 2
+USAGE_ERROR, BROKEN_PIPE = 2, 141
 
 
 class _UsageError(Exception):
@@ -40,7 +41,9 @@ class _UsageError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0, 1 for bad input, 2 for a wrong command line, 130 when interrupted."""
+    """Runs one command; returns the exit code: 0, 1 for bad input, 2 for a wrong command line, 130 when interrupted,
+    141 when the output is closed.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -49,14 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not words or words[0] in ("-h", "--help"):
             print(_help())
-            return 0
-        if words[0] == "--version":
+        elif words[0] == "--version":
             from .. import __version__
 
             print(f"spikeyolo {__version__}")
-            return 0
-        _run(words)
+        else:
+            _run(words)
+        sys.stdout.flush()
         return 0
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, as in `| head`; nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except KeyboardInterrupt:
         print("spikeyolo: interrupted", file=sys.stderr)
         return 130
