@@ -63,10 +63,10 @@ def val(
     size = imgsz or trained_size(Path(weights)) or 640
     settings = ValidationSettings(batch, size, conf, iou, max_det, workers)
     found = validate(model, read_split(data, split), settings)
-    show(class_table(found.metrics))
-    show(found.timer.table())
     if json is not None:
         found.write_json(Path(json))
-    if out is not None:
-        written = found.write_all(Path(out))
+    written = [] if out is None else found.write_all(Path(out))
+    show(class_table(found.metrics))
+    show(found.timer.table())
+    if written:
         print("written:", ", ".join(map(str, written)))
