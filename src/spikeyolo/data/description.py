@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ..data_yaml import as_path, check_keys, class_names, load_yaml, unique_names
 from ..errors import ConfigError, DataError
 
 SPLITS = ("train", "val", "test")
@@ -78,9 +76,11 @@ def read_description(file: str | Path) -> Description:
         raise DataError(f"{file}: no such file; give a data.yaml or a COCO JSON")
     if file.suffix.lower() == ".json":
         return _describe_json(file)
-    content = _load_yaml(file)
-    _check_keys(file, content)
-    root = file.parent / _text(file, "path", content.get("path") or ".")
+    content = load_yaml(file)
+    if "format" in content:
+        raise ConfigError(f"{file}: format: {content['format']} describes an event data set, not pictures")
+    check_keys(file, content, KEYS, IGNORED_KEYS)
+    root = file.parent / as_path(file, "path", content.get("path") or ".")
     if not root.is_dir():
         raise DataError(f"{file}: path: no such folder {root} (a relative path starts at the YAML's folder)")
     splits = {name: split for name in SPLITS if (split := _split(file, content, root, name))}
@@ -122,56 +122,14 @@ def category_names(file: Path, content: dict[str, Any]) -> tuple[str, ...]:
         raise DataError(f"{file}: categories: each needs an integer 'id' and a 'name'") from error
     if not by_id or len(by_id) < len(content["categories"]):
         raise DataError(f"{file}: categories: {'an id is given twice' if by_id else 'the list is empty'}")
-    return _unique(file, "categories", [by_id[key] for key in sorted(by_id)])
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice, which YAML forbids and PyYAML overlooks."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key '{key}' is given twice", problem_mark=key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _load_yaml(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(file.read_text(encoding="utf-8"), _StrictLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ConfigError(f"{file}: line {line}: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{file}: cannot be read as YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected 'train:', 'val:' and 'names:', got no keys at all")
-    return content
-
-
-def _check_keys(file: Path, content: dict[str, Any]) -> None:
-    if "format" in content:
-        raise ConfigError(f"{file}: format: {content['format']} describes an event data set, not pictures")
-    for key in content:
-        if key not in (*KEYS, *IGNORED_KEYS):
-            near = difflib.get_close_matches(str(key), KEYS, n=1)
-            mend = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(KEYS)}"
-            raise ConfigError(f"{file}: unknown key '{key}'; {mend}")
-
-
-def _text(file: Path, key: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise ConfigError(f"{file}: {key}: expected a path, got {value!r}")
-    return value
+    return unique_names(file, "categories", [by_id[key] for key in sorted(by_id)])
 
 
 def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split | None:
     value, annotation = content.get(name), content.get(f"{name}_json")
     if value is None and annotation is None:
         return None
-    annotation_file = root / _text(file, f"{name}_json", annotation) if annotation is not None else None
+    annotation_file = root / as_path(file, f"{name}_json", annotation) if annotation is not None else None
     if annotation_file and not annotation_file.is_file():
         raise DataError(f"{file}: {name}_json: no such file {annotation_file}")
     if value is None:
@@ -179,7 +137,7 @@ def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split 
         folder = _find_pictures(annotation_file, read_coco_json(annotation_file))
         return Split(name, (folder,), annotation_file)
     values = value if isinstance(value, list) else [value]
-    sources = tuple(root / _text(file, name, v) for v in values)
+    sources = tuple(root / as_path(file, name, v) for v in values)
     if not sources:
         raise ConfigError(f"{file}: {name}: an empty list; name a folder of pictures")
     for source in sources:
@@ -197,31 +155,7 @@ def _names(file: Path, content: dict[str, Any], splits: Mapping[str, Split]) -> 
             if split.annotation_file:
                 return category_names(split.annotation_file, read_coco_json(split.annotation_file))
         raise ConfigError(f"{file}: no 'names'; list the class names in the order of their indices")
-    if isinstance(names, dict):
-        names = _in_order(file, names)
-    if not isinstance(names, list) or not names:
-        raise ConfigError(f"{file}: names: expected a list of class names, or a mapping from index to name")
-    if any(isinstance(name, dict | list) or name is None for name in names):
-        raise ConfigError(f"{file}: names: each must be one word or text, without lists or empty entries")
-    return _unique(file, "names", [str(name) for name in names])
-
-
-def _in_order(file: Path, names: dict[Any, Any]) -> list[Any]:
-    try:
-        by_index = {int(key): name for key, name in names.items()}
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{file}: names: the keys must be class indices 0, 1, 2, ...") from error
-    missing = sorted(set(range(len(names))) - set(by_index))
-    if missing:
-        raise ConfigError(f"{file}: names: {len(names)} names, none for index {missing[0]}; number them without gaps")
-    return [by_index[i] for i in range(len(names))]
-
-
-def _unique(file: Path, field: str, names: Sequence[str]) -> tuple[str, ...]:
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise ConfigError(f"{file}: {field}: '{name}' is named twice (as {names.index(name)} and {index})")
-    return tuple(names)
+    return class_names(file, names)
 
 
 def _describe_json(file: Path) -> Description:
