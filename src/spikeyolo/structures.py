@@ -171,7 +171,8 @@ class Batch:
     """What a loader yields: pictures or event frames, their boxes, and where each came from.
 
     Attributes:
-        images: (B, C, H, W) pictures (RGB) or (T, B, C, H, W) event frames; uint8 0..255, or floating point 0..1.
+        images: (B, C, H, W) pictures (RGB) or (T, B, C, H, W) event frames; uint8 0..255, or floating point: 0..1 for
+            pictures, what the representation gives for event frames.
         targets: boxes in pixels of `images`.
         placements: for each picture, how it was put on the canvas.
         image_ids: for each picture, the id its data set knows it by (COCO's integer, or a path).

@@ -80,6 +80,11 @@ class ImageDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.index)
 
+    @staticmethod
+    def collate(samples: Sequence[Sample]) -> Batch:
+        """Samples of one size -> Batch; see the function of this name."""
+        return collate(samples)
+
     def __getitem__(self, key: int | Key) -> Sample:
         epoch, picture = key if isinstance(key, tuple) else (0, key)
         if self.augmentation.is_none:

@@ -1,40 +1,50 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader
 
 from ..errors import DataError
 from ..structures import Batch
-from .dataset import ImageDataset, Sample, collate
 from .sampler import EpochBatchSampler
 
 
-class Loader(DataLoader[Sample]):
+class BatchDataset(Protocol):
+    """What a Loader reads: samples by (epoch, number), and how they become a Batch."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any) -> Any: ...
+
+    @staticmethod
+    def collate(samples: Sequence[Any]) -> Batch: ...  # noqa: D102
+
+
+class Loader(DataLoader[Any]):
     """A DataLoader of `Batch`es that knows how far the epoch is, and can continue there.
 
     `state_dict` tells the epoch and the batches handed out, whatever the workers have prepared beyond; it is the
     protocol by which Lightning saves and restores loaders. A whole pass moves on to the next epoch by itself.
 
     Args:
-        dataset: the pictures.
+        dataset: the pictures, or the windows of recordings.
         sampler: the batches.
         workers: processes that prepare batches; 0 for none.
         pin_memory: page-locked memory, for a faster way to a GPU.
     """
 
     def __init__(
-        self, dataset: ImageDataset, sampler: EpochBatchSampler, *, workers: int = 0, pin_memory: bool = False
+        self, dataset: BatchDataset, sampler: EpochBatchSampler, *, workers: int = 0, pin_memory: bool = False
     ) -> None:
         self.epoch_sampler = sampler
         self.handed_out = 0
         super().__init__(
-            dataset,
+            dataset,  # type: ignore[arg-type] # a Dataset by what it does
             batch_sampler=sampler,
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=dataset.collate,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
             worker_init_fn=prepare_worker,

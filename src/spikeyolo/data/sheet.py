@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
-from ..imaging import draw_boxes, picture_grid
+from ..imaging import batch_pictures, draw_boxes, picture_grid
 from ..structures import Batch
 from .dataset import ImageDataset, collate
 from .index import Index
@@ -30,7 +29,7 @@ def batch_sheet(batch: Batch, names: Sequence[str], count: int = 16) -> np.ndarr
     """A page of the first `count` pictures of a batch with its targets.
 
     Args:
-        batch: images (B, 3, H, W).
+        batch: pictures (B, 3, H, W), or event frames (T, B, C, H, W).
         names: class names.
         count: pictures at most.
 
@@ -38,10 +37,7 @@ def batch_sheet(batch: Batch, names: Sequence[str], count: int = 16) -> np.ndarr
         (H, W, 3) uint8 RGB.
     """
     cells = []
-    for number in range(min(count, batch.batch_size)):
-        image = batch.images[number].cpu()
-        pixels = image.numpy() if image.dtype == torch.uint8 else (image * 255).round().byte().numpy()
+    for number, picture in enumerate(batch_pictures(batch.images, count)):
         own = batch.targets.image_index == number
-        boxes, labels = batch.targets.boxes[own].cpu(), batch.targets.labels[own].cpu()
-        cells.append(draw_boxes(np.ascontiguousarray(pixels.transpose(1, 2, 0)), boxes, labels, names))
+        cells.append(draw_boxes(picture, batch.targets.boxes[own].cpu(), batch.targets.labels[own].cpu(), names))
     return picture_grid(cells, gap=GAP)

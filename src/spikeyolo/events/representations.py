@@ -211,6 +211,11 @@ class RepresentationConfig:
         """C of the frames."""
         return REPRESENTATIONS[self.name].channels(self)
 
+    @property
+    def bins_of_time(self) -> int:
+        """Steps of time within a timestep, each a channel, or one for each polarity: channel polarity * bins + bin."""
+        return self.bins if self.name in ("stacked_histogram", "voxel_grid") else 1
+
     def render(self, events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
         """The frames (T, C, H, W); see the function of that name."""
         entry = REPRESENTATIONS[self.name]

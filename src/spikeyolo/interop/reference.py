@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
+from ..events import preparation_of
 from ..model import NetworkConfig, SpikeYOLO, load
 from ..model.blocks import BATCH_NORM_EPS
 from ..model.checkpoint import fill
@@ -67,6 +68,8 @@ def load_reference(path: str | os.PathLike[str]) -> SpikeYOLO:
     read from the file; each of its weights is used exactly once. The weights, published in half precision, are
     widened to float32.
 
+    A Gen1 network says that it takes recordings prepared as `gen1-published`.
+
     Raises:
         CheckpointError: the file is missing, damaged, hostile, or holds another network; nothing of it was run.
     """
@@ -81,6 +84,8 @@ def load_reference(path: str | os.PathLike[str]) -> SpikeYOLO:
         fill(model, from_published(tree.tensors, config), "the network")
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from error
+    if config.neuron == "gen1":
+        model.preparation = preparation_of("gen1-published", timesteps=config.timesteps).to_dict()
     return model.eval()
 
 

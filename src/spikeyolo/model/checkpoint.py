@@ -29,6 +29,8 @@ def save(model: SpikeYOLO, path: str | os.PathLike[str]) -> None:
         "names": json.dumps(model.names),
         "form": model.form,
     }
+    if model.preparation is not None:
+        metadata["preparation"] = json.dumps(model.preparation)
     if model.fraction_bits is not None:
         metadata["fraction_bits"] = str(model.fraction_bits)
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
@@ -69,6 +71,7 @@ def _described_model(path: Path, metadata: dict[str, str]) -> SpikeYOLO:
     try:
         config = NetworkConfig.from_dict(json.loads(metadata["config"]))
         model = SpikeYOLO(config, names=json.loads(metadata["names"]))
+        model.preparation = json.loads(metadata.get("preparation", "null"))
         form = metadata["form"]
         fraction_bits = int(metadata["fraction_bits"]) if form == INTEGER else None
     except (KeyError, TypeError, ValueError, ConfigError) as error:

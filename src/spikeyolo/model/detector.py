@@ -57,6 +57,7 @@ class SpikeYOLO(nn.Module):
         self.names = self._class_names(names)
         self.form = TRAINABLE
         self.fraction_bits: int | None = None  # of the integer form
+        self.preparation: dict[str, Any] | None = None  # how recordings become frames, plain values
         self.backbone = Backbone(self.config)
         self.neck = Neck(self.config)
         self.head = DetectHead(self.neck.out_channels, self.config.num_classes, self.config.make_neuron)

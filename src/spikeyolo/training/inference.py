@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,6 +63,14 @@ class Evaluation:
         ]
         self.evaluator.update([self.ids[image_id] for image_id in image_ids], moved)
 
+    def reset(self) -> None:
+        """Forgets all detections."""
+        self.evaluator.reset()
+
+    def gather(self) -> None:
+        """Takes over the detections of all processes."""
+        self.evaluator.gather()
+
     def compute(self, curves: bool = False) -> Metrics:
         """The numbers over all pictures of the index; pictures of the annotation file that were unusable are left out.
 
@@ -73,10 +80,3 @@ class Evaluation:
         if len(self.evaluator) != len(self.index):
             raise DataError(f"{len(self.evaluator)} of {len(self.index)} pictures were evaluated")
         return self.evaluator.compute(partial=True, curves=curves)
-
-
-def canvas_pictures(images: Tensor, count: int) -> list[np.ndarray]:
-    """The first pictures of a batch (B, 3, H, W) as (H, W, 3) uint8 arrays."""
-    chosen = images[:count].cpu()
-    pixels = chosen if chosen.dtype == torch.uint8 else (chosen * 255).round().to(torch.uint8)
-    return [np.ascontiguousarray(picture.permute(1, 2, 0).numpy()) for picture in pixels]

@@ -10,11 +10,10 @@ from lightning.pytorch.callbacks import Callback
 
 from ..data import batch_sheet
 from ..evaluation.plots import save_figure
-from ..imaging import draw_detections, picture_grid, write_rgb
+from ..imaging import batch_pictures, draw_detections, picture_grid, write_rgb
 from ..structures import Batch, Detections
 from .folder import RunFolder, write_or_warn
 from .history import LOSSES, History
-from .inference import canvas_pictures
 
 FIRST_BATCHES = 3
 ON_A_SHEET = 16
@@ -24,7 +23,7 @@ DRAWN_SCORE = 0.25
 def draw_sheet(batch: Batch, found: Sequence[Detections], names: Sequence[str]) -> np.ndarray:
     """The first pictures of a batch with the detections worth showing, (H, W, 3) uint8 RGB."""
     drawn = []
-    for picture, detections in zip(canvas_pictures(batch.images, ON_A_SHEET), found, strict=False):
+    for picture, detections in zip(batch_pictures(batch.images, ON_A_SHEET), found, strict=False):
         strong = detections.scores > DRAWN_SCORE
         kept = Detections(
             detections.boxes[strong].float(), detections.scores[strong].float(), detections.labels[strong]

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from .representations import RepresentationConfig
+
+ORDERS = ("oldest-first", "newest-first", "shuffled")
+
+
+def _representation(value: Any) -> RepresentationConfig:
+    if isinstance(value, RepresentationConfig):
+        return value
+    if isinstance(value, str):
+        return RepresentationConfig(value)
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"representation: expected a name or settings, got {value!r}")
+    return _built(RepresentationConfig, "representation", value)
+
+
+def _built(kind: Any, what: str, values: Mapping[str, Any]) -> Any:
+    known = [f.name for f in fields(kind)]
+    for key in values:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            raise ConfigError(
+                f"{what}: {key}: no such setting" + (f", did you mean {near[0]!r}?" if near else f" ({known})")
+            )
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigError(f"{what}: a value of the wrong type ({error})") from error
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a recording becomes what the network sees: (T, C, H, W) frames of the events before an instant.
+
+    Attributes:
+        representation: what events become; its name, or a mapping of its settings, will do.
+        timesteps: T: the window is cut into so many equal parts, one a timestep.
+        window_us: length of the window that ends at the instant, in microseconds.
+        downscale: rows and columns of the sensor are divided by this (1 Mpx is usually halved); events of the pixels
+            that become one are taken together.
+        order: of the timesteps: "oldest-first"; "newest-first", as the published Gen1 network was trained; or
+            "shuffled", a random order for each sample, of the bins within timesteps too: to see whether the order of
+            time matters at all.
+        letterbox: scale the frames to a square of this side on grey, as published; None: keep them as they are and fill
+            up rows and columns to multiples of 32 with pixels without events.
+
+    Raises:
+        ConfigError: an unknown representation, or a number out of range.
+    """
+
+    representation: RepresentationConfig = field(default_factory=RepresentationConfig)
+    timesteps: int = 2
+    window_us: int = 250_000
+    downscale: int = 1
+    order: str = "oldest-first"
+    letterbox: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "representation", _representation(self.representation))
+        for name in ("timesteps", "window_us", "downscale"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name}: {value!r} is not an integer of at least 1")
+        if self.order not in ORDERS:
+            raise ConfigError(f"order: {self.order!r} is not one of {', '.join(ORDERS)}")
+        if self.window_us < self.timesteps:
+            raise ConfigError(f"window_us: {self.window_us} us cannot be cut into {self.timesteps} timesteps")
+        if self.letterbox is not None:
+            if not isinstance(self.letterbox, int) or self.letterbox < 32 or self.letterbox % 32:
+                raise ConfigError(f"letterbox: {self.letterbox!r} is not a multiple of 32")
+            if not self.is_grey:
+                raise ConfigError("letterbox: only for last_event_frame; counts cannot be put on grey")
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.representation.channels
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether frames are pictures of grey values 0..255 (uint8), of which 127 says that there was no event."""
+        return self.representation.name == "last_event_frame"
+
+    @property
+    def nothing(self) -> int:
+        """What a pixel without events holds."""
+        return 127 if self.is_grey else 0
+
+    def frame_hw(self, sensor_size_hw: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of the frames, before they are put on the canvas."""
+        rows, columns = (-(-side // self.downscale) for side in sensor_size_hw)
+        return rows, columns
+
+    def canvas_hw(self, sensor_size_hw: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of what the network sees."""
+        if self.letterbox is not None:
+            return self.letterbox, self.letterbox
+        rows, columns = (-(-side // 32) * 32 for side in self.frame_hw(sensor_size_hw))
+        return rows, columns
+
+    def in_order(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Frames (T, C, H, W) that come oldest first, in this order of time."""
+        if self.order == "newest-first":
+            return frames[::-1]
+        if self.order == "oldest-first":
+            return frames
+        # (T, polarities, bins, ...): all slices of time, the finest there are, change their places.
+        bins = self.representation.bins_of_time
+        slices = frames.reshape(len(frames), -1, bins, *frames.shape[2:]).swapaxes(1, 2)
+        shuffled = slices.reshape(-1, *slices.shape[2:])[rng.permutation(len(frames) * bins)]
+        return shuffled.reshape(slices.shape).swapaxes(1, 2).reshape(frames.shape)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, kept beside the weights."""
+        return asdict(self)
+
+
+PREPARATIONS = {
+    "counts": Preparation(),
+    "gen1-published": Preparation(
+        RepresentationConfig("last_event_frame"), 2, 250_000, order="newest-first", letterbox=320
+    ),
+}
+"""`gen1-published` is what the published Gen1 checkpoint was trained on, its reversed time included."""
+
+
+def preparation_of(value: str | Mapping[str, Any] | Preparation | None, **changes: Any) -> Preparation:
+    """A preparation by its name, or from a mapping of its fields, with those `changes` that are not None.
+
+    Raises:
+        ConfigError: a name or field that does not exist, or a value out of range.
+    """
+    if value is None:
+        found = Preparation()
+    elif isinstance(value, Preparation):
+        found = value
+    elif isinstance(value, str):
+        if value not in PREPARATIONS:
+            raise ConfigError(f"preparation: {value!r} is not one of {', '.join(PREPARATIONS)}")
+        found = PREPARATIONS[value]
+    elif isinstance(value, Mapping):
+        found = _built(Preparation, "preparation", value)
+    else:
+        raise ConfigError(f"preparation: expected a name ({', '.join(PREPARATIONS)}) or settings, got {value!r}")
+    given = {name: change for name, change in changes.items() if change is not None}
+    if given.get("representation") == found.representation.name:
+        del given["representation"]  # its settings stay
+    return replace(found, **given)
+
+
+def preparation_for(
+    kept: Mapping[str, Any] | None, in_channels: int, timesteps: int, given: str | None = None, **changes: Any
+) -> Preparation:
+    """How recordings become frames for a network.
+
+    Args:
+        kept: what the network says of itself, `SpikeYOLO.preparation`.
+        in_channels: of the network.
+        timesteps: T of the network.
+        given: a preparation's name, in place of `kept`.
+        **changes: of the preparation; None for those that stay.
+
+    Raises:
+        ConfigError: neither is there, or the frames would not fit the network.
+    """
+    if kept is None and given is None:
+        raise ConfigError(
+            "the model does not say how recordings become frames (was it trained on pictures?); name a preparation: "
+            + ", ".join(PREPARATIONS)
+        )
+    found = preparation_of(given or kept, **changes)
+    if (found.channels, found.timesteps) != (in_channels, timesteps):
+        raise ConfigError(
+            f"{found.representation.name} with timesteps {found.timesteps} gives T, C = {found.timesteps}, "
+            f"{found.channels}; the network takes {timesteps}, {in_channels}"
+        )
+    return found
