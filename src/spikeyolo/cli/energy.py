@@ -18,11 +18,11 @@ def energy(
     json: str | None = None,
     html: str | None = None,
 ) -> None:
-    """Counts the spikes and operations of a model on pictures, and what they cost in energy, with spikes and as an ANN.
+    """Counts spikes and operations of a model on pictures or recordings, and what they cost, with spikes and as an ANN.
 
     Args:
         weights: a saved model (.safetensors) in its trained form, or a published checkpoint (.pt)
-        data: a data.yaml, or a COCO annotation file
+        data: a data.yaml (of pictures, or of recordings of an event camera), or a COCO annotation file
         split: train, val or test
         imgsz: side of the square that pictures are letter-boxed to; that of the weights' run, or 640, unless given
         batch: pictures looked at together

@@ -17,14 +17,17 @@ def val(
     fold: bool = True,
     spike_driven: bool = False,
     integer: bool = False,
+    preparation: str | None = None,
     json: str | None = None,
     out: str | None = None,
 ) -> None:
-    """Measures the average precision and the speed of a model on labelled pictures.
+    """Measures the average precision and the speed of a model on labelled pictures, or on recordings of event cameras.
+
+    On recordings by the protocol that the data.yaml names (gen1, 1mpx), with plain COCO beside it.
 
     Args:
         weights: a saved model (.safetensors) or a published checkpoint (.pt)
-        data: a data.yaml, or a COCO annotation file
+        data: a data.yaml (of pictures, or of recordings of an event camera), or a COCO annotation file
         split: train, val or test
         batch: pictures looked at together
         imgsz: side of the square that pictures are letter-boxed to; that of the weights' run, or 640, unless given
@@ -36,13 +39,14 @@ def val(
         fold: fold the batch norms first, which is faster and gives the same result
         spike_driven: run on binary spikes, by additions alone, once that is proven for these weights; much slower
         integer: the same with int8 weights and 32-bit fixed-point potentials
+        preparation: how recordings become frames, by name (counts, gen1-published), in place of what the model says
         json: write the numbers into this file
         out: folder for plots and, on COCO JSON data, the results under the file's own ids; none unless given
     """
     from rich import print as show
 
     from ..errors import ConfigError
-    from ..evaluation import class_table
+    from ..evaluation import class_table, protocol_tables
     from ..interop import load_any
     from ..model import verify_spike_driven
     from ..model.detector import INTEGER, SPIKE_DRIVEN
@@ -61,12 +65,14 @@ def val(
     elif fold and model.form == "trainable":
         model = model.fold()
     size = imgsz or trained_size(Path(weights)) or 640
-    settings = ValidationSettings(batch, size, conf, iou, max_det, workers)
+    settings = ValidationSettings(batch, size, conf, iou, max_det, workers, preparation)
     found = validate(model, read_split(data, split), settings)
     if json is not None:
         found.write_json(Path(json))
     written = [] if out is None else found.write_all(Path(out))
-    show(class_table(found.metrics))
+    tables = protocol_tables(found.event_metrics) if found.event_metrics else [class_table(found.metrics)]
+    for table in tables:
+        show(table)
     show(found.timer.table())
     if written:
         print("written:", ", ".join(map(str, written)))

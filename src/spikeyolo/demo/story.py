@@ -18,8 +18,8 @@ from ..training import (
     TrainSettings,
     Validation,
     ValidationSettings,
+    read_pictures,
     read_settings,
-    read_split,
     recipe_path,
     train,
     validate,
@@ -82,7 +82,7 @@ def tell(out: Path, epochs: int | None = None, seed: int = 0, say: Callable[[str
     say(f"2. training preset {settings.model} for {settings.epochs} epochs at {settings.imgsz} pixels: {out / 'run'}")
     run = train(settings, out / "run")
     say("3. average precision on the held-out pictures")
-    model, index = load(run.best).fold(), read_split(str(data), "val")
+    model, index = load(run.best).fold(), read_pictures(str(data), "val")
     validation = validate(model, index, ValidationSettings(imgsz=settings.imgsz, workers=1))
     validation.write_all(run.path)
     say("4. operations, spikes and energy")

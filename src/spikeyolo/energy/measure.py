@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ..data import EpochBatchSampler, ImageDataset, Index, Loader
 from ..errors import ConfigError
+from ..events import EventDataset, EventIndex, preparation_for
+from ..imaging import batch_pictures
 from ..model import SpikeYOLO
 from .counting import LayerCount, Tally, macs_of_forms, on_counts, operation_maps, tally
 
@@ -55,9 +57,18 @@ class Measurement:
     examples: list[Example]
 
 
-def _batches(index: Index, imgsz: int, batch: int, workers: int, rank: int, processes: int) -> Iterator[Tensor]:
-    dataset = ImageDataset(index, imgsz)
-    sampler = EpochBatchSampler(len(index), batch, shuffle=False, num_replicas=processes, rank=rank)
+Samples = ImageDataset | EventDataset
+
+
+def _samples(model: SpikeYOLO, index: Index | EventIndex, imgsz: int) -> Samples:
+    if isinstance(index, Index):
+        return ImageDataset(index, imgsz)
+    config = model.config
+    return EventDataset(index, preparation_for(model.preparation, config.in_channels, config.timesteps))
+
+
+def _batches(dataset: Samples, batch: int, workers: int, rank: int, processes: int) -> Iterator[Tensor]:
+    sampler = EpochBatchSampler(len(dataset), batch, shuffle=False, num_replicas=processes, rank=rank)
     for loaded in Loader(dataset, sampler, workers=workers):
         yield loaded.images
 
@@ -66,15 +77,15 @@ def _scaled(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
-def _part(network: SpikeYOLO, index: Index, imgsz: int, batch: int, threads: int, rank: int, processes: int) -> Tally:
+def _part(network: SpikeYOLO, dataset: Samples, batch: int, threads: int, rank: int, processes: int) -> Tally:
     """What one of several processes counts."""
     torch.set_num_threads(threads)
-    return tally(network, map(_scaled, _batches(index, imgsz, batch, 0, rank, processes)))
+    return tally(network, map(_scaled, _batches(dataset, batch, 0, rank, processes)))
 
 
 def measure(
     model: SpikeYOLO,
-    index: Index,
+    index: Index | EventIndex,
     imgsz: int,
     *,
     batch: int = 8,
@@ -87,7 +98,7 @@ def measure(
 
     Args:
         model: in its trained form.
-        index: the pictures; each weighs the same.
+        index: the pictures, or labelled instants of recordings; each weighs the same.
         imgsz: side of the square that pictures are letter-boxed to.
         batch: pictures looked at together; does not change the result, like the next two.
         workers: processes that prepare pictures, when one process counts.
@@ -102,23 +113,24 @@ def measure(
         raise ConfigError(f"energy: needs the trained model, this file holds its {model.form} form")
     if not len(index):
         raise ConfigError("energy: the data set has no pictures")
-    network = on_counts(model)
+    dataset, network = _samples(model, index, imgsz), on_counts(model)
     if processes == 1:
         total = Tally()
-        for images in _batches(index, imgsz, batch, workers, 0, 1):
+        for images in _batches(dataset, batch, workers, 0, 1):
             total.add(tally(network, [_scaled(images)]))
             if progress is not None:
                 progress(total.pictures)
     else:
-        total = _by_processes(network, index, imgsz, batch, processes)
-    shown = next(_batches(index, imgsz, min(examples, len(index)), 0, 0, 1))
+        total = _by_processes(network, dataset, batch, processes)
+    shown = next(_batches(dataset, min(examples, len(index)), 0, 0, 1))
+    size_hw = (shown.shape[-2], shown.shape[-1])
     spikes, additions = operation_maps(network, _scaled(shown))
-    pictures = shown.permute(0, 2, 3, 1).contiguous().numpy()
+    pictures = batch_pictures(shown, examples)
     return Measurement(
         layers=total.layers(),
         pictures=total.pictures,
-        size_hw=(imgsz, imgsz),
-        macs=macs_of_forms(model, (imgsz, imgsz)),
+        size_hw=size_hw,
+        macs=macs_of_forms(model, size_hw),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         timesteps=model.config.timesteps,
         max_count=model.config.max_count,
@@ -126,16 +138,14 @@ def measure(
     )
 
 
-def _by_processes(network: SpikeYOLO, index: Index, imgsz: int, batch: int, processes: int) -> Tally:
+def _by_processes(network: SpikeYOLO, dataset: Samples, batch: int, processes: int) -> Tally:
     if network.device.type != "cpu":
         raise ConfigError("processes: only on CPUs; on a GPU use a larger batch")
-    processes = min(processes, len(index))
+    processes = min(processes, len(dataset))
     threads = max(1, torch.get_num_threads() // processes)
     total = Tally()
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        parts = [
-            pool.submit(_part, network, index, imgsz, batch, threads, rank, processes) for rank in range(processes)
-        ]
+        parts = [pool.submit(_part, network, dataset, batch, threads, rank, processes) for rank in range(processes)]
         for part in parts:
             total.add(part.result())
     return total

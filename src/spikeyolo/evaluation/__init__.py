@@ -6,7 +6,7 @@ from .curves import Curves
 from .ground_truth import GroundTruth, ImageId
 from .metrics import TWELVE, ClassMetrics, Metrics, class_table
 from .plots import plot_confusion, plot_f1, plot_precision_recall
-from .prophesee import GEN1, ONE_MPX, ONE_MPX_HALVED, EventMetrics, PropheseeEvaluator, Protocol
+from .prophesee import GEN1, ONE_MPX, ONE_MPX_HALVED, EventMetrics, PropheseeEvaluator, Protocol, protocol_tables
 from .timer import StageTimer
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "plot_confusion",
     "plot_f1",
     "plot_precision_recall",
+    "protocol_tables",
 ]

@@ -106,11 +106,18 @@ def _shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def class_table(metrics: Metrics) -> Table:
-    """Per-class numbers under those of all classes together, for `rich.print`."""
+def class_table(metrics: Metrics, by: str = "", places: str = "on {} pictures") -> Table:
+    """Per-class numbers under those of all classes together, for `rich.print`.
+
+    Args:
+        metrics: the numbers.
+        by: the rule they go by, where there are several.
+        places: where the boxes are, with a place for their number.
+    """
     from rich.table import Table
 
-    table = Table(title=f"{metrics.boxes} boxes on {metrics.images} pictures", caption=_caption(metrics))
+    title = f"{by}{': ' if by else ''}{metrics.boxes} boxes {places.format(metrics.images)}"
+    table = Table(title=title, caption=_caption(metrics))
     table.add_column("class")
     for column in ("boxes", "AP", "AP50", "precision", "recall", "F1", "at score"):
         table.add_column(column, justify="right")

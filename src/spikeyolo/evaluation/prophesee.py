@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,10 @@ from ..events import BOX_DTYPE
 from ..structures import Detections
 from .coco import CocoEvaluator, all_gathered, detection_rows
 from .ground_truth import GroundTruth
-from .metrics import Metrics
+from .metrics import Metrics, class_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Moment = tuple[str, int]
 """A recording and a time in it, in microseconds."""
@@ -285,6 +288,17 @@ class PropheseeEvaluator:
 
     def _class_index(self, boxes: Boxes) -> np.ndarray:
         return (boxes.class_ids[:, None] == np.array(self.protocol.class_ids)).argmax(axis=1)
+
+
+def protocol_tables(metrics: EventMetrics) -> list[Table]:
+    """The numbers by the protocol and by plain COCO, a table each, for `rich.print`; one where they are the same."""
+    places = "at {} labelled instants"
+    plain = class_table(metrics.plain_coco, "plain COCO, nothing filtered", places)
+    p = metrics.protocol
+    if not (p.skip_us or p.min_diagonal or p.min_side):
+        return [plain]
+    rule = f"Prophesee protocol (after {p.skip_us / 1e6:g} s, diagonal >= {p.min_diagonal:g}, sides >= {p.min_side:g})"
+    return [class_table(metrics.prophesee, rule, places), plain]
 
 
 def nearest_instant(instants: np.ndarray, t_us: np.ndarray, tolerance_us: int) -> np.ndarray:

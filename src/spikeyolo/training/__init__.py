@@ -4,13 +4,14 @@ from typing import Any
 
 from .settings import TrainSettings, read_settings, recipe_names, recipe_path
 from .start import Transfer, starting_model
-from .validation import Validation, ValidationSettings, read_split, trained_size, validate
+from .validation import Validation, ValidationSettings, read_pictures, read_split, trained_size, validate
 
 __all__ = [
     "TrainSettings",
     "Transfer",
     "Validation",
     "ValidationSettings",
+    "read_pictures",
     "read_settings",
     "read_split",
     "recipe_names",

@@ -1,17 +1,61 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 
 from ..data import Augmentation, EpochBatchSampler, ImageDataset, Index, Loader, load_index, read_description
 from ..errors import ConfigError
+from ..events import (
+    EventDataset,
+    EventDescription,
+    EventIndex,
+    Preparation,
+    is_event_description,
+    load_event_index,
+    preparation_of,
+    read_event_description,
+)
+from .event_evaluation import EventEvaluation
 from .inference import Evaluation
 from .settings import TrainSettings
 
 
-class ImageDataModule(pl.LightningDataModule):
-    """The training and validation pictures of a run, divided between its processes.
+class DetectionDataModule(pl.LightningDataModule):
+    """The training and validation samples of a run, divided between its processes.
+
+    Attributes:
+        names: of the classes.
+        evaluation: of what is found on the validation samples.
+        preparation: how recordings become frames; None for pictures.
+    """
+
+    names: tuple[str, ...]
+    evaluation: Evaluation | EventEvaluation
+    preparation: Preparation | None = None
+
+    def __init__(self, settings: TrainSettings) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def _loader(self, dataset: Any, shuffle: bool) -> Loader:
+        trainer = self.trainer
+        assert trainer is not None
+        sampler = EpochBatchSampler(
+            len(dataset),
+            self.settings.batch // trainer.world_size,
+            shuffle=shuffle,
+            seed=self.settings.seed,
+            num_replicas=trainer.world_size,
+            rank=trainer.global_rank,
+        )
+        on_gpu = trainer.strategy.root_device.type == "cuda"
+        return Loader(dataset, sampler, workers=self.settings.workers, pin_memory=on_gpu)
+
+
+class ImageDataModule(DetectionDataModule):
+    """Pictures.
 
     Args:
         settings: the recipe.
@@ -20,23 +64,9 @@ class ImageDataModule(pl.LightningDataModule):
     """
 
     def __init__(self, settings: TrainSettings, train: Index, val: Index) -> None:
-        super().__init__()
-        self.settings, self.train_index, self.val_index = settings, train, val
+        super().__init__(settings)
+        self.train_index, self.val_index, self.names = train, val, train.names
         self.evaluation = Evaluation.of(val)
-
-    @classmethod
-    def of(cls, settings: TrainSettings) -> ImageDataModule:
-        """Reads what `settings.data` describes.
-
-        Raises:
-            ConfigError: a description that cannot be, or one without a split to train or validate on.
-            DataError: pictures or labels that cannot be used.
-        """
-        if not settings.data:
-            raise ConfigError("data: name a data.yaml or a COCO annotation file")
-        description = read_description(Path(settings.data))
-        train, val = (load_index(description, split, strict=settings.strict) for split in ("train", "val"))
-        return cls(settings, train, val)
 
     def train_dataloader(self) -> Loader:
         """Shuffled, augmented; processes share each batch."""
@@ -50,16 +80,59 @@ class ImageDataModule(pl.LightningDataModule):
         """Each picture once, letter-boxed."""
         return self._loader(ImageDataset(self.val_index, self.settings.imgsz, Augmentation.none()), shuffle=False)
 
-    def _loader(self, dataset: ImageDataset, shuffle: bool) -> Loader:
-        trainer = self.trainer
-        assert trainer is not None
-        sampler = EpochBatchSampler(
-            len(dataset),
-            self.settings.batch // trainer.world_size,
-            shuffle=shuffle,
-            seed=self.settings.seed,
-            num_replicas=trainer.world_size,
-            rank=trainer.global_rank,
+
+class EventDataModule(DetectionDataModule):
+    """Windows of recordings before each labelled instant.
+
+    Args:
+        settings: the recipe.
+        description: of the data set.
+        preparation: how recordings become frames.
+    """
+
+    def __init__(self, settings: TrainSettings, description: EventDescription, preparation: Preparation) -> None:
+        super().__init__(settings)
+        self.preparation, self.names = preparation, description.names
+        self.train_index: EventIndex = load_event_index(description, "train", settings.strict)
+        self.val_index: EventIndex = load_event_index(description, "val", settings.strict)
+        self.evaluation = EventEvaluation.of(self.val_index)
+
+    def train_dataloader(self) -> Loader:
+        """Shuffled, augmented; processes share each batch."""
+        s = self.settings
+        assert self.preparation is not None
+        return self._loader(
+            EventDataset(self.train_index, self.preparation, s.event_augmentation, seed=s.seed), shuffle=True
         )
-        on_gpu = trainer.strategy.root_device.type == "cuda"
-        return Loader(dataset, sampler, workers=self.settings.workers, pin_memory=on_gpu)
+
+    def val_dataloader(self) -> Loader:
+        """Each labelled instant once."""
+        assert self.preparation is not None
+        return self._loader(EventDataset(self.val_index, self.preparation), shuffle=False)
+
+
+def read_data(settings: TrainSettings) -> DetectionDataModule:
+    """Reads what `settings.data` describes: pictures, or recordings of an event camera.
+
+    Raises:
+        ConfigError: a description that cannot be, or one without a split to train or validate on.
+        DataError: files or labels that cannot be used.
+    """
+    if not settings.data:
+        raise ConfigError("data: name a data.yaml or a COCO annotation file")
+    file = Path(settings.data)
+    if is_event_description(file):
+        described = read_event_description(file)
+        preparation = preparation_of(
+            settings.preparation or described.preparation,
+            representation=settings.representation,
+            timesteps=settings.timesteps,
+            window_us=settings.window_us,
+        )
+        return EventDataModule(settings, described, preparation)
+    for name in ("preparation", "representation", "window_us"):
+        if getattr(settings, name) is not None:
+            raise ConfigError(f"{name}: for recordings of event cameras; {file} describes pictures")
+    description = read_description(file)
+    train, val = (load_index(description, split, strict=settings.strict) for split in ("train", "val"))
+    return ImageDataModule(settings, train, val)

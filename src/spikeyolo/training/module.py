@@ -153,7 +153,7 @@ class DetectorModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the detections of the validation before."""
-        self.trainer.datamodule.evaluation.evaluator.reset()  # type: ignore[attr-defined]
+        self.trainer.datamodule.evaluation.reset()  # type: ignore[attr-defined]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> list[Detections]:  # type: ignore[override]
         """Detections on the canvas, for whoever wants to draw them."""
@@ -166,7 +166,7 @@ class DetectorModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """COCO's numbers over the pictures of all processes."""
         evaluation = self.trainer.datamodule.evaluation  # type: ignore[attr-defined]
-        evaluation.evaluator.gather()
+        evaluation.gather()
         metrics = evaluation.compute()
         self.metrics = {name: getattr(metrics, name) for name in METRICS}
         self.metrics["fitness"] = fitness(metrics.AP, metrics.AP50)

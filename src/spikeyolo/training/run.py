@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from ..errors import ConfigError
 from .batch_norm import SharedNorms
-from .datamodule import ImageDataModule
+from .datamodule import read_data
 from .devices import Devices, choose_devices, is_first_process
 from .ema import ExponentialAverage
 from .folder import RunFolder, new_folder, resumed_settings
@@ -55,8 +55,8 @@ def train(settings: TrainSettings, out: Path | None = None, resume: Path | None 
         # The others are told the first one's choice: to them its new folder would look like an older run.
         folder = new_folder(out) if first_process else RunFolder(out or Path())
     devices = choose_devices(settings)
-    data = ImageDataModule.of(settings)
-    network, transfer = starting_model(settings, data.train_index.names)
+    data = read_data(settings)
+    network, transfer = starting_model(settings, data.names, data.preparation)
     if transfer is not None and first_process and resume is None:
         print("\n".join(transfer.lines()))
     if first_process:
@@ -64,7 +64,7 @@ def train(settings: TrainSettings, out: Path | None = None, resume: Path | None 
     module = DetectorModule(network, settings, folder.path)
     checkpoint = folder.last if resume is not None and folder.last.exists() else None
     with _quiet():
-        trainer = _trainer(settings, folder, devices, data.val_index.names)
+        trainer = _trainer(settings, folder, devices, data.names)
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
         plot_history(module.history, folder.path / "curves.png")

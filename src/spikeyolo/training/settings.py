@@ -11,6 +11,7 @@ import yaml
 from ..data import Augmentation
 from ..detection import LossGains
 from ..errors import ConfigError
+from ..events import EventAugmentation
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -23,7 +24,7 @@ class TrainSettings:
     """Everything that decides a training; the defaults are the published recipe for COCO.
 
     Attributes:
-        data: a data.yaml, or a COCO annotation file
+        data: a data.yaml (of pictures, or of recordings of an event camera), or a COCO annotation file
         model: a preset (t, n, s, m, l), a saved model (.safetensors), or a published checkpoint (.pt)
         epochs: passes over the training pictures
         batch: pictures in a batch, over all processes together
@@ -46,6 +47,10 @@ class TrainSettings:
         ema_decay: share of the averaged weights kept at each step, the averages being what is validated and saved
         ema_ramp: steps over which ema_decay is reached: ema_decay * (1 - exp(-step / ema_ramp))
         augmentation: what happens to the training pictures; a mapping will do
+        event_augmentation: what happens to training recordings; a mapping will do
+        preparation: how recordings become frames, by name (counts, gen1-published), in place of the data set's
+        representation: count_frames, stacked_histogram, voxel_grid, time_surface or last_event_frame, in place of that
+        window_us: length of the window of a recording before a label, in microseconds, in place of that
         gains: weights of the parts of the loss; a mapping will do
         precision: 32, bf16 or fp16 (mixed precision)
         seed: of weights, order and augmentation; the same seed on the same machine gives the same weights
@@ -91,6 +96,10 @@ class TrainSettings:
     ema_decay: float = 0.9999
     ema_ramp: float = 2000.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    event_augmentation: EventAugmentation = field(default_factory=EventAugmentation)
+    preparation: str | None = None
+    representation: str | None = None
+    window_us: int | None = None
     gains: LossGains = field(default_factory=LossGains)
     precision: Literal["32", "bf16", "fp16"] = "32"
     seed: int = 0
@@ -110,7 +119,8 @@ class TrainSettings:
     wandb: str | None = None
 
     def __post_init__(self) -> None:
-        for name, kind in (("augmentation", Augmentation), ("gains", LossGains)):
+        kinds = {"augmentation": Augmentation, "event_augmentation": EventAugmentation, "gains": LossGains}
+        for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
                 object.__setattr__(self, name, _build(kind, getattr(self, name), f"{name}."))
         for name in ("epochs", "batch", "nominal_batch", "val_every", "processes", "nodes", "max_det"):

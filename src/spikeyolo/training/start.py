@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError, ConfigError
+from ..events import Preparation
 from ..interop import load_any
 from ..model import PRESETS, SpikeYOLO
 from .settings import TrainSettings
@@ -56,8 +57,15 @@ def read_model(path: str) -> SpikeYOLO:
     return load_any(path)
 
 
-def starting_model(settings: TrainSettings, names: Sequence[str]) -> tuple[SpikeYOLO, Transfer | None]:
+def starting_model(
+    settings: TrainSettings, names: Sequence[str], preparation: Preparation | None = None
+) -> tuple[SpikeYOLO, Transfer | None]:
     """The network that training starts from, with a class for each name, and what it took over from a file.
+
+    Args:
+        settings: the recipe.
+        names: of the classes.
+        preparation: of recordings; it decides the channels and timesteps.
 
     Raises:
         ConfigError: no such preset or file, a setting that cannot be, or a part to freeze that does not exist.
@@ -67,12 +75,15 @@ def starting_model(settings: TrainSettings, names: Sequence[str]) -> tuple[Spike
         name: value for name in ("timesteps", "max_count", "neuron") if (value := getattr(settings, name)) is not None
     }
     changes["num_classes"] = len(names)
+    if preparation is not None:
+        changes |= {"in_channels": preparation.channels, "timesteps": preparation.timesteps}
     source = None if is_preset(settings.model) else read_model(settings.model)
     if source is not None and source.form != "trainable":
         raise CheckpointError(f"{settings.model}: a folded network cannot be trained; take the file before folding")
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model = SpikeYOLO(settings.model if source is None else source.config, names=names, **changes)
+    model.preparation = None if preparation is None else preparation.to_dict()
     transfer = None if source is None else _take_over(model, source, settings.model)
     freeze(model, settings.freeze)
     return model, transfer

@@ -21,7 +21,7 @@ from ..interop import load_any
 from ..model import SpikeYOLO
 from .folder import RunFolder
 from .settings import MACHINE, TrainSettings
-from .validation import ValidationSettings, read_split, validate
+from .validation import ValidationSettings, read_pictures, validate
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -100,7 +100,7 @@ class Sweep:
         self.folder, self.data, self.split = folder, data, split
         self.settings, self.technology = settings, technology
         self.points: dict[tuple[int, int], SweepPoint] = {}
-        self.index = read_split(data, split)
+        self.index = read_pictures(data, split)
 
     def evaluate(
         self, weights: str, grid: Iterable[tuple[int, int]], device: str, told: Callable[[SweepPoint], None]

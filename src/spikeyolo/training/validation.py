@@ -10,8 +10,17 @@ import torch
 
 from ..data import EpochBatchSampler, ImageDataset, Index, Loader, load_index, read_description
 from ..errors import ConfigError, DataError
-from ..evaluation import Metrics, StageTimer, plot_confusion, plot_f1, plot_precision_recall
+from ..evaluation import EventMetrics, Metrics, StageTimer, plot_confusion, plot_f1, plot_precision_recall
+from ..events import (
+    EventDataset,
+    EventIndex,
+    is_event_description,
+    load_event_index,
+    preparation_for,
+    read_event_description,
+)
 from ..files import write_atomically
+from .event_evaluation import EventEvaluation
 from .inference import Evaluation, on_original, suppress, to_input
 from .settings import read_settings
 
@@ -30,6 +39,7 @@ class ValidationSettings:
         iou: overlap over which the weaker of two boxes of a class is dropped
         max_det: most detections of a picture
         workers: processes that prepare pictures
+        preparation: how recordings become frames, by name, in place of what the model says
     """
 
     batch: int = 16
@@ -38,6 +48,7 @@ class ValidationSettings:
     iou: float = 0.7
     max_det: int = 300
     workers: int = 2
+    preparation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,20 +56,23 @@ class Validation:
     """What an evaluation found.
 
     Attributes:
-        metrics: COCO's numbers, with curves.
+        metrics: COCO's numbers, with curves; of recordings by the protocol of the data set.
         evaluation: the detections behind them.
         timer: milliseconds of each stage.
         form: the model's; see `model.detector`.
+        event_metrics: of recordings the numbers by the protocol, and plain COCO's beside them.
     """
 
     metrics: Metrics
-    evaluation: Evaluation
+    evaluation: Evaluation | EventEvaluation
     timer: StageTimer
     form: str
+    event_metrics: EventMetrics | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The numbers, and the speed of each stage in ms a picture."""
-        return {**self.metrics.to_json(), "form": self.form, "speed_ms": self.timer.milliseconds()}
+        numbers = (self.event_metrics or self.metrics).to_json()
+        return {**numbers, "form": self.form, "speed_ms": self.timer.milliseconds()}
 
     def write_json(self, file: Path) -> None:
         """Writes `to_json`.
@@ -75,19 +89,20 @@ class Validation:
             DataError: the folder cannot be written.
         """
         assert self.metrics.curves is not None
-        evaluator = self.evaluation.evaluator
         try:
             folder.mkdir(parents=True, exist_ok=True)
             written = [
                 plot_precision_recall(self.metrics.curves, folder / "precision_recall.png"),
                 plot_f1(self.metrics.curves, folder / "f1.png"),
-                plot_confusion(evaluator.confusion_matrix(), folder / "confusion.png"),
             ]
+            if isinstance(self.evaluation, Evaluation):
+                matrix = self.evaluation.evaluator.confusion_matrix()
+                written.append(plot_confusion(matrix, folder / "confusion.png"))
         except OSError as error:
             raise DataError(f"{folder}: cannot be written ({error.strerror})") from error
-        if self.evaluation.index.annotation_file:
+        if isinstance(self.evaluation, Evaluation) and self.evaluation.index.annotation_file:
             written.append(folder / "coco_results.json")
-            evaluator.write_results(written[-1])
+            self.evaluation.evaluator.write_results(written[-1])
         return written
 
 
@@ -103,23 +118,38 @@ def check_classes(model_names: Sequence[str], data_names: Sequence[str]) -> None
         )
 
 
-def read_split(data: str | Path, split: str) -> Index:
-    """The pictures of a split of a data.yaml or COCO annotation file; see `read_description` and `load_index`."""
+def read_split(data: str | Path, split: str) -> Index | EventIndex:
+    """The pictures, or labelled instants, of a split; see `load_index` and `load_event_index`."""
+    if is_event_description(Path(data)):
+        return load_event_index(read_event_description(data), split)
     return load_index(read_description(Path(data)), split)
 
 
-@torch.inference_mode()
-def validate(model: SpikeYOLO, index: Index, settings: ValidationSettings | None = None) -> Validation:
-    """Average precision of a model on the pictures of an index, on the device where the model is.
+def read_pictures(data: str | Path, split: str) -> Index:
+    """The pictures of a split.
 
     Raises:
-        ConfigError: another number of classes, or the same ones in another order.
+        ConfigError: the file describes recordings.
+    """
+    index = read_split(data, split)
+    if isinstance(index, EventIndex):
+        raise ConfigError(f"{data}: describes recordings of an event camera; this command takes pictures")
+    return index
+
+
+@torch.inference_mode()
+def validate(model: SpikeYOLO, index: Index | EventIndex, settings: ValidationSettings | None = None) -> Validation:
+    """Average precision of a model on the pictures or instants of an index, on the device where the model is.
+
+    Raises:
+        ConfigError: another number of classes, or the same ones in another order; of recordings, a model that does not
+            say how they become frames, or a preparation that does not fit it.
     """
     settings = settings or ValidationSettings()
     check_classes(model.names, index.names)
-    dataset = ImageDataset(index, settings.imgsz)
+    dataset, evaluation = _samples(model, index, settings)
     loader = Loader(dataset, EpochBatchSampler(len(index), settings.batch, shuffle=False), workers=settings.workers)
-    evaluation, timer = Evaluation.of(index), StageTimer(model.device)
+    timer = StageTimer(model.device)
     was_training = model.training
     model = model.eval()
     batches = iter(loader)
@@ -135,7 +165,21 @@ def validate(model: SpikeYOLO, index: Index, settings: ValidationSettings | None
         evaluation.update(batch.image_ids, found)
         timer.end_batch(batch.batch_size)
     model.train(was_training)
+    if isinstance(evaluation, EventEvaluation):
+        both = evaluation.compute_both(curves=True)
+        return Validation(both.prophesee, evaluation, timer, model.form, both)
     return Validation(evaluation.compute(curves=True), evaluation, timer, model.form)
+
+
+def _samples(
+    model: SpikeYOLO, index: Index | EventIndex, settings: ValidationSettings
+) -> tuple[ImageDataset, Evaluation] | tuple[EventDataset, EventEvaluation]:
+    """The data set, and what evaluates it."""
+    if isinstance(index, Index):
+        return ImageDataset(index, settings.imgsz), Evaluation.of(index)
+    config = model.config
+    preparation = preparation_for(model.preparation, config.in_channels, config.timesteps, settings.preparation)
+    return EventDataset(index, preparation), EventEvaluation.of(index)
 
 
 def trained_size(weights: Path) -> int | None:
