@@ -3,20 +3,50 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def demo(out: str = "runs/demo", epochs: int | None = None, seed: int = 0) -> None:
+def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, events: bool = False) -> None:
     """Generates pictures, trains a small detector on them, measures it and draws what it finds; minutes on a laptop.
 
     Args:
-        out: folder for everything
-        epochs: passes over the training pictures, in place of the demo's own number
+        out: folder for everything; runs/demo, or runs/demo-events, unless given
+        epochs: passes over the training data, in place of the demo's own number
         seed: where all randomness comes from
+        events: the same on generated recordings of an event camera
     """
+    if events:
+        _demo_events(_free(Path(out or "runs/demo-events")), epochs, seed)
+    else:
+        _demo_pictures(_free(Path(out or "runs/demo")), epochs, seed)
+
+
+def _demo_events(out: Path, epochs: int | None, seed: int) -> None:
+    from rich import print as show
+
+    from ..demo.event_story import tell_events
+    from ..evaluation import class_table
+
+    story = tell_events(out, epochs, seed)
+    show(class_table(story.validation.metrics, places="at {} labelled instants of recordings not seen before"))
+    show(story.validation.timer.table())
+    print(
+        f"""
+look at   {story.predictions}  (above as labelled, below as found)
+          {story.weights.parent}  (curves, precision and recall)
+go on     spikeyolo predict --weights {story.weights} --source {story.recording} --carry
+          spikeyolo events view {story.recording} --data {story.data}
+          spikeyolo val --weights {story.weights} --data {story.data} --split test
+          spikeyolo energy --weights {story.weights} --data {story.data}
+your data spikeyolo events info YOUR/data.yaml
+          spikeyolo train --model s-gen1 --data YOUR/data.yaml"""
+    )
+
+
+def _demo_pictures(out: Path, epochs: int | None, seed: int) -> None:
     from rich import print as show
 
     from ..demo.story import tell
     from ..evaluation import class_table
 
-    story = tell(_free(Path(out)), epochs, seed)
+    story = tell(out, epochs, seed)
     show(class_table(story.validation.metrics))
     show(story.validation.timer.table())
     snn, ann = story.millijoules

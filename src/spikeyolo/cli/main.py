@@ -21,16 +21,19 @@ if TYPE_CHECKING:
 COMMANDS = {
     "demo": "the whole story on generated pictures, in minutes",
     "data check": "look at every picture and label of a data set, and say what is wrong",
-    "train": "train a detector on labelled pictures, or go on with a training",
+    "train": "train a detector on labelled pictures or recordings, or go on with a training",
     "val": "measure the average precision and the speed of a model",
-    "predict": "find objects on pictures, videos and cameras",
+    "predict": "find objects on pictures, videos, cameras and recordings of event cameras",
     "energy": "count spikes and operations on pictures, and what they cost, beside the same network as an ANN",
     "sweep": "average precision against energy, over numbers of timesteps and largest spike counts",
+    "events info": "sensor, duration, rate and labels of recordings of event cameras",
+    "events view": "draw windows of a recording, with the boxes labelled in them",
+    "events prepare": "write an event data set in RVT's layout; training here does not need it",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
 }
 """Each command, in the module of its name, with its line in the help."""
 
-POSITIONAL = {"convert", "data check"}
+POSITIONAL = {"convert", "data check", "events info", "events view", "events prepare"}
 """Commands whose required parameters are given by position."""
 
 USAGE_ERROR, BROKEN_PIPE = 2, 141

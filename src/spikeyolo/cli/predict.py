@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -19,12 +20,16 @@ def predict(
     text: bool = False,
     crops: bool = False,
     track: bool = False,
+    carry: bool = False,
+    preparation: str | None = None,
+    window_us: int | None = None,
 ) -> None:
-    """Finds objects on pictures, folders, glob patterns, videos and cameras.
+    """Finds objects on pictures, folders, glob patterns, videos and cameras, and on recordings of event cameras.
 
     Args:
         weights: a saved model (.safetensors) or a published checkpoint (.pt)
-        source: a picture, folder, "glob*", video, camera number or stream address; several after each other
+        source: a picture, folder, "glob*", video, camera number or stream address, or a recording of an event camera
+            (.dat, .h5, .raw, .aedat4, .es); several after each other
         out: folder for what is written
         conf: least score of a detection, 0..1
         iou: overlap over which the weaker of two boxes of a class is dropped, 0..1
@@ -38,12 +43,27 @@ def predict(
         text: write YOLO text files, OUT/labels/*.txt
         crops: write what each box shows, OUT/crops/CLASS/*.jpg
         track: number objects through the frames of a video
+        carry: on recordings, a timestep at a time, potentials kept; else a whole window at a time, from rest
+        preparation: how recordings become frames, by name (counts, gen1-published), in place of what the model says
+        window_us: length of a window of a recording in microseconds, in place of what the model says
     """
+    from ..errors import ConfigError
     from ..interop import load_any
-    from ..prediction import PredictionSettings, Summary, find_clips, predict_sources
+    from ..prediction import (
+        PredictionSettings,
+        StreamSummary,
+        Summary,
+        find_clips,
+        find_recordings,
+        predict_recordings,
+        predict_sources,
+    )
     from .device import choose_device
 
-    clips = find_clips(source)
+    recordings = find_recordings(source)
+    clips = [] if recordings else find_clips(source)
+    if clips and (carry or preparation is not None or window_us is not None):
+        raise ConfigError("predict: --carry, --preparation and --window-us are for recordings of event cameras")
     model = load_any(weights).to(choose_device(device))
     if fold and model.form == "trainable":
         model = model.fold()
@@ -53,14 +73,23 @@ def predict(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    if recordings:
+        stream: Iterator[Summary] = predict_recordings(
+            model, recordings, settings, carry=carry, preparation=preparation, window_us=window_us
+        )
+    else:
+        stream = predict_sources(model, clips, settings)
     summary = Summary()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"))
     total = None if any(clip.moving for clip in clips) else len(clips)
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("predict", total=total)
-        for summary in predict_sources(model, clips, settings):
-            progress.update(task, completed=summary.frames)
+        for summary in stream:
+            known = summary.total if isinstance(summary, StreamSummary) else total
+            progress.update(task, completed=summary.frames, total=known)
     for line in summary.unreadable:
         print(f"skipped: {line}")
     counts = ", ".join(f"{count} {name}" for name, count in summary.detections.most_common()) or "nothing found"
     print(f"{summary.frames} frames: {counts}; written to {settings.out}")
+    if isinstance(summary, StreamSummary):
+        print(summary.speed())

@@ -68,7 +68,7 @@ def predict_sources(model: SpikeYOLO, clips: Sequence[Clip], settings: Predictio
         ConfigError: a threshold out of range.
     """
     summary = Summary()
-    with _writers(model, settings) as writer:
+    with open_writers(model, settings) as writer:
         for clip in clips:
             tracker = Tracker(clip.fps) if settings.track and clip.moving else None
             frames = clip.frames()
@@ -106,7 +106,12 @@ def _look(
             yield Found(frame, *tracker.follow(detections))
 
 
-def _writers(model: SpikeYOLO, settings: PredictionSettings) -> Writer:
+def open_writers(model: SpikeYOLO, settings: PredictionSettings) -> Writer:
+    """Everything that is to be written, in folders that exist.
+
+    Raises:
+        DataError: a folder cannot be made.
+    """
     labels, crops = settings.out / "labels", settings.out / "crops"
     try:
         for folder, wanted in ((settings.out, True), (labels, settings.text), (crops, settings.crops)):

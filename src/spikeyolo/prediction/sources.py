@@ -25,11 +25,13 @@ class Frame:
         picture: (H, W, 3) uint8 RGB.
         clip: what it is part of.
         index: its place in the clip, from 0.
+        t_us: of a recording, the time up to which events were seen.
     """
 
     picture: np.ndarray
     clip: Clip
     index: int
+    t_us: int | None = None
 
 
 @dataclass(frozen=True)

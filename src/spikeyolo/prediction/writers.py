@@ -111,6 +111,7 @@ class JsonWriter(Writer):
         entry = {
             "source": found.frame.clip.source,
             "frame": found.frame.index,
+            **({} if found.frame.t_us is None else {"t_us": found.frame.t_us}),
             "width": columns,
             "height": rows,
             "detections": [self._entry(found, i) for i in range(len(found.detections))],

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..events import EventDescription
+
+
+def info(source: str, check: bool = False) -> None:
+    """Prints sensor, duration, rate and labels of recordings.
+
+    Args:
+        source: a recording, a folder of recordings, or the data.yaml of an event data set
+        check: also read every event, and say what is wrong with them
+    """
+    import warnings
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..errors import DataError
+    from ..events import boxes_path, clean_boxes, open_recording, read_boxes
+    from ..events.boxes import BOX_RULES, describe
+    from ..events.store import MENDED
+
+    description = _description(source)
+    rows: list[dict[str, str]] = []
+    remarks, unreadable = [], []
+    total: Counter[str] = Counter()
+    for path in _recordings(source):
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                recording = open_recording(path, description.sensor_size_hw if description else None)
+            remarks += [str(warning.message) for warning in caught]
+            if check and (found := recording.check()):
+                remarks.append(f"{path}: {describe(found, MENDED)}")
+            labels, instants, counts = boxes_path(path), "-", Counter[str]()
+            if labels.is_file():
+                boxes, wrong = clean_boxes(read_boxes(labels), recording.sensor_size_hw, recording.duration_us)
+                if wrong:
+                    remarks.append(f"{labels}: {describe(wrong, BOX_RULES)}")
+                counts = Counter(_name(description, number) for number in boxes["class_id"].tolist())
+                instants = f"{len(set(boxes['t'].tolist())):,}"
+        except DataError as error:
+            unreadable.append(str(error))
+            continue
+        total += counts
+        seconds, (height, width) = recording.duration_us / 1e6, recording.sensor_size_hw
+        rows.append(
+            {
+                "recording": path.name,
+                "sensor": f"{width} x {height}",
+                "seconds": f"{seconds:.3f}",
+                "events": f"{len(recording):,}",
+                "events/s": f"{len(recording) / seconds:,.0f}" if seconds else "-",
+                "MB": f"{path.stat().st_size / 1e6:,.1f}",
+                "instants": instants,
+                "boxes": f"{counts.total():,}" if labels.is_file() else "-",
+            }
+        )
+    if len(rows) == 1:
+        print("\n".join(f"{name:<10} {value}" for name, value in rows[0].items()))
+    elif rows:
+        table = Table(title=source)
+        for column in rows[0]:
+            table.add_column(column, justify="left" if column == "recording" else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row.values())
+        Console().print(table)
+    if total:
+        print(f"{'by class':<10} {_listed(total)}")
+    for remark in remarks:
+        print(remark)
+    if unreadable:
+        raise DataError("; ".join(unreadable))
+
+
+def view(
+    source: str,
+    out: str = "events.png",
+    start_us: int = 0,
+    window_us: int = 50_000,
+    windows: int = 8,
+    data: str | None = None,
+) -> None:
+    """Draws windows of a recording, one after the other, each with the boxes that were labelled last in it.
+
+    Args:
+        source: a recording
+        out: the picture to write
+        start_us: where the first window begins, in microseconds
+        window_us: length of a window, in microseconds
+        windows: how many are drawn
+        data: the data.yaml of an event data set, for the names of classes
+    """
+    import numpy as np
+
+    from ..errors import ConfigError, DataError
+    from ..events import boxes_path, clean_boxes, corners, open_recording, read_boxes, read_event_description
+    from ..imaging import draw_boxes, picture_grid, write_rgb
+    from ..prediction import window_picture
+
+    if window_us < 1 or windows < 1:
+        raise ConfigError(f"events view: window-us {window_us} and windows {windows} must be at least 1")
+    description = None if data is None else read_event_description(data)
+    recording = open_recording(Path(source), description.sensor_size_hw if description else None)
+    if not 0 <= start_us < max(recording.duration_us, 1):
+        raise ConfigError(f"events view: start-us {start_us} is outside the recording's {recording.duration_us} us")
+    labels = boxes_path(source)
+    boxes = read_boxes(labels) if labels.is_file() else None
+    if boxes is not None:
+        boxes, _ = clean_boxes(boxes, recording.sensor_size_hw)
+    names = [_name(description, number) for number in range(256)]
+    enlarged = max(1, 360 // max(recording.sensor_size_hw))
+    pictures = []
+    for begin in range(start_us, min(start_us + windows * window_us, max(recording.duration_us, 1)), window_us):
+        picture = window_picture(recording, begin, begin + window_us)
+        picture = np.kron(picture, np.ones((enlarged, enlarged, 1), dtype=np.uint8))
+        if boxes is not None:
+            own = boxes[(boxes["t"] > begin) & (boxes["t"] <= begin + window_us)]
+            own = own[own["t"] == own["t"].max()] if len(own) else own
+            picture = draw_boxes(picture, corners(own) * enlarged, own["class_id"], names)
+        pictures.append(picture)
+    try:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror})") from error
+    write_rgb(Path(out), picture_grid(pictures, columns=min(4, len(pictures)), background=128))
+    drawn = f"{len(pictures)} windows of {window_us / 1e3:g} ms from {start_us / 1e6:g} s on"
+    print(f"{drawn}, brighter red, darker blue: {out}")
+
+
+def prepare(
+    data: str,
+    out: str,
+    step_us: int = 50_000,
+    bins: int = 10,
+    cutoff: int = 10,
+    downscale: int = 1,
+    workers: int = 2,
+) -> None:
+    """Writes an event data set in RVT's layout (stacked histograms in compressed HDF5, labels beside them).
+
+    Training here needs no preparation; this is for programs that take RVT's folders. A preparation that was interrupted
+    goes on where it stopped.
+
+    Args:
+        data: the data.yaml of an event data set
+        out: folder for the prepared splits
+        step_us: length of a frame's window, and from one frame to the next, in microseconds
+        bins: steps of time within a frame, which has twice as many channels
+        cutoff: largest count of a pixel in a step
+        downscale: 2 halves the frames, as usual for 1 Mpx
+        workers: processes
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ..events import read_event_description
+    from ..events.prepare import RvtConfig, prepare_split
+
+    description = read_event_description(data)
+    config = RvtConfig(step_us, bins, cutoff, downscale)
+    for split in description.folders:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(f"preparing {split}", total=None)
+            written = prepare_split(
+                description,
+                split,
+                Path(out),
+                config,
+                workers=workers,
+                progress=lambda done, total, task=task: progress.update(task, completed=done, total=total),  # type: ignore[misc]
+            )
+        left_out = sum(prepared.left_out for prepared in written)
+        frames = sum(prepared.frames for prepared in written)
+        there = sum(path.is_dir() for path in (Path(out) / split).iterdir()) - len(written)
+        print(
+            f"{split}: {len(written)} sequences written, {there} were there; {frames} frames"
+            + (f"; {left_out} labelled instants left out, at the end of no frame's window" if left_out else "")
+        )
+    print(f"written to {out}, as {config.name}")
+
+
+def _description(source: str) -> EventDescription | None:
+    from ..events import is_event_description, read_event_description
+
+    return read_event_description(source) if is_event_description(Path(source)) else None
+
+
+def _recordings(source: str) -> list[Path]:
+    from ..errors import DataError
+    from ..events import READERS
+
+    path, description = Path(source), _description(source)
+    if description is None and not path.exists():
+        raise DataError(f"{source}: no such file or folder")
+    if description is None and path.is_file():
+        return [path]
+    folders = [path] if description is None else list(description.folders.values())
+    found = [file for folder in folders for file in sorted(folder.rglob("*")) if file.suffix.lower() in READERS]
+    if not found:
+        raise DataError(f"{source}: no recordings in it ({', '.join(READERS)})")
+    return found
+
+
+def _name(description: EventDescription | None, number: int) -> str:
+    known = description is not None and number < len(description.names)
+    return description.names[number] if description is not None and known else f"class {number}"
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common()) or "none"

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from spikeyolo.cli.main import main
+from spikeyolo.events import write_boxes
+from spikeyolo.imaging import read_rgb
+from tests.events.datasets import boxes_of, write_data_set
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_data_set(tmp_path / "set")
+
+
+def run(capsys, *words):
+    code = main(["events", *map(str, words)])
+    captured = capsys.readouterr()
+    return code, " ".join(captured.out.split()), captured.err
+
+
+def test_info_of_a_recording(capsys, data):
+    code, out, err = run(capsys, "info", data.parent / "train" / "a_td.dat")
+    assert (code, err) == (0, "")
+    for word in ("96 x 64", "0.300", "events 4,000", "instants 2", "by class 2 class 0, 1 class 1"):
+        assert word in out
+
+
+def test_info_of_a_data_set_has_the_names_of_its_classes(capsys, data):
+    code, out, _ = run(capsys, "info", data)
+    assert code == 0
+    assert "by class 8 car, 4 person" in out
+
+
+def test_info_says_what_is_wrong_and_names_the_file(capsys, data):
+    train = data.parent / "train"
+    write_boxes(train / "a_bbox.npy", boxes_of((1000, 80, 1, 30, 20, 0)))
+    (train / "b_td.dat").write_bytes(b"no events")
+    code, out, err = run(capsys, "info", train)
+    assert code == 1
+    assert "a_bbox.npy: 1 beyond the sensor (box clipped to the sensor)" in out
+    assert "4,000" in out  # the others are told about nevertheless
+    assert "b_td.dat: not a Prophesee .dat file" in err
+    assert err.count("\n") == 1
+
+
+def test_info_checks_every_event_when_asked(capsys, data):
+    file = data.parent / "train" / "a_td.dat"
+    content = bytearray(file.read_bytes())
+    content[-4:] = (5000 | 3 << 14).to_bytes(4, "little")  # x = 5000 in the last event
+    file.write_bytes(content)
+    assert "beyond the sensor" not in run(capsys, "info", file)[1]
+    assert "a_td.dat: 1 beyond the sensor" in run(capsys, "info", file, "--check")[1]
+
+
+@pytest.mark.parametrize("what", ["info", "view"])
+def test_what_is_not_there(capsys, tmp_path, what):
+    code, _, err = run(capsys, what, tmp_path / "nowhere.dat")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "nowhere.dat: no such file" in err
+
+
+def test_info_of_an_empty_folder(capsys, tmp_path):
+    code, _, err = run(capsys, "info", tmp_path)
+    assert code == 1
+    assert "no recordings in it (.dat" in err
+
+
+def test_view_draws_windows_and_their_boxes(capsys, data, tmp_path):
+    file, out = data.parent / "train" / "a_td.dat", tmp_path / "new" / "v.png"
+    words = ("view", file, "--out", out, "--window-us", 100_000, "--windows", 9, "--data", data)
+    code, said, _ = run(capsys, *words)
+    assert code == 0
+    assert "3 windows of 100 ms from 0 s on" in said  # the recording has no more
+    picture = read_rgb(str(out))
+    assert picture.shape == (64 * 3, 96 * 3 * 3 + 2 * 4, 3)
+    (data.parent / "train" / "a_bbox.npy").unlink()
+    run(capsys, *words)
+    assert not np.array_equal(read_rgb(str(out)), picture)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--start-us", 900_000), "start-us 900000 is outside the recording's"),
+        (("--window-us", 0), "must be at least 1"),
+        (("--windows", 0), "must be at least 1"),
+    ],
+)
+def test_view_names_what_cannot_be(capsys, data, words, said):
+    code, _, err = run(capsys, "view", data.parent / "train" / "a_td.dat", *words)
+    assert (code, err.count("\n")) == (1, 1)
+    assert said in err
+
+
+def test_prepare_and_prepare_again(capsys, data, tmp_path):
+    pytest.importorskip("hdf5plugin", reason="needs the extra 'events'")
+    code, out, _ = run(capsys, "prepare", data, tmp_path / "rvt", "--workers", 1)
+    assert code == 0
+    assert "train: 2 sequences written, 0 were there; 10 frames" in out
+    assert (tmp_path / "rvt" / "test" / "d" / "labels_v2" / "labels.npz").is_file()
+    assert "train: 0 sequences written, 2 were there" in run(capsys, "prepare", data, tmp_path / "rvt")[1]
