@@ -15,8 +15,9 @@ from spikeyolo.demo import (
     recordings_complete,
     write_recordings,
 )
+from spikeyolo.demo.recordings import PREPARATION, write_reordered
 from spikeyolo.errors import ConfigError, DataError
-from spikeyolo.events import BOX_DTYPE, Events
+from spikeyolo.events import BOX_DTYPE, Events, preparation_of
 
 CONFIG = RecordingsConfig(seed=5, train=2, val=1, test=1, size_hw=(48, 64), duration_us=200_000)
 
@@ -92,7 +93,9 @@ def test_layout_and_description(tmp_path):
     seen = []
     file = write_recordings(tmp_path / "made", CONFIG, lambda done, total: seen.append((done, total)))
     assert seen == [(done, 4) for done in range(1, 5)]
-    assert yaml.safe_load(file.read_text()) == {
+    described = yaml.safe_load(file.read_text())
+    assert preparation_of(described.pop("preparation")) == PREPARATION
+    assert described == {
         "format": "prophesee",
         "path": ".",
         "train": "train",
@@ -103,6 +106,9 @@ def test_layout_and_description(tmp_path):
     names = ("train/0000", "train/0001", "val/0000", "test/0000")
     expected = {f"{name}{suffix}" for name in names for suffix in ("_td.dat", "_bbox.npy")}
     assert set(contents(file.parent)) == {*expected, "data.yaml", "generated.json"}
+    shuffled = yaml.safe_load(write_reordered(file, "shuffled").read_text())
+    assert preparation_of(shuffled.pop("preparation")) == replace(PREPARATION, order="shuffled")
+    assert shuffled == described
     chunks, boxes = event_recording(CONFIG, "train", 1)
     np.testing.assert_array_equal(np.load(file.parent / "train" / "0001_bbox.npy"), boxes)
     with open(file.parent / "train" / "0001_td.dat", "rb") as written:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from ..errors import ConfigError
-from ..events import Events
+from ..events import Events, Preparation, RepresentationConfig
 from .event_camera import CameraConfig, EventCamera, film
 from .event_scene import EVENT_CLASSES, EventDifficulty, EventScene, random_event_scene
 from .folder import is_generated, record_of, replace_folder
 
 EVENT_SPLITS = ("train", "val", "test")
 # A change of the drawing or of the camera that changes recordings raises this, so that an older folder is made again.
-VERSION = 1
+VERSION = 2
+
+PREPARATION = Preparation(RepresentationConfig("stacked_histogram", bins=5), timesteps=2, window_us=100_000)
+"""In two timesteps of 50 ms a wheel turns a quarter of what makes it look the same again, in steps of 10 ms."""
 
 
 @dataclass(frozen=True)
@@ -144,4 +148,15 @@ def _write_all(root: Path, config: RecordingsConfig, progress: Callable[[int, in
     names = "".join(f"  {index}: {name}\n" for index, name in enumerate(config.classes))
     splits = "".join(f"{split}: {split}\n" for split in EVENT_SPLITS)
     text = f"# Generated recordings of an event camera\nformat: prophesee\npath: .\n{splits}names:\n{names}"
-    (root / "data.yaml").write_text(text)
+    (root / "data.yaml").write_text(text + _as_yaml(PREPARATION))
+
+
+def write_reordered(data: Path, order: str) -> Path:
+    """A second description of generated recordings, by which the timesteps come in another order."""
+    file = data.with_name(f"data-{order}.yaml")
+    file.write_text(data.read_text().partition("preparation:")[0] + _as_yaml(replace(PREPARATION, order=order)))
+    return file
+
+
+def _as_yaml(preparation: Preparation) -> str:
+    return yaml.safe_dump({"preparation": preparation.to_dict()}, sort_keys=False)
