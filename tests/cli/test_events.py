@@ -67,12 +67,12 @@ def test_info_of_an_empty_folder(capsys, tmp_path):
 
 def test_view_draws_windows_and_their_boxes(capsys, data, tmp_path):
     file, out = data.parent / "train" / "a_td.dat", tmp_path / "new" / "v.png"
-    words = ("view", file, "--out", out, "--window-us", 100_000, "--windows", 9, "--data", data)
+    words = ("view", file, "--out", out, "--start-us", 0, "--window-us", 100_000, "--windows", 9, "--data", data)
     code, said, _ = run(capsys, *words)
     assert code == 0
     assert "3 windows of 100 ms from 0 s on" in said  # the recording has no more
     picture = read_rgb(str(out))
-    assert picture.shape == (64 * 3, 96 * 3 * 3 + 2 * 4, 3)
+    assert picture.shape == (64 * 6, 96 * 6 * 3 + 2 * 4, 3)
     (data.parent / "train" / "a_bbox.npy").unlink()
     run(capsys, *words)
     assert not np.array_equal(read_rgb(str(out)), picture)

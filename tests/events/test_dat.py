@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeyolo.errors import DataError
-from spikeyolo.events import write_dat
+from spikeyolo.events import dat, open_recording, write_dat
 from spikeyolo.events.dat import BLOCK, DatFile
 from spikeyolo.events.store import BACKWARDS, BEYOND, CUT_SHORT
 
@@ -235,3 +235,12 @@ def test_second_real_file_reads(shared_data, tmp_path):
     assert (events.x.max(), events.y.max()) == (77, 41)
     write_dat(tmp_path / "x.dat", [events], file.sensor_size_hw)
     assert_equal(read_all(DatFile(tmp_path / "x.dat"))[0], events)
+
+
+def test_letting_go_of_the_map_changes_nothing(tmp_path, monkeypatch):
+    events = random_events(50_000, 1_000_000, (240, 304))
+    write_dat(tmp_path / "a.dat", [events], (240, 304))
+    monkeypatch.setattr(dat, "FORGET_AFTER", 1000)
+    recording = open_recording(tmp_path / "a.dat")
+    for _ in range(2):
+        assert_equal(joined(part for _, part in recording.by_time(30_000)), events)

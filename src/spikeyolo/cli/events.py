@@ -17,6 +17,7 @@ def info(source: str, check: bool = False) -> None:
     """
     import warnings
 
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -48,27 +49,30 @@ def info(source: str, check: bool = False) -> None:
             unreadable.append(str(error))
             continue
         total += counts
-        seconds, (height, width) = recording.duration_us / 1e6, recording.sensor_size_hw
+        seconds, (height, width) = (recording.duration_us - recording.start_us) / 1e6, recording.sensor_size_hw
         rows.append(
             {
                 "recording": path.name,
                 "sensor": f"{width} x {height}",
                 "seconds": f"{seconds:.3f}",
+                "from": f"{recording.start_us / 1e6:.3f} s on",
                 "events": f"{len(recording):,}",
                 "events/s": f"{len(recording) / seconds:,.0f}" if seconds else "-",
                 "MB": f"{path.stat().st_size / 1e6:,.1f}",
-                "instants": instants,
+                "instants": instants,  # that have labels
                 "boxes": f"{counts.total():,}" if labels.is_file() else "-",
             }
         )
     if len(rows) == 1:
         print("\n".join(f"{name:<10} {value}" for name, value in rows[0].items()))
     elif rows:
-        table = Table(title=source)
-        for column in rows[0]:
-            table.add_column(column, justify="left" if column == "recording" else "right", overflow="fold")
+        table = Table(title=source, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        columns = ("recording", "sensor", "seconds", "events", "events/s", "instants", "boxes")
+        for column in columns:
+            name = column == "recording"
+            table.add_column(column, justify="left" if name else "right", overflow="fold", no_wrap=not name)
         for row in rows:
-            table.add_row(*row.values())
+            table.add_row(*(row[column] for column in columns))
         Console().print(table)
     if total:
         print(f"{'by class':<10} {_listed(total)}")
@@ -81,7 +85,7 @@ def info(source: str, check: bool = False) -> None:
 def view(
     source: str,
     out: str = "events.png",
-    start_us: int = 0,
+    start_us: int | None = None,
     window_us: int = 50_000,
     windows: int = 8,
     data: str | None = None,
@@ -91,22 +95,21 @@ def view(
     Args:
         source: a recording
         out: the picture to write
-        start_us: where the first window begins, in microseconds
+        start_us: where the first window begins, in microseconds; at the first event unless given
         window_us: length of a window, in microseconds
         windows: how many are drawn
         data: the data.yaml of an event data set, for the names of classes
     """
-    import numpy as np
-
     from ..errors import ConfigError, DataError
     from ..events import boxes_path, clean_boxes, corners, open_recording, read_boxes, read_event_description
     from ..imaging import draw_boxes, picture_grid, write_rgb
-    from ..prediction import window_picture
+    from ..prediction.recordings import DRAWN_SIDE, window_picture
 
     if window_us < 1 or windows < 1:
         raise ConfigError(f"events view: window-us {window_us} and windows {windows} must be at least 1")
     description = None if data is None else read_event_description(data)
     recording = open_recording(Path(source), description.sensor_size_hw if description else None)
+    start_us = recording.start_us if start_us is None else start_us
     if not 0 <= start_us < max(recording.duration_us, 1):
         raise ConfigError(f"events view: start-us {start_us} is outside the recording's {recording.duration_us} us")
     labels = boxes_path(source)
@@ -114,11 +117,11 @@ def view(
     if boxes is not None:
         boxes, _ = clean_boxes(boxes, recording.sensor_size_hw)
     names = [_name(description, number) for number in range(256)]
-    enlarged = max(1, 360 // max(recording.sensor_size_hw))
+    enlarged = max(1, DRAWN_SIDE // max(recording.sensor_size_hw))
     pictures = []
     for begin in range(start_us, min(start_us + windows * window_us, max(recording.duration_us, 1)), window_us):
         picture = window_picture(recording, begin, begin + window_us)
-        picture = np.kron(picture, np.ones((enlarged, enlarged, 1), dtype=np.uint8))
+        picture = picture.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
         if boxes is not None:
             own = boxes[(boxes["t"] > begin) & (boxes["t"] <= begin + window_us)]
             own = own[own["t"] == own["t"].max()] if len(own) else own

@@ -94,7 +94,7 @@ def _page(model: SpikeYOLO, index: EventIndex, count: int = 6) -> np.ndarray:
     labelled, found = [], []
     for instant in np.linspace(0, len(index) - 1, count).round().astype(int).tolist():
         sample = dataset[instant]
-        picture = np.kron(frames_picture(sample.frames), np.ones((ENLARGED, ENLARGED, 1), dtype=np.uint8))
+        picture = frames_picture(sample.frames).repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
         labelled.append(draw_boxes(picture, sample.boxes * ENLARGED, sample.labels, index.names))
         (detections,) = model.predict(sample.frames.unsqueeze(1))
         found.append(draw_detections(picture, replace(detections, boxes=detections.boxes * ENLARGED), index.names))

@@ -102,15 +102,21 @@ def zoom(
     Each pixel takes the value of the nearest one, as counts cannot be blended.
     """
     rows, columns = frames.shape[-2:]
-    taken = []
-    for size, middle in ((rows, centre[1]), (columns, centre[0])):
-        source = np.floor((np.arange(size) + 0.5 - middle) / factor + middle).astype(np.int64)
-        taken.append(np.where((source >= 0) & (source < size), source, size))  # `size` is the column of nothing
-    padded = np.pad(frames, [(0, 0), (0, 0), (0, 1), (0, 1)], constant_values=nothing)
-    zoomed = padded[:, :, taken[0]][..., taken[1]]
+    (row, row_inside), (column, column_inside) = (
+        _sources(size, middle, factor) for size, middle in ((rows, centre[1]), (columns, centre[0]))
+    )
+    zoomed = frames[:, :, row[:, None], column]
+    zoomed[:, :, ~row_inside] = nothing
+    zoomed[..., ~column_inside] = nothing
     middle_xyxy = np.array([*centre, *centre])
     moved = (boxes - middle_xyxy) * factor + middle_xyxy
     clipped = np.clip(moved, 0, [columns, rows, columns, rows])
     whole, left = ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (moved, clipped))
     kept = (left > 0) & (left >= min_visible * whole)
     return zoomed, clipped[kept].astype(boxes.dtype), labels[kept]
+
+
+def _sources(size: int, middle: float, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """(size,) the place that each place of an axis is taken from, and whether it lies inside."""
+    source = np.floor((np.arange(size) + 0.5 - middle) / factor + middle).astype(np.int64)
+    return source.clip(0, size - 1), (source >= 0) & (source < size)

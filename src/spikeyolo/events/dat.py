@@ -17,6 +17,7 @@ Rules for what the format leaves open:
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -36,6 +37,7 @@ BLOCK = 1 << 14  # records from one known time to the next: small enough to be d
 OVERFLOW = 1 << 32  # us
 COORDINATE = (1 << 14) - 1
 _LONGEST_HEADER = 1 << 16  # bytes
+FORGET_AFTER = 1 << 24  # bytes
 
 
 class DatFile:
@@ -49,7 +51,10 @@ class DatFile:
         self._count, rest = divmod(path.stat().st_size - offset, RECORD)
         self.problems = +Counter({CUT_SHORT: rest})
         # Bytes, because records start anywhere: copies of parts are aligned.
-        self._bytes = np.memmap(path, np.uint8, "r", offset) if self._count else np.zeros(0, np.uint8)
+        with open(path, "rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._bytes = np.frombuffer(self._map, np.uint8, offset=offset)
+        self._touched = 0  # bytes since the map was emptied
         records = self._bytes[: self._count * RECORD].reshape(-1, RECORD)
         raw = np.ascontiguousarray(records[::BLOCK, :4]).view("<u4")[:, 0].astype(np.int64)
         self._overflowed_us = _overflows(raw)
@@ -83,8 +88,16 @@ class DatFile:
             y[to] = word >> 14 & COORDINATE
             polarity[to] = word >> 28 & 1
             backwards += int(mended[part].sum()) if mended is not None else 0
+        self._forget(count * RECORD)
         events, beyond = on_sensor(Events(t_us, x, y, polarity), self.sensor_size_hw)
         return events, +Counter({BACKWARDS: backwards, BEYOND: beyond})
+
+    def _forget(self, read: int) -> None:
+        """Lets go of pages of the map now and then: else a stream over a long file would in the end hold all of it."""
+        self._touched += read
+        if self._touched > FORGET_AFTER and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._touched = 0
 
     def _block(self, block: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Times of a block, int64 us and never falling; where they were mended; and the other word of its records."""

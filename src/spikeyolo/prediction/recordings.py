@@ -33,6 +33,7 @@ from .tracking import Tracker
 from .writers import Found
 
 LARGEST_FPS = 1000.0
+DRAWN_SIDE = 640  # pixels that the longer side of a video may have by enlarging
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,8 @@ def predict_recordings(
             stream = EventStream(model, open_recording(file), prepared, carry=carry, **limits)  # type: ignore[arg-type]
             summary.total += len(stream)
             summary.step_us = stream.step_us
-            clip = RecordingClip(str(file), name, True, stream.step_us)
+            enlarged = max(1, DRAWN_SIDE // max(stream.recording.sensor_size_hw))
+            clip = RecordingClip(str(file), name, True, enlarged, stream.step_us)
             tracker = Tracker(clip.fps) if settings.track else None
             for index, step in enumerate(stream):
                 picture = window_picture(stream.recording, step.end_us - stream.step_us, step.end_us)

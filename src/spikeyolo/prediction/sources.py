@@ -42,11 +42,13 @@ class Clip:
         source: as the user named it, or the file found in a folder.
         name: for the files written about it; no two clips of a run share one.
         moving: a video or camera, of which several frames follow each other in time.
+        enlarged: each pixel is drawn as so many, along x and y: event cameras have few.
     """
 
     source: str
     name: str
     moving: bool
+    enlarged: int = 1
 
     def frames(self) -> Iterator[Frame]:
         """Its frames, read one by one.

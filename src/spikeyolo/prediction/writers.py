@@ -59,16 +59,16 @@ class DrawingWriter(Writer):
         self._video: Any = None
 
     def write(self, found: Found) -> None:
-        frame, detections = found.frame, found.detections
-        drawn = draw_boxes(
-            frame.picture, detections.boxes, detections.labels, self.names, detections.scores, found.track_ids
-        )
+        frame, detections, times = found.frame, found.detections, found.frame.clip.enlarged
+        picture = frame.picture.repeat(times, axis=0).repeat(times, axis=1)
+        boxes = detections.boxes * times
+        drawn = draw_boxes(picture, boxes, detections.labels, self.names, detections.scores, found.track_ids)
         if not frame.clip.moving:
             write_rgb(self.folder / f"{frame.clip.name}.jpg", drawn)
             return
         if frame.clip is not self._clip:
             self._finish()
-            self._clip, self._video = frame.clip, _open_video(self.folder / f"{frame.clip.name}.mp4", frame)
+            self._clip, self._video = frame.clip, _open_video(self.folder / f"{frame.clip.name}.mp4", frame.clip, drawn)
         self._video.write(np.ascontiguousarray(drawn[..., ::-1]))
 
     def _finish(self) -> None:
@@ -80,11 +80,11 @@ class DrawingWriter(Writer):
         self._finish()
 
 
-def _open_video(path: Path, frame: Frame) -> Any:
+def _open_video(path: Path, clip: Clip, drawn: np.ndarray) -> Any:
     import cv2
 
-    rows, columns = frame.picture.shape[:2]
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), frame.clip.fps, (columns, rows))
+    rows, columns = drawn.shape[:2]
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), clip.fps, (columns, rows))
     if not video.isOpened():
         raise DataError(f"{path}: cannot be written as a video")
     return video
