@@ -4,7 +4,7 @@ Two of the four classes, the wheels, differ in nothing but the order of time. In
 time of each window (timesteps, and the bins in them) come in a random order, in training and in evaluation alike;
 everything else is the same. Each training takes some minutes.
 
-    python benchmarks/time_order.py [OUT]
+    python benchmarks/time_order.py [OUT [SEED]]
 """
 
 from __future__ import annotations

@@ -56,9 +56,11 @@ class DatFile:
         self._bytes = np.frombuffer(self._map, np.uint8, offset=offset)
         self._touched = 0  # bytes since the map was emptied
         records = self._bytes[: self._count * RECORD].reshape(-1, RECORD)
+        self._advise("MADV_RANDOM")  # else a page here and there would bring the whole file with it
         raw = np.ascontiguousarray(records[::BLOCK, :4]).view("<u4")[:, 0].astype(np.int64)
         self._overflowed_us = _overflows(raw)
         self._block_starts = np.maximum.accumulate(raw + self._overflowed_us)
+        self._advise("MADV_NORMAL")
         self.start_us = int(self._block_starts[0]) if self._count else 0
         self.end_us = int(self._block(len(raw) - 1)[0][-1]) + 1 if self._count else 0
 
@@ -95,9 +97,14 @@ class DatFile:
     def _forget(self, read: int) -> None:
         """Lets go of pages of the map now and then: else a stream over a long file would in the end hold all of it."""
         self._touched += read
-        if self._touched > FORGET_AFTER and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+        if self._touched > FORGET_AFTER:
+            self._advise("MADV_DONTNEED")
             self._touched = 0
+
+    def _advise(self, what: str) -> None:
+        """Tells the system how the map is used, where it can be told."""
+        if hasattr(mmap, what):
+            self._map.madvise(getattr(mmap, what))
 
     def _block(self, block: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Times of a block, int64 us and never falling; where they were mended; and the other word of its records."""
