@@ -20,7 +20,9 @@ from spikeyolo.demo.event_story import tell_events
 
 def main() -> None:
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/time-order")
-    found = {order: tell_events(out / order, order=order).validation.metrics for order in ("oldest-first", "shuffled")}
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    orders = ("oldest-first", "shuffled")
+    found = {order: tell_events(out / order, seed=seed, order=order).validation.metrics for order in orders}
     table = Table("class", *(f"{order} {number}" for order in found for number in ("AP50", "AP")))
     names = [entry.name for entry in found["shuffled"].per_class]
     table.add_row("all", *(f"{value:.3f}" for metrics in found.values() for value in (metrics.AP50, metrics.AP)))

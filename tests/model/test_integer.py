@@ -93,7 +93,7 @@ def test_a_unit_equals_plain_integer_arithmetic(seed, groups, stride, data):
     decay, gain = data.draw(st.sampled_from([(0.25, 1.0), (0.5, 0.5), (0.0, 1.0)]))
     torch.manual_seed(seed)
     conv = nn.Conv2d(2, 4, 3, stride, 1, groups=groups)
-    unit = IntegerConv(SpikingConv(ILIF(decay, gain, max_count), conv, None), fraction_bits=8)
+    unit = IntegerConv(SpikingConv(ILIF(decay, gain, max_count), conv, None), fraction_bits=8, input_levels=255)
     x = torch.randint(-1500, 2500, (timesteps, 1, 2, 4, 5)).double()
     state = NeuronState()
     ours = unit(x, state)
@@ -138,6 +138,23 @@ def test_the_first_unit_sees_the_pictures_own_integers():
     assert torch.equal(ours[0], sums * 2.0 ** stem.shift.view(-1, 1, 1) + stem.bias.view(-1, 1, 1))
 
 
+@pytest.mark.parametrize(
+    ("levels", "seen", "taken"),
+    [
+        (1, [0.0, 1.0, 7.0, 255.0, 300.0, -3.0], [0, 1, 7, 255, 255, -3]),  # counts of events, whole up to 255
+        (16, [0.0, 0.5, -0.5, 1.03, 15.9, 99.0], [0, 8, -8, 16, 254, 255]),  # of a voxel grid, in sixteenths
+    ],
+)
+def test_event_frames_are_whole_levels_and_not_cut_at_one(levels, seen, taken):
+    integer = lively(num_classes=2, input_levels=levels).to_integer()
+    stem = integer.backbone.stem
+    frame = torch.tensor(seen).repeat(6).view(1, 1, 1, 6, 6).expand(1, 1, 3, 6, 6)
+    expected = torch.tensor(taken).repeat(6).view(1, 1, 6, 6).expand(1, 3, 6, 6)
+    sums = nn.functional.conv2d(expected.double(), stem.weight.double(), stride=4, padding=2)
+    assert torch.equal(stem(frame)[0], sums * 2.0 ** stem.shift.view(-1, 1, 1) + stem.bias.view(-1, 1, 1))
+    assert fits_in_32_bits(integer, 3)
+
+
 def test_close_to_the_trained_network_layer_by_layer():
     # Whole random networks are chaotic; from the same potentials a layer is off by its rounding alone.
     dense = lively(dtype=torch.float32).fold(dense=True)
@@ -171,7 +188,7 @@ def test_bounds_by_hand():
     with torch.no_grad():
         conv.weight.fill_(0.5)
         conv.bias.fill_(-2.0)
-    unit = IntegerConv(SpikingConv(ILIF(max_count=4), conv, None), fraction_bits=8)
+    unit = IntegerConv(SpikingConv(ILIF(max_count=4), conv, None), fraction_bits=8, input_levels=255)
     assert int(unit.weight) == 64  # 0.5 * 2**7; 2**8 would be 128, one too many
     assert int(unit.shift) == 1
     assert float(unit.largest_sum()) == 64 * 4

@@ -45,7 +45,7 @@ def run(data, tmp_path_factory):
 def test_a_run_keeps_how_recordings_become_frames(run, data):
     model = load(run.best)
     assert preparation_of(model.preparation) == preparation_of({"window_us": 40_000, "timesteps": 2})
-    assert (model.config.in_channels, model.config.timesteps) == (2, 2)
+    assert (model.config.in_channels, model.config.timesteps, model.config.input_levels) == (2, 2, 1)
     assert model.names == ("car", "person")
     for name in ("results.csv", "train_batch0.png", "val_predictions.png", "curves.png"):
         assert (run.path / name).is_file(), name
@@ -85,8 +85,8 @@ def test_preparation_and_representation_are_chosen_on_the_command_line(data, tmp
     given = {"preparation": preparation} if preparation else {"representation": "voxel_grid", "timesteps": 3}
     settings = replace(SETTINGS, data=str(data), epochs=1, window_us=None, **given)
     model = load(train(settings, tmp_path / "run").best)
-    expected = (3, 2) if preparation else (10, 3)
-    assert (model.config.in_channels, model.config.timesteps) == expected
+    expected = (3, 2, 255) if preparation else (10, 3, 16)
+    assert (model.config.in_channels, model.config.timesteps, model.config.input_levels) == expected
 
 
 def test_labels_given_as_detections_are_perfect_by_both_rules(data):

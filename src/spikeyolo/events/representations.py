@@ -164,19 +164,20 @@ def _check_range(name: str, value: int, least: int, most: int) -> None:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A function of this module, its channels, and which settings it takes."""
+    """A function of this module, its channels, steps from 0 to 1 of an integer network, and the settings it takes."""
 
     function: Callable[..., np.ndarray]
     channels: Callable[[RepresentationConfig], int]
+    levels: int
     settings: tuple[str, ...] = ()
 
 
 REPRESENTATIONS = {
-    "count_frames": _Entry(count_frames, lambda config: 2),
-    "stacked_histogram": _Entry(stacked_histogram, lambda config: 2 * config.bins, ("bins", "cutoff")),
-    "voxel_grid": _Entry(voxel_grid, lambda config: config.bins, ("bins",)),
-    "time_surface": _Entry(time_surface, lambda config: 2, ("decay_us",)),
-    "last_event_frame": _Entry(last_event_frame, lambda config: 3),
+    "count_frames": _Entry(count_frames, lambda config: 2, 1),
+    "stacked_histogram": _Entry(stacked_histogram, lambda config: 2 * config.bins, 1, ("bins", "cutoff")),
+    "voxel_grid": _Entry(voxel_grid, lambda config: config.bins, 16, ("bins",)),
+    "time_surface": _Entry(time_surface, lambda config: 2, 255, ("decay_us",)),
+    "last_event_frame": _Entry(last_event_frame, lambda config: 3, 255),
 }
 
 
@@ -210,6 +211,11 @@ class RepresentationConfig:
     def channels(self) -> int:
         """C of the frames."""
         return REPRESENTATIONS[self.name].channels(self)
+
+    @property
+    def levels(self) -> int:
+        """Steps from 0 to 1 (of grey values, from 0 to 255) that an integer network tells apart."""
+        return REPRESENTATIONS[self.name].levels
 
     @property
     def bins_of_time(self) -> int:

@@ -227,7 +227,7 @@ class SpikeYOLO(nn.Module):
                 drive_by_spikes(self)
             if form == INTEGER:
                 assert fraction_bits is not None
-                make_integer(self, fraction_bits)
+                make_integer(self, fraction_bits, self.config.input_levels)
                 self.fraction_bits = fraction_bits
         self.form = form
         self.requires_grad_(form == TRAINABLE)

@@ -8,7 +8,8 @@ Format, stated once:
     leak and gain   arithmetic right shifts (they round down), so decay and gain must be powers of two
     firing          D comparisons: slot d holds a spike where H >= the d-th threshold, d + 1/2, rounded to even like the
                     trained neuron: the threshold itself fires for odd d, and only what is above it for even d
-    picture         the 8-bit values 0..255, the division by 255 being part of the first weights
+    picture         its 8-bit values 0..255, the division by 255 being part of the first weights; of event frames as
+                    many levels to 1 as the network's `input_levels` says, -255..255 of them
 
 `fits_in_32_bits` proves from the weights that no sum can leave 32 bits, whatever is shown to the network; `quantise`
 takes the most fraction bits for which the proof holds. Every number being an integer, spike counts and binary slots
@@ -39,6 +40,7 @@ MOST_FRACTION_BITS = 16
 LEAST_FRACTION_BITS = 6
 LIMIT = 2**31
 LARGEST_WEIGHT = 127
+LARGEST_INPUT = 255  # levels
 
 
 def _shift(value: float, name: str) -> int:
@@ -109,24 +111,24 @@ class IntegerConv(nn.Module):
         binary: True weighs D binary slots one by one, False the counts at once; the result is the same integer.
 
     Shape:
-        x: (T, B, in, H, W) integer potentials, or pictures 0..1 for the first unit -> (T, B, out, H', W') integers.
+        x: (T, B, in, H, W) integer potentials, of the first unit what the network sees -> (T, B, out, H', W') integers.
     """
 
     weight: Tensor
     shift: Tensor
     bias: Tensor
 
-    def __init__(self, unit: SpikingConv, fraction_bits: int):
+    def __init__(self, unit: SpikingConv, fraction_bits: int, input_levels: int):
         super().__init__()
         assert isinstance(unit.conv, nn.Conv2d)
         assert unit.conv.bias is not None
-        self.binary = True
+        self.binary, self.input_levels = True, input_levels
         conv = unit.conv
         self.geometry: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "groups": conv.groups}
         self.neuron = IntegerILIF(unit.neuron, fraction_bits) if isinstance(unit.neuron, ILIF) else None
         weight = unit.conv.weight.detach().double()
         if self.neuron is None:
-            weight = weight / 255
+            weight = weight / input_levels
         largest = weight.abs().amax((1, 2, 3)).clamp(min=2.0**-60)
         bits = torch.floor(torch.log2(LARGEST_WEIGHT / largest)).clamp(max=fraction_bits)
         self.register_buffer("weight", torch.round(weight * torch.exp2(bits).view(-1, 1, 1, 1)).to(torch.int8))
@@ -136,7 +138,7 @@ class IntegerConv(nn.Module):
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
         if self.neuron is None:
-            sums = self._weigh((x * 255).round().clamp(0, 255).flatten(0, 1))
+            sums = self._weigh((x * self.input_levels).round().clamp(-LARGEST_INPUT, LARGEST_INPUT).flatten(0, 1))
         else:
             counts = self.neuron(x, state).flatten(0, 1)
             parts = binary_slots(counts, self.neuron.max_count) if self.binary else [counts]
@@ -145,7 +147,7 @@ class IntegerConv(nn.Module):
         return (sums * scale.view(-1, 1, 1) + self.bias.double().view(-1, 1, 1)).unflatten(0, x.shape[:2])
 
     def _weigh(self, x: Tensor) -> Tensor:
-        most = 255 if self.neuron is None else self.neuron.max_count
+        most = LARGEST_INPUT if self.neuron is None else self.neuron.max_count
         small = self.weight[0].numel() * LARGEST_WEIGHT * most < 2**24
         dtype = torch.float32 if small and x.device.type == "cpu" else torch.float64
         # Rounding removes what a transform inside a GPU's convolution may leave; a CPU's sums are exact.
@@ -153,7 +155,7 @@ class IntegerConv(nn.Module):
 
     def largest_sum(self) -> Tensor:
         """(out,) the largest absolute value of a sum of weights before the shift."""
-        most = 255 if self.neuron is None else self.neuron.max_count
+        most = LARGEST_INPUT if self.neuron is None else self.neuron.max_count
         return self.weight.double().abs().sum((1, 2, 3)) * most
 
     def largest_output(self) -> Tensor:
@@ -172,8 +174,8 @@ class IntegerHead(DetectHead):
         return tuple((level / 2**self.fraction_bits).float() for level in super().forward(levels, state))
 
 
-def make_integer(network: nn.Module, fraction_bits: int) -> None:
-    """Turns a dense folded network into the integer one, in place.
+def make_integer(network: nn.Module, fraction_bits: int, input_levels: int) -> None:
+    """Turns a dense folded network into the integer one, in place; `input_levels` as in NetworkConfig.
 
     Raises:
         ConfigError: neurons that are not I-LIF, or whose decay or gain is not a power of two.
@@ -185,7 +187,7 @@ def make_integer(network: nn.Module, fraction_bits: int) -> None:
         if isinstance(module, SpikingConv):
             if module.neuron is not None and not isinstance(module.neuron, ILIF):
                 raise ConfigError("to_integer: a network with neuron='relu' has no spikes")
-            network.set_submodule(name, IntegerConv(module, fraction_bits))
+            network.set_submodule(name, IntegerConv(module, fraction_bits, input_levels))
 
 
 @contextmanager

@@ -30,6 +30,8 @@ class NetworkConfig:
         max_count: D, the most spikes a neuron fires in a timestep, 1..16.
         decay: in place of the flavour's.
         gain: in place of the flavour's.
+        input_levels: steps from 0 to 1 of the input of an integer network, which takes -255..255 of them: 255 for 8-bit
+            pictures, 1 for counts of events.
 
     Raises:
         ConfigError: a value out of range.
@@ -45,12 +47,13 @@ class NetworkConfig:
     max_count: int = 4
     decay: float | None = None
     gain: float | None = None
+    input_levels: int = 255
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "repeats", tuple(self.repeats))
         if self.neuron not in NEURONS:
             raise ConfigError(f"neuron: {self.neuron!r} is not one of {', '.join(NEURONS)}")
-        for name in ("last_ratio", "num_classes", "in_channels", "timesteps"):
+        for name in ("last_ratio", "num_classes", "in_channels", "timesteps", "input_levels"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name}: {value!r} is not an integer of at least 1")

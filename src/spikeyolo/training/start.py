@@ -65,7 +65,7 @@ def starting_model(
     Args:
         settings: the recipe.
         names: of the classes.
-        preparation: of recordings; it decides the channels and timesteps.
+        preparation: of recordings; it decides the channels, levels and timesteps.
 
     Raises:
         ConfigError: no such preset or file, a setting that cannot be, or a part to freeze that does not exist.
@@ -77,6 +77,7 @@ def starting_model(
     changes["num_classes"] = len(names)
     if preparation is not None:
         changes |= {"in_channels": preparation.channels, "timesteps": preparation.timesteps}
+        changes["input_levels"] = preparation.representation.levels
     source = None if is_preset(settings.model) else read_model(settings.model)
     if source is not None and source.form != "trainable":
         raise CheckpointError(f"{settings.model}: a folded network cannot be trained; take the file before folding")
