@@ -84,3 +84,10 @@ def test_a_closed_output_is_no_traceback():
     with os.fdopen(writing) as closed:
         done = subprocess.run([sys.executable, "-c", program], stdout=closed, stderr=subprocess.PIPE, env=buffered)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_the_module_is_the_program():
+    done = subprocess.run([sys.executable, "-m", "spikeyolo", "--version"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("spikeyolo ")
+    assert done.stderr == ""

@@ -27,6 +27,9 @@ def info(source: str, check: bool = False) -> None:
     from ..events.store import MENDED
 
     description = _description(source)
+    if description is not None and description.frames is not None:
+        _info_of_frames(description)
+        return
     rows: list[dict[str, str]] = []
     remarks, unreadable = [], []
     total: Counter[str] = Counter()
@@ -162,10 +165,13 @@ def prepare(
     from rich.console import Console
     from rich.progress import Progress
 
+    from ..errors import ConfigError
     from ..events import read_event_description
     from ..events.prepare import RvtConfig, prepare_split
 
     description = read_event_description(data)
+    if description.frames is not None:
+        raise ConfigError(f"{data}: describes RVT's frames, which are prepared already")
     config = RvtConfig(step_us, bins, cutoff, downscale)
     for split in description.folders:
         with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -186,6 +192,41 @@ def prepare(
             + (f"; {left_out} labelled instants left out, at the end of no frame's window" if left_out else "")
         )
     print(f"written to {out}, as {config.name}")
+
+
+def _info_of_frames(description: EventDescription) -> None:
+    """What there is of RVT's frames, by split."""
+    import warnings
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..events import load_event_index
+
+    made, findings = description.preparation, list[str]()
+    table = Table(title=f"{description.file}: {description.frames}", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("split", "sequences", "sensor", "seconds", "instants", "boxes", "by class"):
+        table.add_column(column, justify="left" if column in ("split", "by class") else "right")
+    for split in description.folders:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            index = load_event_index(description, split)
+        findings += index.findings
+        counts = Counter(_name(description, number) for number in index.boxes["class_id"].tolist())
+        table.add_row(
+            split,
+            f"{len(index.recordings):,}",
+            f"{index.sensor_size_hw[1]} x {index.sensor_size_hw[0]}",
+            f"{index.durations_us.sum() / 1e6:,.1f}",
+            f"{len(index):,}",
+            f"{len(index.boxes):,}",
+            _listed(counts),
+        )
+    Console().print(table)
+    print(f"frames of {made.window_us // made.timesteps / 1000:g} ms" + (", halved" if made.downscale == 2 else ""))
+    for finding in findings:
+        print(finding)
 
 
 def _description(source: str) -> EventDescription | None:

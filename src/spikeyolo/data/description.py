@@ -78,7 +78,10 @@ def read_description(file: str | Path) -> Description:
         return _describe_json(file)
     content = load_yaml(file)
     if "format" in content:
-        raise ConfigError(f"{file}: format: {content['format']} describes an event data set, not pictures")
+        raise ConfigError(
+            f"{file}: format: {content['format']} describes an event data set, not pictures; look at it with "
+            f"'spikeyolo events info {file} --check true'"
+        )
     check_keys(file, content, KEYS, IGNORED_KEYS)
     root = file.parent / as_path(file, "path", content.get("path") or ".")
     if not root.is_dir():

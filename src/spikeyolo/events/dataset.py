@@ -11,10 +11,12 @@ from torch.utils.data import Dataset
 
 from ..structures import Batch, Placement, Targets
 from .augmentation import EventAugmentation
+from .description import check_frames
 from .frames import frames_of, on_canvas
 from .index import EventIndex
 from .preparation import Preparation
 from .recording import Recording, open_recording
+from .rvt import RvtSequence, open_rvt
 
 Key = tuple[int, int]
 
@@ -43,13 +45,17 @@ class EventSample:
 class EventDataset(Dataset[EventSample]):
     """The labelled instants of an index, rendered from the recordings as they are asked for; nothing is prepared.
 
-    What a sample looks like depends on (seed, epoch, instant) alone.
+    What a sample looks like depends on (seed, epoch, instant) alone. RVT's frames are taken as they are: augmentation
+    of single events (drop, jitter, polarity) does nothing to them.
 
     Args:
         index: the instants.
         preparation: how recordings become frames.
         augmentation: what happens to them; None for evaluation.
         seed: of the randomness.
+
+    Raises:
+        ConfigError: frames that were prepared in another way.
     """
 
     def __init__(
@@ -62,7 +68,9 @@ class EventDataset(Dataset[EventSample]):
     ) -> None:
         self.index, self.preparation, self.seed = index, preparation, seed
         self.augmentation = augmentation or EventAugmentation.none()
-        self._open: OrderedDict[int, Recording] = OrderedDict()
+        self._open: OrderedDict[int, Recording | RvtSequence] = OrderedDict()
+        if index.made is not None:
+            check_frames(preparation, index.made, str(index.frames))
 
     def __len__(self) -> int:
         return len(self.index)
@@ -72,8 +80,12 @@ class EventDataset(Dataset[EventSample]):
         rng = np.random.default_rng((self.seed, epoch, instant))
         p, size_hw = self.preparation, self.index.sensor_size_hw
         end_us = int(self.index.t_us[instant])
-        events = self._recording(int(self.index.recording[instant])).window(end_us - p.window_us, end_us)
-        frames = frames_of(self.augmentation.events(events, rng), end_us, size_hw, p)
+        recording = self._recording(int(self.index.recording[instant]))
+        if isinstance(recording, RvtSequence):
+            frames = recording.before(end_us, p.timesteps).astype(np.float32)
+        else:
+            events = self.augmentation.events(recording.window(end_us - p.window_us, end_us), rng)
+            frames = frames_of(events, end_us, size_hw, p)
         boxes, labels = self.index.objects(instant)
         frames, scaled, labels = self.augmentation.frames((frames, boxes / p.downscale, labels), rng, p.nothing)
         canvas, placement = on_canvas(p.in_order(frames, rng), size_hw, p)
@@ -82,11 +94,12 @@ class EventDataset(Dataset[EventSample]):
             torch.from_numpy(canvas), placement.to_canvas(on_sensor), torch.from_numpy(labels), placement, instant
         )
 
-    def _recording(self, number: int) -> Recording:
+    def _recording(self, number: int) -> Recording | RvtSequence:
         if number not in self._open:
             if len(self._open) >= OPEN_RECORDINGS:
                 self._open.popitem(last=False)
-            self._open[number] = open_recording(self.index.recordings[number], self.index.sensor_size_hw)
+            path, frames = self.index.recordings[number], self.index.frames
+            self._open[number] = open_rvt(path, frames) if frames else open_recording(path, self.index.sensor_size_hw)
         self._open.move_to_end(number)
         return self._open[number]
 

@@ -15,10 +15,12 @@ import numpy as np
 from ..errors import DataError
 from .boxes import BOX_RULES, Pairing, clean_boxes, describe, pair_recordings, read_boxes
 from .description import EventDescription
+from .preparation import Preparation
 from .recording import READERS, open_recording
+from .rvt import open_rvt, pair_sequences, sequence_files
 from .structures import BOX_DTYPE
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 CACHE_FOLDER = ".spikeyolo"
 SHOWN = 5
 
@@ -29,7 +31,7 @@ class EventIndex:
 
     Attributes:
         names: class names by class index.
-        recordings: (R) files, in the order of their names.
+        recordings: (R) files, or folders of RVT's sequences, in the order of their names.
         sensor_size_hw: of all of them.
         durations_us: (R,) int64.
         recording: (I,) int64, for each labelled instant its recording.
@@ -38,6 +40,8 @@ class EventIndex:
         boxes: (N,) BOX_DTYPE, clipped to the sensor, in the order of the instants.
         findings: what was wrong with files, a line each.
         protocol: by which boxes are evaluated, see the description.
+        frames: the name of RVT's frames, where the recordings are such sequences.
+        made: how those frames were prepared.
     """
 
     names: tuple[str, ...]
@@ -50,6 +54,8 @@ class EventIndex:
     boxes: np.ndarray
     findings: tuple[str, ...]
     protocol: str = "none"
+    frames: str | None = None
+    made: Preparation | None = None
 
     def __len__(self) -> int:
         return len(self.t_us)
@@ -103,8 +109,14 @@ def load_event_index(
         DataError: no recording with boxes, one that cannot be read, or sensors of different sizes.
     """
     folder = description.folder(split)
-    found = pair_recordings(folder, READERS)
-    files = [*(path for pair in found.pairs for path in pair), *found.without_boxes, *found.without_recording]
+    if description.frames is None:
+        found = pair_recordings(folder, READERS)
+        files = [*(path for pair in found.pairs for path in pair), *found.without_boxes, *found.without_recording]
+    else:
+        found = pair_sequences(folder, description.frames)
+        paths = [*(path for path, _ in found.pairs), *found.without_boxes]
+        files = [file for path in paths for file in sequence_files(path, description.frames)]
+        files += found.without_recording
     sign = _signature(description, split, files)
     file = cache_file(description, split)
     index = _load(file, sign)
@@ -117,7 +129,8 @@ def load_event_index(
         if strict:
             raise DataError(f"{description.file}: {split}: {shown}{more} (strict: mend or remove these)")
         warnings.warn(f"{description.file}: {split}: {shown}{more}", stacklevel=2)
-    return replace(index, protocol=description.protocol)
+    made = None if description.frames is None else description.preparation
+    return replace(index, protocol=description.protocol, frames=description.frames, made=made)
 
 
 def _read(description: EventDescription, folder: Path, found: Pairing, progress: bool) -> EventIndex:
@@ -132,10 +145,10 @@ def _read(description: EventDescription, folder: Path, found: Pairing, progress:
     hidden = not (progress and console.is_terminal)
     title = f"Reading {folder.name}"
     for path, boxes_file in track(found.pairs, title, console=console, transient=True, disable=hidden):
-        recording = open_recording(path, description.sensor_size_hw)
-        durations.append(recording.duration_us)
-        sizes.append(recording.sensor_size_hw)
-        boxes, wrong = clean_boxes(read_boxes(boxes_file), recording.sensor_size_hw, recording.duration_us)
+        duration_us, size_hw, boxes = _read_one(description, path, boxes_file)
+        durations.append(duration_us)
+        sizes.append(size_hw)
+        boxes, wrong = clean_boxes(boxes, size_hw, duration_us)
         if wrong:
             findings.append(f"{boxes_file}: {describe(wrong, BOX_RULES)}")
         unnamed += np.bincount(boxes["class_id"], minlength=256)
@@ -146,7 +159,10 @@ def _read(description: EventDescription, folder: Path, found: Pairing, progress:
         findings.append(f"{unnamed.sum()} boxes of class ids without a name ({ids}): left out")
     used = [path for path, _ in found.pairs]
     if not any(len(boxes) for boxes in labels):
-        what = "; ".join(findings[:SHOWN]) or "expected NAME_td.dat with NAME_bbox.npy beside it"
+        expected = "NAME_td.dat with NAME_bbox.npy beside it"
+        if description.frames is not None:
+            expected = f"SEQUENCE/event_representations_v2/{description.frames} and SEQUENCE/labels_v2"
+        what = "; ".join(findings[:SHOWN]) or f"expected {expected}"
         raise DataError(f"{folder}: no recording with boxes: {what}")
     other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
     if other is not None:
@@ -155,6 +171,25 @@ def _read(description: EventDescription, folder: Path, found: Pairing, progress:
             "one data set, one sensor"
         )
     return _joined(description, used, sizes[0], durations, labels, findings)
+
+
+def _read_one(description: EventDescription, path: Path, boxes_file: Path) -> tuple[int, tuple[int, int], np.ndarray]:
+    """Duration in microseconds, rows and columns of the sensor, and boxes in its pixels."""
+    if description.frames is None:
+        recording = open_recording(path, description.sensor_size_hw)
+        return recording.duration_us, recording.sensor_size_hw, read_boxes(boxes_file)
+    sequence, factor = open_rvt(path, description.frames), description.preparation.downscale
+    if sequence.halved != (factor == 2):
+        raise DataError(f"{path}: frames of another scale than those of the other sequences")
+    if (channels := sequence.shape[1]) != description.preparation.channels:
+        raise DataError(f"{path}: {channels} channels; {description.frames} has {description.preparation.channels}")
+    boxes = sequence.boxes.copy()
+    for side in ("x", "y", "w", "h"):
+        boxes[side] *= factor
+    # A label's time is that of its frame, from which it differs by rounding at most.
+    boxes["t"] = np.repeat(sequence.end_us[sequence.label_frames], np.diff(sequence.first_boxes))
+    size_hw = (sequence.shape[2] * factor, sequence.shape[3] * factor)
+    return int(sequence.end_us[-1]), size_hw, boxes
 
 
 def _joined(
@@ -187,7 +222,8 @@ def _joined(
 def _signature(description: EventDescription, split: str, files: list[Path]) -> str:
     """What the index depends on: our version, the names, and path, size and time of change (ns) of each file."""
     stats = [(str(path), status.st_size, status.st_mtime_ns) for path in files for status in (path.stat(),)]
-    content = json.dumps([INDEX_VERSION, description.names, split, description.sensor_size_hw, stats])
+    given = (description.names, split, description.sensor_size_hw, description.frames)
+    content = json.dumps([INDEX_VERSION, *given, stats])
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 

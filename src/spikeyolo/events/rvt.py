@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .boxes import boxes_from
+from .boxes import Pairing, boxes_from
 from .files import load_numpy
 from .hdf5 import optional_module
 
@@ -58,6 +58,29 @@ class RvtSequence:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def halved(self) -> bool:
+        """Whether frames and boxes are half the sensor's size."""
+        return self.file.name == HALVED
+
+    @property
+    def step_us(self) -> int:
+        """From one frame to the next, and the length of a frame's window."""
+        return int(np.median(np.diff(self.end_us))) if len(self) > 1 else 0
+
+    def before(self, end_us: int, count: int) -> np.ndarray:
+        """The last `count` frames of which the last one ends at an instant, (count, C, H, W); empty before the first.
+
+        Raises:
+            DataError: no frame ends there.
+        """
+        stop = int(np.searchsorted(self.end_us, end_us)) + 1
+        if stop > len(self) or self.end_us[stop - 1] != end_us:
+            raise DataError(f"{self.path}: no frame ends at {end_us} us")
+        found = self.frames(max(stop - count, 0), stop)
+        missing = [(count - len(found), 0), (0, 0), (0, 0), (0, 0)]
+        return np.pad(found, missing) if len(found) < count else found
 
     def frames(self, start: int, stop: int) -> np.ndarray:
         """Frames start to stop, exclusive: (stop - start, C, H, W) in the file's dtype."""
@@ -100,6 +123,29 @@ def open_rvt(path: str | os.PathLike[str], name: str = DEFAULT_NAME) -> RvtSeque
         for side in ("x", "y", "w", "h"):
             boxes[side] /= 2
     return RvtSequence(path, file, shape, end_us, boxes, label_frames, first)
+
+
+def pair_sequences(folder: str | os.PathLike[str], name: str = DEFAULT_NAME) -> Pairing:
+    """Pairs the sequences of a folder, those that hold frames of that name, with their files of labels.
+
+    Raises:
+        DataError: no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give one with RVT's sequences")
+    labels = {path: path / LABELS / "labels.npz" for path in sorted(folder.iterdir()) if path.is_dir()}
+    frames = {path for path in labels if (path / FRAMES / name).is_dir()}
+    return Pairing(
+        tuple((path, file) for path, file in labels.items() if path in frames and file.is_file()),
+        tuple(path for path, file in labels.items() if path in frames and not file.is_file()),
+        tuple(file for path, file in labels.items() if path not in frames and file.is_file()),
+    )
+
+
+def sequence_files(path: Path, name: str = DEFAULT_NAME) -> list[Path]:
+    """The files of a sequence."""
+    return sorted(file for folder in (path / FRAMES / name, path / LABELS) for file in folder.glob("*"))
 
 
 def write_rvt(

@@ -14,7 +14,6 @@ from ..events import (
     Preparation,
     is_event_description,
     load_event_index,
-    preparation_of,
     read_event_description,
 )
 from .event_evaluation import EventEvaluation
@@ -123,8 +122,8 @@ def read_data(settings: TrainSettings) -> DetectionDataModule:
     file = Path(settings.data)
     if is_event_description(file):
         described = read_event_description(file)
-        preparation = preparation_of(
-            settings.preparation or described.preparation,
+        preparation = described.prepared(
+            settings.preparation,
             representation=settings.representation,
             timesteps=settings.timesteps,
             window_us=settings.window_us,
