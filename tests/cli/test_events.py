@@ -52,6 +52,22 @@ def test_info_checks_every_event_when_asked(capsys, data):
     assert "a_td.dat: 1 beyond the sensor" in run(capsys, "info", file, "--check")[1]
 
 
+def test_info_of_a_data_set_names_what_is_alone(capsys, data):
+    (data.parent / "train" / "a_bbox.npy").unlink()
+    (data.parent / "train" / "b_td.dat").unlink()
+    _, out, _ = run(capsys, "info", data)
+    assert "a_td.dat: a recording without boxes: left out" in out
+    assert "b_bbox.npy: boxes without a recording: left out" in out
+
+
+def test_a_cut_recording_is_told_once(capsys, data):
+    file = data.parent / "train" / "a_td.dat"
+    file.write_bytes(file.read_bytes()[:-3])
+    _, out, err = run(capsys, "info", data, "--check")
+    assert out.count("cut short") == 1
+    assert err == ""
+
+
 @pytest.mark.parametrize("what", ["info", "view"])
 def test_what_is_not_there(capsys, tmp_path, what):
     code, _, err = run(capsys, what, tmp_path / "nowhere.dat")

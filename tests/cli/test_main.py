@@ -7,6 +7,7 @@ import pytest
 import spikeyolo
 from spikeyolo.cli.main import main
 from tests.conftest import GOLDEN
+from tests.events.datasets import write_data_set
 
 GOOD = str(GOLDEN / "tiny" / "reference.pt")
 
@@ -91,3 +92,18 @@ def test_the_module_is_the_program():
     assert done.returncode == 0
     assert done.stdout.startswith("spikeyolo ")
     assert done.stderr == ""
+
+
+def test_a_warning_is_one_line(tmp_path):
+    write_data_set(tmp_path)
+    file = tmp_path / "train" / "a_td.dat"
+    file.write_bytes(file.read_bytes()[:-3])
+    done = subprocess.run(
+        [sys.executable, "-m", "spikeyolo", "events", "view", str(file), "--out", str(tmp_path / "v.png")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        f"spikeyolo: warning: {file}: 5 cut short (bytes after the last whole event: left out)"
+    ]

@@ -103,7 +103,7 @@ BAD = {
 def test_bad_labels_are_named_by_file_and_the_rest_is_used(data, kind):
     BAD[kind](data.parent / "train")
     name = "a_td.dat" if kind == "a recording without boxes" else "a_bbox.npy"
-    with pytest.warns(UserWarning, match=rf"train: \S*{name}: .*{kind}") as warned:
+    with pytest.warns(UserWarning, match=rf"^\S*{name}: .*{kind}") as warned:
         index = load(data)
     assert len(warned) == 1
     assert "\n" not in str(warned[0].message)
@@ -112,6 +112,17 @@ def test_bad_labels_are_named_by_file_and_the_rest_is_used(data, kind):
         load(data)  # from the cache too
     with pytest.raises(DataError, match=rf"{kind}.*strict"):
         load(data, strict=True)
+
+
+def test_of_many_bad_files_some_are_named_and_the_rest_counted(data):
+    for number in range(9):
+        write_boxes(data.parent / "train" / f"n{number}_bbox.npy", boxes_of((1000, 8, 1, 9, 20, 0)))
+    with pytest.warns(UserWarning, match="without a recording|more like these") as warned:
+        load(data)
+    lines = [str(warning.message) for warning in warned]
+    assert len(lines) == 6
+    assert lines[4].endswith("n4_bbox.npy: boxes without a recording: left out")
+    assert lines[5].startswith("and 4 more like these; 'spikeyolo events info")
 
 
 def test_boxes_of_classes_without_a_name_are_counted(data):

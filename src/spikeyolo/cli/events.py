@@ -22,7 +22,7 @@ def info(source: str, check: bool = False) -> None:
     from rich.table import Table
 
     from ..errors import DataError
-    from ..events import boxes_path, clean_boxes, open_recording, read_boxes
+    from ..events import READERS, boxes_path, clean_boxes, open_recording, pair_recordings, read_boxes
     from ..events.boxes import BOX_RULES, describe
     from ..events.store import MENDED
 
@@ -40,7 +40,7 @@ def info(source: str, check: bool = False) -> None:
                 recording = open_recording(path, description.sensor_size_hw if description else None)
             remarks += [str(warning.message) for warning in caught]
             if check and (found := recording.check()):
-                remarks.append(f"{path}: {describe(found, MENDED)}")
+                remarks[len(remarks) - len(caught) :] = [f"{path}: {describe(found, MENDED)}"]  # those too
             labels, instants, counts = boxes_path(path), "-", Counter[str]()
             if labels.is_file():
                 boxes, wrong = clean_boxes(read_boxes(labels), recording.sensor_size_hw, recording.duration_us)
@@ -79,6 +79,8 @@ def info(source: str, check: bool = False) -> None:
         Console().print(table)
     if total:
         print(f"{'by class':<10} {_listed(total)}")
+    for folder in description.folders.values() if description else []:
+        remarks += pair_recordings(folder, READERS).describe()
     for remark in remarks:
         print(remark)
     if unreadable:

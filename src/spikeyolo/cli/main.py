@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     from ..errors import SpikeYOLOError
 
+    format_of_others = warnings.formatwarning
+    if not debug:
+        warnings.formatwarning = lambda message, *_: f"spikeyolo: warning: {message}\n"
     try:
         if not words or words[0] in ("-h", "--help"):
             print(_help())
@@ -75,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"spikeyolo: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE_ERROR if isinstance(error, _UsageError) else 1
+    finally:
+        warnings.formatwarning = format_of_others
 
 
 def _help() -> str:

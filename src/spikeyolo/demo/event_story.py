@@ -24,7 +24,9 @@ from .recordings import RecordingsConfig, write_recordings, write_reordered
 
 ENLARGED = 3
 
-DEMO_RECORDINGS = RecordingsConfig(train=240, val=20, test=40, duration_us=1_000_000, label_every_us=200_000)
+DEMO_RECORDINGS = RecordingsConfig(
+    train=240, val=20, test=40, size_hw=(96, 96), duration_us=1_000_000, label_every_us=200_000
+)
 """Labels lie so far apart that no event is seen twice."""
 
 

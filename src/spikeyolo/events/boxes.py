@@ -154,6 +154,13 @@ class Pairing:
     without_boxes: tuple[Path, ...]
     without_recording: tuple[Path, ...]
 
+    def describe(self) -> list[str]:
+        """A line for each that is alone."""
+        return [
+            *(f"{path}: a recording without boxes: left out" for path in self.without_boxes),
+            *(f"{path}: boxes without a recording: left out" for path in self.without_recording),
+        ]
+
 
 def boxes_path(recording: str | os.PathLike[str]) -> Path:
     """Where the boxes of a recording are: `NAME_td.dat`, or `NAME.h5`, has `NAME_bbox.npy` beside it."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +100,10 @@ class EventDataset(Dataset[EventSample]):
             if len(self._open) >= OPEN_RECORDINGS:
                 self._open.popitem(last=False)
             path, frames = self.index.recordings[number], self.index.frames
-            self._open[number] = open_rvt(path, frames) if frames else open_recording(path, self.index.sensor_size_hw)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the index has told it
+                size_hw = self.index.sensor_size_hw
+                self._open[number] = open_rvt(path, frames) if frames else open_recording(path, size_hw)
         self._open.move_to_end(number)
         return self._open[number]
 

@@ -123,29 +123,35 @@ def load_event_index(
     if index is None:
         index = _read(description, folder, found, progress)
         _save(file, index, sign)
-    if index.findings:
-        shown = "; ".join(index.findings[:SHOWN])
-        more = f"; and {len(index.findings) - SHOWN} more files" if len(index.findings) > SHOWN else ""
-        if strict:
-            raise DataError(f"{description.file}: {split}: {shown}{more} (strict: mend or remove these)")
-        warnings.warn(f"{description.file}: {split}: {shown}{more}", stacklevel=2)
+    if index.findings and strict:
+        raise DataError(f"{description.file}: {split}: {'; '.join(_shown(description, index.findings))} (strict)")
+    for line in _shown(description, index.findings):
+        warnings.warn(line, stacklevel=2)
     made = None if description.frames is None else description.preparation
     return replace(index, protocol=description.protocol, frames=description.frames, made=made)
+
+
+def _shown(description: EventDescription, findings: tuple[str, ...]) -> list[str]:
+    more = len(findings) - SHOWN
+    rest = f"and {more} more like these; 'spikeyolo events info {description.file}' names them all"
+    return [*findings[:SHOWN], *([rest] if more > 0 else [])]
 
 
 def _read(description: EventDescription, folder: Path, found: Pairing, progress: bool) -> EventIndex:
     from rich.console import Console
     from rich.progress import track
 
-    findings = [f"{path}: a recording without boxes: left out" for path in found.without_boxes]
-    findings += [f"{path}: boxes without a recording: left out" for path in found.without_recording]
+    findings = found.describe()
     durations, sizes, labels = [], [], []
     unnamed = np.zeros(256, dtype=np.int64)
     console = Console(stderr=True)
     hidden = not (progress and console.is_terminal)
     title = f"Reading {folder.name}"
     for path, boxes_file in track(found.pairs, title, console=console, transient=True, disable=hidden):
-        duration_us, size_hw, boxes = _read_one(description, path, boxes_file)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            duration_us, size_hw, boxes = _read_one(description, path, boxes_file)
+        findings += [str(warning.message) for warning in caught]
         durations.append(duration_us)
         sizes.append(size_hw)
         boxes, wrong = clean_boxes(boxes, size_hw, duration_us)
