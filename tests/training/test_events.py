@@ -1,6 +1,10 @@
 """Training, validation and energy on recordings, from the folder of recordings on."""
 
+import csv
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -76,8 +80,9 @@ def test_resumed_after_an_epoch_gives_the_same_weights(run, data, tmp_path, monk
         with pytest.raises(TrainingError, match="stopped"):
             train(replace(SETTINGS, data=str(data)), tmp_path / "run")
     resumed = train(TrainSettings(device="cpu", workers=0), resume=tmp_path / "run")
+    expected = load(run.best).state_dict()
     for name, value in load(resumed.best).state_dict().items():
-        assert torch.equal(value, load(run.best).state_dict()[name]), name
+        assert torch.equal(value, expected[name]), name
 
 
 @pytest.mark.parametrize("preparation", ["gen1-published", None])
@@ -167,3 +172,21 @@ def test_commands_from_recordings_to_detections(run, data, tmp_path, capsys):
     assert (out / "d_td.mp4").stat().st_size > 1000
     assert main(["predict", "--weights", weights, "--source", "p.jpg", "--carry"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_see_what_one_sees(data, tmp_path):
+    rows = []
+    for processes in (1, 2):
+        out = tmp_path / f"run{processes}"
+        words = f"train --model t --data {data} --epochs 1 --batch 4 --workers 0 --device cpu --out {out}"
+        subprocess.run(
+            [sys.executable, "-m", "spikeyolo", *words.split(), "--processes", str(processes)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            check=True,
+            timeout=300,
+        )
+        (row,) = csv.DictReader((out / "results.csv").read_text().splitlines())
+        rows.append(row)
+    for name in ("box_loss", "class_loss", "distribution_loss", "mean_count"):
+        assert float(rows[1][name]) == pytest.approx(float(rows[0][name]), rel=0.01), name

@@ -26,4 +26,4 @@ def train(out: str | None = None, resume: str | None = None, **settings: Any) ->
 
     val(str(folder.best), data=read_settings(folder.config).data, out=str(folder.path))
     print(f"written to {folder.path}; best weights: {folder.best}")
-    print(f"next: spikeyolo predict --weights {folder.best} --source PICTURES")
+    print(f"next: spikeyolo predict --weights {folder.best} --source FILES")

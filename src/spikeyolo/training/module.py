@@ -105,6 +105,9 @@ class DetectorModule(pl.LightningModule):
             optimizer.zero_grad()
             self.pending = 0
         mean_count = counts.value()
+        if not math.isnan(mean_count):  # in all processes or in none
+            shared = self.trainer.strategy.reduce(torch.tensor(mean_count, device=self.device), reduce_op="mean")
+            mean_count = float(shared)
         self.history.current.add(parts, mean_count)
         self._show(parts, position.lr, mean_count)
 
