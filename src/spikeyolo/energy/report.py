@@ -99,12 +99,14 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 def layer_table(found: Measurement, technology: Technology) -> Table:
     """One row a layer, for `rich.print`."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=f"A picture of {found.size_hw[0]} x {found.size_hw[1]}, mean of {found.pictures}")
-    table.add_column("layer", no_wrap=True)
+    title = f"A picture of {found.size_hw[0]} x {found.size_hw[1]}, mean of {found.pictures}"
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # fits 80 columns
+    table.add_column("layer", overflow="fold")
     for column in ("MMAC", "mean count", "rate", "silent", "at D", "M additions", "by formula", "mJ"):
-        table.add_column(column, justify="right")
+        table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for layer in found.layers:
         rate, silent, full = (
             "-" if v is None else f"{v:.1%}" for v in (layer.firing_rate, layer.silent, layer.saturated)
