@@ -35,7 +35,6 @@ def energy(
         json: write everything into this file
         html: write the whole report as one page, with heat maps, into this file
     """
-    from rich import print as show
     from rich.console import Console
     from rich.progress import Progress
 
@@ -46,7 +45,9 @@ def energy(
     from ..training import read_split, trained_size
     from .device import choose_device
 
-    costs = find_technology(technology)
+    costs, console = find_technology(technology), Console()
+    if not console.is_terminal:
+        console = Console(width=120)  # a file or a pipe has no narrow screen: names of layers in one piece
     model = load_any(weights).to(choose_device(device))
     size = imgsz or trained_size(Path(weights)) or 640
     index = read_split(data, split)
@@ -70,6 +71,6 @@ def energy(
     if html is not None:
         write_page(Path(html), found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}")
     if layers:
-        show(layer_table(found, costs))
-    show(summary_table(found, costs))
+        console.print(layer_table(found, costs))
+    console.print(summary_table(found, costs))
     print(f"firing rate {weighted_rate(found.layers):.1%}: share of the binary slots that hold a spike")
