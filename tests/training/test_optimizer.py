@@ -48,6 +48,21 @@ def test_position_reaches_the_optimiser(name):
     assert all((g["betas"][0] if name == "adamw" else g["momentum"]) == 0.75 for g in groups.values())
 
 
+def test_first_steps_by_hand():
+    """A weight of 1 with gradient 2, lr 0.1, decay 0.01, on the CPU.
+
+    AdamW: 1 - 0.1 * 0.01 * 1 - 0.1 * 2 / (2 + eps) = 0.899; Nesterov: g = 2 + 0.01 * 1, 1 - 0.1 * (g + 0.9 g) = 0.6181.
+    """
+    for name, expected in (("adamw", 0.899), ("sgd", 0.6181)):
+        model = nn.Conv2d(1, 1, 1, bias=False)
+        nn.init.ones_(model.weight)
+        settings = TrainSettings(optimizer=name, lr=0.1, momentum=0.9, weight_decay=0.01, batch=64, nominal_batch=64)
+        optimizer = make_optimizer(model, settings)
+        model.weight.grad = torch.full_like(model.weight, 2.0)
+        optimizer.step()
+        assert model.weight.item() == pytest.approx(expected, abs=1e-6), name
+
+
 def test_average_follows_its_formula():
     assert ema_decay(2000, 0.9999, 2000) == pytest.approx(0.9999 * (1 - 1 / 2.718281828))
     callback = ExponentialAverage(0.9, 2.0)
