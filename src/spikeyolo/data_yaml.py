@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from difflib import get_close_matches
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .errors import ConfigError
+from .strict import closest
+
+SPLITS = ("train", "val", "test")
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -47,9 +49,16 @@ def check_keys(file: Path, content: dict[str, Any], known: Sequence[str], ignore
     """Raises ConfigError for a key that is neither known nor ignored."""
     for key in content:
         if key not in (*known, *ignored):
-            near = get_close_matches(str(key), known, n=1)
-            mend = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
-            raise ConfigError(f"{file}: unknown key '{key}'; {mend}")
+            raise ConfigError(f"{file}: unknown key '{key}'; {closest(key, known)}")
+
+
+def check_split(file: Path, name: str, present: Iterable[str], holds: str) -> None:
+    """Raises ConfigError unless a data.yaml has a split of that name, which holds folders or lists of what."""
+    present = list(present)
+    if name in present:
+        return
+    mend = f"add '{name}:' with {holds}" if name in SPLITS else closest(name, present)
+    raise ConfigError(f"{file}: no split '{name}' (it has {', '.join(present)}); {mend}")
 
 
 def as_path(file: Path, key: str, value: object) -> str:

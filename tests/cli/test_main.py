@@ -26,6 +26,15 @@ def test_help_lists_the_commands(capsys, words):
     assert "convert" in out
 
 
+@pytest.mark.parametrize("words", [("events",), ("events", "--help"), ("events", "-h")])
+def test_help_of_a_group_lists_its_commands(capsys, words):
+    code, out, err = run(capsys, *words)
+    assert (code, err) == (0, "")
+    for command in ("events info", "events view", "events prepare"):
+        assert command in out
+    assert "convert" not in out
+
+
 def test_version(capsys):
     assert run(capsys, "--version") == (0, f"spikeyolo {spikeyolo.__version__}\n", "")
 

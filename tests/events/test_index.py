@@ -166,7 +166,10 @@ def test_a_truncated_recording_is_used_up_to_its_last_whole_event(data):
         ("format: prophesee\ntrain: train\nnames: [a, a]", "'a' is named twice"),
         ("format: prophesee\ntrain: train\nnames: [a]\nprotocoll: gen1", "did you mean 'protocol'?"),
         ("format: prophesee\ntrain: train\nnames: [a]\nprotocol: gen2", "protocol: 'gen2' is not one of gen1"),
-        ("format: prophesee\ntrain: train\nnames: [a]\npreparation: {window: 3}", "preparation: window"),
+        (
+            "format: prophesee\ntrain: train\nnames: [a]\npreparation: {window: 3}",
+            "preparation.window: no such setting, did you mean 'window_us'?",
+        ),
         ("format: prophesee\ntrain: train\nnames: [a]\nsensor_size_hw: 3", "sensor_size_hw: expected [rows, columns]"),
         ("format: prophesee\ntrain: train\ntrain: train\nnames: [a]", "the key 'train' is given twice"),
     ],

@@ -170,8 +170,11 @@ def test_commands_from_recordings_to_detections(run, data, tmp_path, capsys):
     assert "15 frames" in said
     assert "real-time factor" in said
     assert (out / "d_td.mp4").stat().st_size > 1000
-    assert main(["predict", "--weights", weights, "--source", "p.jpg", "--carry"]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    for words in (["--source", "p.jpg", "--carry"], ["--source", recording, "--window-us", "0"]):
+        assert main(["predict", "--weights", weights, *words]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+    assert main(["val", "--weights", weights, "--data", str(data), "--split", "tset"]) == 1
+    assert "no split 'tset' (it has train, val, test); did you mean 'test'?" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from spikeyolo.training import TrainSettings, read_settings, recipe_names, recip
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"epoch": 3}, "epoch: no such setting, did you mean 'epochs'"),
         ({"epochs": 0}, "epochs: 0 must be at least 1"),
         ({"imgsz": 100}, "multiple of 32"),
         ({"lr": -1.0}, "above 0"),

@@ -36,12 +36,12 @@ def energy(
         html: write the whole report as one page, with heat maps, into this file
     """
     from rich.console import Console
-    from rich.progress import Progress
 
     from ..energy import find_technology, layer_table, measure, summary_table, to_json, weighted_rate, write_page
     from ..files import write_atomically
     from ..interop import load_any
     from ..model import verify_spike_driven
+    from ..progress import progress_bar
     from ..training import read_split, trained_size
     from .device import choose_device
 
@@ -53,8 +53,7 @@ def energy(
     index = read_split(data, split)
     if verify:
         print("verified:", verify_spike_driven(model.to_spike_driven()))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("counting", total=len(index))
+    with progress_bar("counting", len(index)) as tell:
         found = measure(
             model,
             index,
@@ -62,7 +61,7 @@ def energy(
             batch=batch,
             workers=workers,
             processes=processes,
-            progress=lambda done: progress.update(task, completed=done),
+            progress=lambda done: tell(done, len(index)),
         )
     if json is not None:
         import json as writer

@@ -164,28 +164,18 @@ def prepare(
         downscale: 2 halves the frames, as usual for 1 Mpx
         workers: processes
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from ..errors import ConfigError
     from ..events import read_event_description
     from ..events.prepare import RvtConfig, prepare_split
+    from ..progress import progress_bar
 
     description = read_event_description(data)
     if description.frames is not None:
         raise ConfigError(f"{data}: describes RVT's frames, which are prepared already")
     config = RvtConfig(step_us, bins, cutoff, downscale)
     for split in description.folders:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task(f"preparing {split}", total=None)
-            written = prepare_split(
-                description,
-                split,
-                Path(out),
-                config,
-                workers=workers,
-                progress=lambda done, total, task=task: progress.update(task, completed=done, total=total),  # type: ignore[misc]
-            )
+        with progress_bar(f"preparing {split}") as tell:
+            written = prepare_split(description, split, Path(out), config, workers=workers, progress=tell)
         left_out = sum(prepared.left_out for prepared in written)
         frames = sum(prepared.frames for prepared in written)
         there = sum(path.is_dir() for path in (Path(out) / split).iterdir()) - len(written)

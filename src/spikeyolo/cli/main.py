@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 COMMANDS = {
-    "demo": "the whole story on generated pictures, in minutes",
+    "demo": "the whole story on generated pictures, or with --events on recordings, in minutes",
     "data check": "look at every picture and label of a data set, and say what is wrong",
     "train": "train a detector on labelled pictures or recordings, or go on with a training",
     "val": "measure the average precision and the speed of a model",
@@ -37,6 +37,7 @@ COMMANDS = {
 POSITIONAL = {"convert", "data check", "events info", "events view", "events prepare"}
 """Commands whose required parameters are given by position."""
 
+HELP = {"-h", "--help"}
 USAGE_ERROR, BROKEN_PIPE = 2, 141
 
 
@@ -57,8 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not debug:
         warnings.formatwarning = lambda message, *_: f"spikeyolo: warning: {message}\n"
     try:
-        if not words or words[0] in ("-h", "--help"):
-            print(_help())
+        if not words or words[0] in HELP:
+            print(_help(COMMANDS))
+        elif _group(words[0]) and set(words[1:2]) <= HELP:
+            print(_help(_group(words[0])))
         elif words[0] == "--version":
             from .. import __version__
 
@@ -83,9 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.formatwarning = format_of_others
 
 
-def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+def _group(word: str) -> dict[str, str]:
+    """The commands of two words that begin with this one."""
+    return {name: text for name, text in COMMANDS.items() if name.startswith(f"{word} ")}
+
+
+def _help(commands: Mapping[str, str]) -> str:
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {text}" for name, text in commands.items()]
     return "\n".join(
         [
             "usage: spikeyolo COMMAND [options]",

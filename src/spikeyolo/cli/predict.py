@@ -58,6 +58,7 @@ def predict(
         predict_recordings,
         predict_sources,
     )
+    from ..progress import progress_bar
     from .device import choose_device
 
     recordings = find_recordings(source)
@@ -70,9 +71,6 @@ def predict(
     settings = PredictionSettings(
         Path(out), conf, iou, max_det, imgsz, batch, draw=draw, json=json, text=text, crops=crops, track=track
     )
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     if recordings:
         stream: Iterator[Summary] = predict_recordings(
             model, recordings, settings, carry=carry, preparation=preparation, window_us=window_us
@@ -80,13 +78,10 @@ def predict(
     else:
         stream = predict_sources(model, clips, settings)
     summary = Summary()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"))
     total = None if any(clip.moving for clip in clips) else len(clips)
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("predict", total=total)
+    with progress_bar("frames", total) as tell:
         for summary in stream:
-            known = summary.total if isinstance(summary, StreamSummary) else total
-            progress.update(task, completed=summary.frames, total=known)
+            tell(summary.frames, summary.total if isinstance(summary, StreamSummary) else total)
     for line in summary.unreadable:
         print(f"skipped: {line}")
     counts = ", ".join(f"{count} {name}" for name, count in summary.detections.most_common()) or "nothing found"

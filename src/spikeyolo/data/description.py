@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data_yaml import as_path, check_keys, class_names, load_yaml, unique_names
+from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names, load_yaml, unique_names
 from ..errors import ConfigError, DataError
 
-SPLITS = ("train", "val", "test")
 KEYS = ("path", "names", "nc", *SPLITS, *(f"{split}_json" for split in SPLITS))
 IGNORED_KEYS = ("download", "roboflow")  # written by other tools; nothing in them is needed, and nothing is run
 
@@ -53,9 +52,7 @@ class Description:
         Raises:
             ConfigError: the file describes none.
         """
-        if name not in self.splits:
-            has = ", ".join(self.splits)
-            raise ConfigError(f"{self.file}: no split '{name}' (it has {has}); add '{name}:' with a folder of pictures")
+        check_split(self.file, name, self.splits, "a folder of pictures")
         return self.splits[name]
 
 

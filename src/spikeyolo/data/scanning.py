@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..progress import progress_bar
 from .coco import CocoFile, read_coco
 from .description import Description, Split
 from .index import Index, cache_file, load_cached, save_index, signature
@@ -164,23 +165,16 @@ def _scan_pictures(description: Description, part: Split, listed: list[str], rep
             return _scan_yolo(listed[i], len(description.names))
 
     found = []
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, quiet_decoders():
-        for scanned in _tracked(pool.map(look, range(count)), count, f"Scanning {part.name}", progress):
+    bar = progress_bar(f"scanning {part.name}", count, show=progress)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, quiet_decoders(), bar as tell:
+        for done, scanned in enumerate(pool.map(look, range(count)), start=1):
             report.add(scanned.findings)
             if scanned.size_hw is not None:
                 found.append(scanned)
+            tell(done, count)
     index = _build(description, found, str(part.annotation_file or ""), category_ids)
     report.pictures, report.boxes = len(index), int((~index.crowd).sum())
     return index
-
-
-def _tracked(items: Iterator[_Scanned], total: int, title: str, show: bool) -> Iterator[_Scanned]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    hidden = not (show and console.is_terminal)
-    yield from track(items, title, total=total, console=console, transient=True, disable=hidden)
 
 
 def _scan_yolo(path: str, num_classes: int) -> _Scanned:

@@ -11,6 +11,7 @@ import numpy as np
 from ..events import EventDataset, EventIndex, preparation_of
 from ..imaging import draw_boxes, draw_detections, frames_picture, picture_grid, write_rgb
 from ..model import SpikeYOLO, load
+from ..progress import progress_bar
 from ..training import (
     Validation,
     ValidationSettings,
@@ -74,7 +75,8 @@ def tell_events(
     """
     config = config or replace(DEMO_RECORDINGS, seed=seed)
     say(f"1. {config.train} recordings to train on, {config.val} to choose by, {config.test} to report: {out / 'data'}")
-    data = write_recordings(out / "data", config)
+    with progress_bar("recordings") as report:
+        data = write_recordings(out / "data", config, report)
     data = data if order == "oldest-first" else write_reordered(data, order)
     settings = replace(read_settings(recipe_path("events-demo")), data=str(data), seed=seed)
     settings = settings if epochs is None else replace(settings, epochs=epochs)

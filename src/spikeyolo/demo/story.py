@@ -14,6 +14,7 @@ from ..data import Index
 from ..energy import DEFAULT, LayerCount, ann_millijoule, count_layers, find_technology, snn_millijoule, weighted_rate
 from ..imaging import draw_boxes, draw_detections, picture_grid, read_rgb, write_rgb
 from ..model import SpikeYOLO, load
+from ..progress import progress_bar
 from ..training import (
     TrainSettings,
     Validation,
@@ -76,7 +77,8 @@ def tell(out: Path, epochs: int | None = None, seed: int = 0, say: Callable[[str
     """
     shapes = ShapesConfig(seed=seed)
     say(f"1. {shapes.train} pictures to train on and {shapes.val} to evaluate on: {out / 'data'}")
-    data = write_shapes(out / "data", shapes)
+    with progress_bar("pictures") as report:
+        data = write_shapes(out / "data", shapes, report)
     settings = replace(read_settings(recipe_path("demo")), data=str(data), seed=seed)
     settings = settings if epochs is None else replace(settings, epochs=epochs)
     say(f"2. training preset {settings.model} for {settings.epochs} epochs at {settings.imgsz} pixels: {out / 'run'}")

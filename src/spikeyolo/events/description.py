@@ -10,14 +10,13 @@ from typing import Any
 
 import yaml
 
-from ..data_yaml import as_path, check_keys, class_names, load_yaml
+from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names, load_yaml
 from ..errors import ConfigError, DataError
 from .preparation import Preparation, preparation_of
 from .representations import RepresentationConfig
 from .rvt import DEFAULT_NAME, open_rvt, pair_sequences
 
 PROPHESEE, RVT = "prophesee", "rvt"
-SPLITS = ("train", "val", "test")
 PROTOCOLS = ("gen1", "1mpx", "1mpx-halved", "none")
 SHARED_KEYS = ("format", "path", *SPLITS, "names", "preparation", "protocol")
 KEYS = {PROPHESEE: (*SHARED_KEYS, "sensor_size_hw"), RVT: (*SHARED_KEYS, "frames")}
@@ -71,9 +70,7 @@ class EventDescription:
         Raises:
             ConfigError: the file names none.
         """
-        if split not in self.folders:
-            has = ", ".join(self.folders)
-            raise ConfigError(f"{self.file}: no split '{split}' (it has {has}); add '{split}:' with a folder")
+        check_split(self.file, split, self.folders, "a folder of recordings")
         return self.folders[split]
 
 

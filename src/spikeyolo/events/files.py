@@ -9,7 +9,6 @@ import numpy as np
 
 from ..errors import DataError
 
-
 MAGICS = (b"\x93NUMPY", b"PK")  # of .npy and .npz; numpy takes anything else for a pickle
 
 

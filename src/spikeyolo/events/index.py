@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..progress import progress_bar
 from .boxes import BOX_RULES, Pairing, clean_boxes, describe, pair_recordings, read_boxes
 from .description import EventDescription
 from .preparation import Preparation
@@ -138,27 +139,23 @@ def _shown(description: EventDescription, findings: tuple[str, ...]) -> list[str
 
 
 def _read(description: EventDescription, folder: Path, found: Pairing, progress: bool) -> EventIndex:
-    from rich.console import Console
-    from rich.progress import track
-
     findings = found.describe()
     durations, sizes, labels = [], [], []
     unnamed = np.zeros(256, dtype=np.int64)
-    console = Console(stderr=True)
-    hidden = not (progress and console.is_terminal)
-    title = f"Reading {folder.name}"
-    for path, boxes_file in track(found.pairs, title, console=console, transient=True, disable=hidden):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            duration_us, size_hw, boxes = _read_one(description, path, boxes_file)
-        findings += [str(warning.message) for warning in caught]
-        durations.append(duration_us)
-        sizes.append(size_hw)
-        boxes, wrong = clean_boxes(boxes, size_hw, duration_us)
-        if wrong:
-            findings.append(f"{boxes_file}: {describe(wrong, BOX_RULES)}")
-        unnamed += np.bincount(boxes["class_id"], minlength=256)
-        labels.append(boxes[boxes["class_id"] < len(description.names)])
+    with progress_bar(f"reading {folder.name}", len(found.pairs), show=progress) as tell:
+        for path, boxes_file in found.pairs:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                duration_us, size_hw, boxes = _read_one(description, path, boxes_file)
+            findings += [str(warning.message) for warning in caught]
+            durations.append(duration_us)
+            sizes.append(size_hw)
+            boxes, wrong = clean_boxes(boxes, size_hw, duration_us)
+            if wrong:
+                findings.append(f"{boxes_file}: {describe(wrong, BOX_RULES)}")
+            unnamed += np.bincount(boxes["class_id"], minlength=256)
+            labels.append(boxes[boxes["class_id"] < len(description.names)])
+            tell(len(labels), len(found.pairs))
     unnamed[: len(description.names)] = 0
     if unnamed.any():
         ids = ", ".join(map(str, np.flatnonzero(unnamed).tolist()))

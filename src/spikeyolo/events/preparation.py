@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError
+from ..strict import build
 from .representations import RepresentationConfig
 
 ORDERS = ("oldest-first", "newest-first", "shuffled")
@@ -20,21 +20,7 @@ def _representation(value: Any) -> RepresentationConfig:
         return RepresentationConfig(value)
     if not isinstance(value, Mapping):
         raise ConfigError(f"representation: expected a name or settings, got {value!r}")
-    return _built(RepresentationConfig, "representation", value)
-
-
-def _built(kind: Any, what: str, values: Mapping[str, Any]) -> Any:
-    known = [f.name for f in fields(kind)]
-    for key in values:
-        if key not in known:
-            near = get_close_matches(str(key), known, n=1)
-            raise ConfigError(
-                f"{what}: {key}: no such setting" + (f", did you mean {near[0]!r}?" if near else f" ({known})")
-            )
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ConfigError(f"{what}: a value of the wrong type ({error})") from error
+    return build(RepresentationConfig, value, "representation")
 
 
 @dataclass(frozen=True)
@@ -148,7 +134,7 @@ def preparation_of(value: str | Mapping[str, Any] | Preparation | None, **change
             raise ConfigError(f"preparation: {value!r} is not one of {', '.join(PREPARATIONS)}")
         found = PREPARATIONS[value]
     elif isinstance(value, Mapping):
-        found = _built(Preparation, "preparation", value)
+        found = build(Preparation, value, "preparation")
     else:
         raise ConfigError(f"preparation: expected a name ({', '.join(PREPARATIONS)}) or settings, got {value!r}")
     given = {name: change for name, change in changes.items() if change is not None}

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
@@ -9,6 +8,7 @@ from torch import nn
 from ..errors import ConfigError
 from ..spiking import FLAVOURS, ILIF
 from ..spiking.ilif import check_neuron
+from ..strict import closest
 from .blocks import ClippedReLU
 
 RELU = "relu"
@@ -102,16 +102,11 @@ class NetworkConfig:
             raise ConfigError(f"network config: {error}") from error
 
 
-def _closest(word: str, known: tuple[str, ...]) -> str:
-    near = get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-
-
 def _check_keys(values: dict[str, Any]) -> None:
     known = tuple(f.name for f in fields(NetworkConfig))
     for key in values:
         if key not in known:
-            raise ConfigError(f"{key}: no such setting of a network{_closest(key, known)}")
+            raise ConfigError(f"{key}: no such setting of a network; {closest(key, known)}")
 
 
 IMAGE_PRESETS = {
@@ -142,7 +137,7 @@ def network_config(preset: str | NetworkConfig, **changes: Any) -> NetworkConfig
     """
     if isinstance(preset, str):
         if preset not in PRESETS:
-            raise ConfigError(f"{preset!r}: no such preset{_closest(preset, tuple(PRESETS))}")
+            raise ConfigError(f"{preset!r}: no such preset; {closest(preset, PRESETS)}")
         preset = PRESETS[preset]
     _check_keys(changes)
     return replace(preset, **changes)

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from ..data import Augmentation
 from ..detection import LossGains
 from ..errors import ConfigError
 from ..events import EventAugmentation
+from ..strict import build
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -122,7 +122,9 @@ class TrainSettings:
         kinds = {"augmentation": Augmentation, "event_augmentation": EventAugmentation, "gains": LossGains}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
-                object.__setattr__(self, name, _build(kind, getattr(self, name), f"{name}."))
+                given = getattr(self, name)
+                values = given if isinstance(given, Mapping) else vars(given)  # jsonargparse has a namespace
+                object.__setattr__(self, name, build(kind, values, name))
         for name in ("epochs", "batch", "nominal_batch", "val_every", "processes", "nodes", "max_det"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("patience", "save_steps"):
@@ -156,20 +158,7 @@ class TrainSettings:
         Raises:
             ConfigError: a key that does not exist, or a value out of range or of another type.
         """
-        return _build(cls, values)
-
-
-def _build(kind: Any, values: Any, prefix: str = "") -> Any:
-    values = dict(values if isinstance(values, Mapping) else vars(values))
-    known = [f.name for f in fields(kind)]
-    for key in values:
-        if key not in known:
-            near = get_close_matches(str(key), known, n=1)
-            raise ConfigError(f"{prefix}{key}: no such setting" + (f", did you mean {near[0]!r}?" if near else ""))
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ConfigError(f"{prefix or 'settings'}: a value of the wrong type ({error})") from error
+        return build(cls, values)
 
 
 def read_settings(file: Path) -> TrainSettings:
