@@ -60,11 +60,20 @@ def test_validation_gives_both_rules_by_their_names(run, data, tmp_path):
     found.write_json(tmp_path / "n.json")
     numbers = json.loads((tmp_path / "n.json").read_text())
     assert {"prophesee", "plain_coco", "instants_without_output", "speed_ms", "form"} <= numbers.keys()
-    assert "AP" not in numbers
+    assert numbers["protocol"] == "none"
     assert numbers["prophesee"]["protocol"]["skip_us"] == 0
     assert numbers["instants_without_output"] == 0
     assert numbers["plain_coco"]["images"] == 2
     assert [path.name for path in found.write_all(tmp_path)] == ["precision_recall.png", "f1.png"]
+
+
+def test_the_headline_is_by_the_protocol_that_it_names(run, data, tmp_path):
+    """All labels lie in the first half second: by Gen1's rule nothing counts."""
+    index = replace(read_split(data, "test"), protocol="gen1")
+    validate(load(run.best).fold(), index, ValidationSettings(workers=0)).write_json(tmp_path / "n.json")
+    numbers = json.loads((tmp_path / "n.json").read_text())
+    assert (numbers["protocol"], numbers["AP"], numbers["images"], numbers["boxes"]) == ("gen1", None, 0, 0)
+    assert numbers["plain_coco"]["boxes"] == 3
 
 
 def test_resumed_after_an_epoch_gives_the_same_weights(run, data, tmp_path, monkeypatch):

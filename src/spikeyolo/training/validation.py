@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from ..model import SpikeYOLO
 
 
+HEADLINE = ("AP", "AP50", "AP75", "images", "boxes")
+"""What the numbers of every evaluation hold, whatever it was on."""
+
+
 @dataclass(frozen=True)
 class ValidationSettings:
     """How a model is evaluated; the defaults are COCO's rule.
@@ -70,8 +74,15 @@ class Validation:
     event_metrics: EventMetrics | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers, and the speed of each stage in ms a picture."""
-        numbers = (self.event_metrics or self.metrics).to_json()
+        """The numbers, and the speed of each stage in ms a picture.
+
+        Of recordings those of HEADLINE are by the protocol of the data set, which `protocol` names; both rules follow
+        whole, each under its name.
+        """
+        numbers = self.metrics.to_json()
+        if self.event_metrics is not None and isinstance(self.evaluation, EventEvaluation):
+            headline = {name: numbers[name] for name in HEADLINE}
+            numbers = {**headline, "protocol": self.evaluation.index.protocol, **self.event_metrics.to_json()}
         return {**numbers, "form": self.form, "speed_ms": self.timer.milliseconds()}
 
     def write_json(self, file: Path) -> None:
