@@ -102,12 +102,11 @@ def zoom(
     Each pixel takes the value of the nearest one, as counts cannot be blended.
     """
     rows, columns = frames.shape[-2:]
-    (row, row_inside), (column, column_inside) = (
+    (at_row, row), (at_column, column) = (
         _sources(size, middle, factor) for size, middle in ((rows, centre[1]), (columns, centre[0]))
     )
-    zoomed = frames[:, :, row[:, None], column]
-    zoomed[:, :, ~row_inside] = nothing
-    zoomed[..., ~column_inside] = nothing
+    zoomed = np.full_like(frames, nothing)
+    zoomed[:, :, at_row, at_column] = frames.take(row, axis=2).take(column, axis=3)
     middle_xyxy = np.array([*centre, *centre])
     moved = (boxes - middle_xyxy) * factor + middle_xyxy
     clipped = np.clip(moved, 0, [columns, rows, columns, rows])
@@ -116,7 +115,8 @@ def zoom(
     return zoomed, clipped[kept].astype(boxes.dtype), labels[kept]
 
 
-def _sources(size: int, middle: float, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """(size,) the place that each place of an axis is taken from, and whether it lies inside."""
+def _sources(size: int, middle: float, factor: float) -> tuple[slice, np.ndarray]:
+    """The places of an axis that are taken from inside it, and for each of them the place that it is taken from."""
     source = np.floor((np.arange(size) + 0.5 - middle) / factor + middle).astype(np.int64)
-    return source.clip(0, size - 1), (source >= 0) & (source < size)
+    inside = np.searchsorted(source, [0, size])  # sources rise
+    return slice(*inside), source[slice(*inside)]
