@@ -15,16 +15,8 @@ def info(source: str, check: bool = False) -> None:
         source: a recording, a folder of recordings, or the data.yaml of an event data set
         check: also read every event, and say what is wrong with them
     """
-    import warnings
-
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
     from ..errors import DataError
-    from ..events import READERS, boxes_path, clean_boxes, open_recording, pair_recordings, read_boxes
-    from ..events.boxes import BOX_RULES, describe
-    from ..events.store import MENDED
+    from ..events import READERS, pair_recordings
 
     description = _description(source)
     if description is not None and description.frames is not None:
@@ -35,48 +27,14 @@ def info(source: str, check: bool = False) -> None:
     total: Counter[str] = Counter()
     for path in _recordings(source):
         try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                recording = open_recording(path, description.sensor_size_hw if description else None)
-            remarks += [str(warning.message) for warning in caught]
-            if check and (found := recording.check()):
-                remarks[len(remarks) - len(caught) :] = [f"{path}: {describe(found, MENDED)}"]  # those too
-            labels, instants, counts = boxes_path(path), "-", Counter[str]()
-            if labels.is_file():
-                boxes, wrong = clean_boxes(read_boxes(labels), recording.sensor_size_hw, recording.duration_us)
-                if wrong:
-                    remarks.append(f"{labels}: {describe(wrong, BOX_RULES)}")
-                counts = Counter(_name(description, number) for number in boxes["class_id"].tolist())
-                instants = f"{len(set(boxes['t'].tolist())):,}"
+            row, counts, found = _look_at(path, description, check)
         except DataError as error:
             unreadable.append(str(error))
             continue
+        rows.append(row)
         total += counts
-        seconds, (height, width) = (recording.duration_us - recording.start_us) / 1e6, recording.sensor_size_hw
-        rows.append(
-            {
-                "recording": path.name,
-                "sensor": f"{width} x {height}",
-                "seconds": f"{seconds:.3f}",
-                "from": f"{recording.start_us / 1e6:.3f} s on",
-                "events": f"{len(recording):,}",
-                "events/s": f"{len(recording) / seconds:,.0f}" if seconds else "-",
-                "MB": f"{path.stat().st_size / 1e6:,.1f}",
-                "instants": instants,  # that have labels
-                "boxes": f"{counts.total():,}" if labels.is_file() else "-",
-            }
-        )
-    if len(rows) == 1:
-        print("\n".join(f"{name:<10} {value}" for name, value in rows[0].items()))
-    elif rows:
-        table = Table(title=source, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        columns = ("recording", "sensor", "seconds", "events", "events/s", "instants", "boxes")
-        for column in columns:
-            name = column == "recording"
-            table.add_column(column, justify="left" if name else "right", overflow="fold", no_wrap=not name)
-        for row in rows:
-            table.add_row(*(row[column] for column in columns))
-        Console().print(table)
+        remarks += found
+    _print_rows(source, rows)
     if total:
         print(f"{'by class':<10} {_listed(total)}")
     for folder in description.folders.values() if description else []:
@@ -85,6 +43,63 @@ def info(source: str, check: bool = False) -> None:
         print(remark)
     if unreadable:
         raise DataError("; ".join(unreadable))
+
+
+def _look_at(
+    path: Path, description: EventDescription | None, check: bool
+) -> tuple[dict[str, str], Counter[str], list[str]]:
+    """What is told about a recording, its boxes by class, and a line for each thing that is wrong with its files."""
+    import warnings
+
+    from ..events import boxes_path, clean_boxes, open_recording, read_boxes
+    from ..events.boxes import BOX_RULES, describe
+    from ..events.store import MENDED
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        recording = open_recording(path, description.sensor_size_hw if description else None)
+    remarks = [str(warning.message) for warning in caught]
+    if check and (found := recording.check()):
+        remarks = [f"{path}: {describe(found, MENDED)}"]  # what opening it found is among them
+    labels, instants, counts = boxes_path(path), "-", Counter[str]()
+    if labels.is_file():
+        boxes, wrong = clean_boxes(read_boxes(labels), recording.sensor_size_hw, recording.duration_us)
+        if wrong:
+            remarks.append(f"{labels}: {describe(wrong, BOX_RULES)}")
+        counts = Counter(_name(description, number) for number in boxes["class_id"].tolist())
+        instants = f"{len(set(boxes['t'].tolist())):,}"
+    seconds, (height, width) = (recording.duration_us - recording.start_us) / 1e6, recording.sensor_size_hw
+    row = {
+        "recording": path.name,
+        "sensor": f"{width} x {height}",
+        "seconds": f"{seconds:.3f}",
+        "from": f"{recording.start_us / 1e6:.3f} s on",
+        "events": f"{len(recording):,}",
+        "events/s": f"{len(recording) / seconds:,.0f}" if seconds else "-",
+        "MB": f"{path.stat().st_size / 1e6:,.1f}",
+        "instants": instants,  # that have labels
+        "boxes": f"{counts.total():,}" if labels.is_file() else "-",
+    }
+    return row, counts, remarks
+
+
+def _print_rows(title: str, rows: list[dict[str, str]]) -> None:
+    """One recording line by line, several as a table."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    if len(rows) == 1:
+        print("\n".join(f"{name:<10} {value}" for name, value in rows[0].items()))
+    elif rows:
+        table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        columns = ("recording", "sensor", "seconds", "events", "events/s", "instants", "boxes")
+        for column in columns:
+            name = column == "recording"
+            table.add_column(column, justify="left" if name else "right", overflow="fold", no_wrap=not name)
+        for row in rows:
+            table.add_row(*(row[column] for column in columns))
+        Console().print(table)
 
 
 def view(
