@@ -20,7 +20,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from spikeyolo.evaluation import CocoEvaluator, GroundTruth
+from spikeyolo.evaluation.coco import CocoEvaluator
+from spikeyolo.evaluation.ground_truth import GroundTruth
 from spikeyolo.structures import Detections
 
 CLASSES = 80

@@ -25,17 +25,14 @@ from statistics import median
 
 import numpy as np
 
-from spikeyolo.data import EpochBatchSampler, Loader
-from spikeyolo.demo import RecordingsConfig, write_recordings
-from spikeyolo.events import (
-    EventAugmentation,
-    EventDataset,
-    Preparation,
-    load_event_index,
-    open_recording,
-    read_event_description,
-)
-from spikeyolo.events.index import cache_file
+from spikeyolo.data.events.augmentation import EventAugmentation
+from spikeyolo.data.events.dataset import EventDataset
+from spikeyolo.data.events.description import read_event_description
+from spikeyolo.data.events.index import cache_file, load_event_index
+from spikeyolo.data.loader import Loader
+from spikeyolo.data.sampler import EpochBatchSampler
+from spikeyolo.events import Preparation, open_recording
+from spikeyolo.synthetic.recordings import RecordingsConfig, write_recordings
 
 RECORDINGS = RecordingsConfig(
     train=100, val=1, test=1, size_hw=(240, 304), duration_us=1_000_000, label_every_us=100_000

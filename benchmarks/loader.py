@@ -19,9 +19,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from spikeyolo.data import Augmentation, EpochBatchSampler, ImageDataset, Index, Loader, load_index, read_description
+from spikeyolo.data.images.augmentation import Augmentation
+from spikeyolo.data.images.dataset import ImageDataset
+from spikeyolo.data.images.description import read_description
+from spikeyolo.data.images.index import Index
+from spikeyolo.data.images.scan import load_index
+from spikeyolo.data.loader import Loader
+from spikeyolo.data.sampler import EpochBatchSampler
 from spikeyolo.errors import SpikeYOLOError
-from spikeyolo.imaging import letterbox, read_rgb
+from spikeyolo.imaging.io import read_rgb
+from spikeyolo.imaging.letterbox import letterbox
 
 DEFAULT = Path(__file__).resolve().parents[1] / "../shared/data/coco128/data.yaml"
 

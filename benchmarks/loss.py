@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spikeyolo import SpikeYOLO
-from spikeyolo.detection import detection_loss
+from spikeyolo.detection.losses import detection_loss
 from spikeyolo.structures import STRIDES, Targets
 
 WARMUP = 2

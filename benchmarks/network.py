@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spikeyolo import SpikeYOLO
-from spikeyolo.model import IMAGE_PRESETS
+from spikeyolo.model.presets import IMAGE_PRESETS
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 
 import spikeyolo
-from spikeyolo.demo import noise_stream
 from spikeyolo.events import Preparation, write_dat
+from spikeyolo.synthetic.event_stream import noise_stream
 
 SIZE_HW = (240, 304)
 PREPARATION = Preparation("stacked_histogram", timesteps=2, window_us=100_000)  # type: ignore[arg-type]

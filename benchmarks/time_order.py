@@ -15,7 +15,7 @@ from pathlib import Path
 from rich import print as show
 from rich.table import Table
 
-from spikeyolo.demo.event_story import tell_events
+from spikeyolo.demo.events import tell_events
 
 
 def main() -> None:

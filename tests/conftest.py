@@ -1,17 +1,18 @@
-"""Shared fixtures: golden numbers in the repository, and real data beside it, which may be absent."""
+"""Shared fixtures: golden numbers in the repository, small generated runs, and real data beside it, which may be absent."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from tests.helpers.golden import GOLDEN
+from tests.helpers.runs import tiny_settings
 
-GOLDEN = Path(__file__).parent / "golden"
+from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
+from spikeyolo.training.settings import TrainSettings
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 settings.register_profile("default", deadline=None, max_examples=60)
@@ -25,17 +26,20 @@ def golden() -> Path:
     return GOLDEN
 
 
-def golden_arrays(name: str) -> dict[str, np.ndarray]:
-    with np.load(GOLDEN / name) as arrays:
-        return dict(arrays)
-
-
-def golden_json(name: str) -> dict[str, Any]:
-    return json.loads((GOLDEN / name).read_text())
-
-
 @pytest.fixture
 def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real data sets do not lie beside the repository")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory) -> Path:
+    """Ten training and four validation images of 64 x 64 pixels; the data.yaml."""
+    folder = tmp_path_factory.mktemp("shapes") / "data"
+    return write_shapes(folder, ShapesConfig(seed=3, train=10, val=4, size=64))
+
+
+@pytest.fixture
+def tiny(shapes) -> TrainSettings:
+    return tiny_settings(shapes)

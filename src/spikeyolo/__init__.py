@@ -1,10 +1,20 @@
 """Object detection with spiking neural networks, from training to the chip."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .errors import SpikeYOLOError
-from .interop import load_reference
-from .model import NetworkConfig, SpikeYOLO, load, verify_spike_driven
-from .spiking import counts_to_slots, ilif, slots_to_counts
-from .structures import Detections
+
+if TYPE_CHECKING:
+    from .interop.reference import load_reference
+    from .model.checkpoint import load
+    from .model.detector import SpikeYOLO
+    from .model.forms.verify import verify_spike_driven
+    from .model.presets import NetworkConfig
+    from .spiking import counts_to_slots, ilif, slots_to_counts
+    from .structures import Detections
 
 __version__ = "0.1.0"
 
@@ -20,3 +30,28 @@ __all__ = [
     "slots_to_counts",
     "verify_spike_driven",
 ]
+
+_HOMES = {
+    "Detections": "structures",
+    "NetworkConfig": "model.presets",
+    "SpikeYOLO": "model.detector",
+    "counts_to_slots": "spiking.slots",
+    "ilif": "spiking.ilif",
+    "load": "model.checkpoint",
+    "load_reference": "interop.reference",
+    "slots_to_counts": "spiking.slots",
+    "verify_spike_driven": "model.forms.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for when it is: torch takes a second, and `spikeyolo --help` needs none of it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

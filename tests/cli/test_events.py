@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from tests.helpers.event_datasets import boxes_of, write_data_set
 
 from spikeyolo.cli.main import main
-from spikeyolo.events import write_boxes
-from spikeyolo.imaging import read_rgb
-from tests.events.datasets import boxes_of, write_data_set
+from spikeyolo.data.events.labels import write_boxes
+from spikeyolo.imaging.io import read_rgb
 
 
 @pytest.fixture

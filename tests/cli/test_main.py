@@ -3,11 +3,11 @@ import subprocess
 import sys
 
 import pytest
+from tests.helpers.event_datasets import write_data_set
+from tests.helpers.golden import GOLDEN
 
 import spikeyolo
 from spikeyolo.cli.main import main
-from tests.conftest import GOLDEN
-from tests.events.datasets import write_data_set
 
 GOOD = str(GOLDEN / "tiny" / "reference.pt")
 

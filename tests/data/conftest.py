@@ -2,21 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
+from tests.helpers.images import write_picture
 
 
 @pytest.fixture(autouse=True)
 def own_user_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-
-
-def write_picture(file: Path, rows: int = 40, columns: int = 60, value: int = 128) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(value).integers(0, 40, (rows, columns, 3)) + value
-    assert cv2.imwrite(str(file), np.clip(noise, 0, 255).astype(np.uint8))
-    return file
 
 
 @pytest.fixture

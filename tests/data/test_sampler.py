@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from spikeyolo.data import EpochBatchSampler
+from spikeyolo.data.sampler import EpochBatchSampler
 from spikeyolo.errors import ConfigError
 
 

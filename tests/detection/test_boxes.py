@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeyolo.detection import anchor_points, box_iou, complete_iou, cxcywh_to_xyxy, decode, xyxy_to_cxcywh
-from spikeyolo.detection.anchors import ltrb_to_xyxy, xyxy_to_ltrb
+from spikeyolo.detection.anchors import anchor_points, decode, ltrb_to_xyxy, xyxy_to_ltrb
+from spikeyolo.detection.boxes import box_iou, complete_iou, cxcywh_to_xyxy, xyxy_to_cxcywh
 from spikeyolo.errors import ShapeError
 from spikeyolo.structures import REG_MAX, STRIDES
 

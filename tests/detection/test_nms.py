@@ -2,10 +2,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.golden import golden_arrays
 
-from spikeyolo.detection import box_iou, cxcywh_to_xyxy, nms, non_maximum_suppression
+from spikeyolo.detection import nms
+from spikeyolo.detection.boxes import box_iou, cxcywh_to_xyxy
+from spikeyolo.detection.nms import non_maximum_suppression
 from spikeyolo.errors import ConfigError
-from tests.conftest import golden_arrays
 
 IMPLEMENTATIONS = {"opencv": nms._keep_by_opencv, "blocks": nms._keep_in_blocks}
 

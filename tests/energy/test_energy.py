@@ -5,37 +5,32 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.helpers.golden import golden_json
+from tests.helpers.networks import lively, received
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import spikeyolo
 from spikeyolo.cli.main import main
-from spikeyolo.data import load_index, read_description
-from spikeyolo.demo import ShapesConfig, write_shapes
-from spikeyolo.energy import (
+from spikeyolo.data.images.description import read_description
+from spikeyolo.data.images.scan import load_index
+from spikeyolo.energy.cost import ann_millijoule, by_formula, layer_millijoule, memory_millijoule, snn_millijoule
+from spikeyolo.energy.counting import (
     LayerCount,
     Tally,
-    Technology,
-    ann_millijoule,
-    by_formula,
     count_layers,
-    find_technology,
-    layer_millijoule,
+    fan_out,
     macs_of_forms,
-    measure,
-    memory_millijoule,
     on_counts,
     operation_maps,
-    read_technologies,
-    snn_millijoule,
     tally,
-    to_json,
 )
-from spikeyolo.energy.counting import fan_out
+from spikeyolo.energy.measure import measure
+from spikeyolo.energy.report import to_json
+from spikeyolo.energy.technology import Technology, find_technology, read_technologies
 from spikeyolo.errors import ConfigError, DataError
-from spikeyolo.interop import published_name
-from tests.conftest import golden_json
-from tests.model.networks import lively, received
+from spikeyolo.interop.names import published_name
+from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
 
 HOROWITZ = find_technology("45nm-fp32")
 

@@ -6,12 +6,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tests.helpers.networks import lively
 
 from spikeyolo.cli.main import main
-from spikeyolo.data import load_index, read_description
-from spikeyolo.demo import ShapesConfig, write_shapes
-from spikeyolo.energy import find_technology, measure, to_json, write_page
-from tests.model.networks import lively
+from spikeyolo.data.images.description import read_description
+from spikeyolo.data.images.scan import load_index
+from spikeyolo.energy.measure import measure
+from spikeyolo.energy.page import write_page
+from spikeyolo.energy.report import to_json
+from spikeyolo.energy.technology import find_technology
+from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
 
 VOID = {"meta", "img", "rect"}
 

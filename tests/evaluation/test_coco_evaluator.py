@@ -3,12 +3,14 @@ import math
 
 import numpy as np
 import pytest
-from coco_cases import as_detections, coco_tiny, fair_detections, generated_coco, pycocotools_twelve
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.helpers.coco_cases import as_detections, coco_tiny, fair_detections, generated_coco, pycocotools_twelve
 
 from spikeyolo.errors import DataError
-from spikeyolo.evaluation import TWELVE, CocoEvaluator, GroundTruth
+from spikeyolo.evaluation.coco import CocoEvaluator
+from spikeyolo.evaluation.ground_truth import GroundTruth
+from spikeyolo.evaluation.metrics import TWELVE
 
 
 def evaluated(dataset, detections):

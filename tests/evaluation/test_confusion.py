@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from coco_cases import as_detections
+from tests.helpers.coco_cases import as_detections
 
-from spikeyolo.evaluation import CocoEvaluator, GroundTruth
+from spikeyolo.evaluation.coco import CocoEvaluator
+from spikeyolo.evaluation.ground_truth import GroundTruth
 
 A, B, FAR = [0, 0, 20, 20], [50, 50, 70, 70], [80, 0, 99, 20]
 

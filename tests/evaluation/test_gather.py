@@ -2,9 +2,10 @@ import json
 
 import torch
 import torch.distributed as dist
-from coco_cases import fair_detections, generated_coco
+from tests.helpers.coco_cases import fair_detections, generated_coco
 
-from spikeyolo.evaluation import CocoEvaluator, GroundTruth
+from spikeyolo.evaluation.coco import CocoEvaluator
+from spikeyolo.evaluation.ground_truth import GroundTruth
 
 
 def one_process(rank, folder):

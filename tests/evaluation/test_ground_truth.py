@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from coco_cases import generated_coco
+from tests.helpers.coco_cases import generated_coco
 
 from spikeyolo.errors import DataError, ShapeError
-from spikeyolo.evaluation import GroundTruth
+from spikeyolo.evaluation.ground_truth import GroundTruth
 
 
 def test_coco_annotations_become_boxes_labels_and_ids():

@@ -4,20 +4,15 @@ import sys
 
 import numpy as np
 import pytest
-from coco_cases import fair_detections, generated_coco
 from matplotlib._pylab_helpers import Gcf
 from rich.console import Console
+from tests.helpers.coco_cases import fair_detections, generated_coco
 
-from spikeyolo.evaluation import (
-    CocoEvaluator,
-    GroundTruth,
-    class_table,
-    plot_confusion,
-    plot_f1,
-    plot_precision_recall,
-)
-from spikeyolo.evaluation.curves import CONFIDENCES, Ranking
-from spikeyolo.imaging import read_rgb
+from spikeyolo.evaluation.coco import CocoEvaluator
+from spikeyolo.evaluation.ground_truth import GroundTruth
+from spikeyolo.evaluation.metrics import CONFIDENCES, Ranking, class_table
+from spikeyolo.evaluation.plots import plot_confusion, plot_f1, plot_precision_recall
+from spikeyolo.imaging.io import read_rgb
 
 
 def evaluator(classes):

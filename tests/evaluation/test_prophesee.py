@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from coco_cases import as_detections, fair_detections, generated_coco, pycocotools_twelve
+from tests.helpers.coco_cases import as_detections, fair_detections, generated_coco, pycocotools_twelve
 
 from spikeyolo.errors import ConfigError, DataError, ShapeError
-from spikeyolo.evaluation import GEN1, ONE_MPX, ONE_MPX_HALVED, PropheseeEvaluator, Protocol
-from spikeyolo.evaluation.prophesee import nearest_instant
+from spikeyolo.evaluation.prophesee import GEN1, ONE_MPX, ONE_MPX_HALVED, PropheseeEvaluator, Protocol, nearest_instant
 from spikeyolo.events import BOX_DTYPE
 
 SIZE = (240, 304)

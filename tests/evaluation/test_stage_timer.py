@@ -1,6 +1,6 @@
 import pytest
 
-from spikeyolo.evaluation import StageTimer
+from spikeyolo.evaluation.timer import StageTimer
 
 
 def test_milliseconds_a_picture_without_the_first_batch():

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.recordings import assert_equal, events_of, joined, random_events, recordings
 
 from spikeyolo.errors import DataError
 from spikeyolo.events import dat, open_recording, write_dat
 from spikeyolo.events.dat import BLOCK, DatFile
-from spikeyolo.events.store import BACKWARDS, BEYOND, CUT_SHORT
-
-from .generated import assert_equal, events_of, joined, random_events, recordings
+from spikeyolo.events.event_file import BACKWARDS, BEYOND, CUT_SHORT
 
 SIZE = (5, 7)
 HEADER = b"% Data file containing CD events\n% Version 2\n% Width 7\n% Height 5\n\x0c\x08"

@@ -4,20 +4,15 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from tests.helpers.recordings import events_of
 
 from spikeyolo.cli.main import main
-from spikeyolo.events import (
-    BOX_DTYPE,
-    EventDataset,
-    Preparation,
-    load_event_index,
-    open_recording,
-    read_event_description,
-    write_boxes,
-    write_dat,
-)
-from spikeyolo.imaging import read_rgb
-from tests.events.generated import events_of
+from spikeyolo.data.events.dataset import EventDataset
+from spikeyolo.data.events.description import read_event_description
+from spikeyolo.data.events.index import load_event_index
+from spikeyolo.data.events.labels import write_boxes
+from spikeyolo.events import BOX_DTYPE, Preparation, open_recording, write_dat
+from spikeyolo.imaging.io import read_rgb
 
 SIZE_HW = (260, 346)
 NAME = "frame0000000"  # of the split test: a person close by

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.recordings import assert_equal, events_of, joined, random_events, recordings
 
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.events import Events, open_recording, write_dat
-from spikeyolo.events.store import BACKWARDS, BEYOND, CUT_SHORT
-
-from .generated import assert_equal, events_of, joined, random_events, recordings
+from spikeyolo.events.event_file import BACKWARDS, BEYOND, CUT_SHORT
 
 SIZE = (5, 7)
 FORMATS = ("dat", "h5", "dsec", "es")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.recordings import events_of, joined, random_events, recordings
 
 from spikeyolo.errors import ConfigError, ShapeError
 from spikeyolo.events import (
@@ -17,8 +18,6 @@ from spikeyolo.events import (
     voxel_grid,
 )
 from spikeyolo.events.representations import REPRESENTATIONS
-
-from .generated import events_of, joined, random_events, recordings
 
 SIZE = (5, 7)
 windows = st.tuples(st.integers(-100, 3000), st.integers(1, 5000), st.integers(1, 5)).map(

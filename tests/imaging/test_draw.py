@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spikeyolo.errors import ShapeError
-from spikeyolo.imaging import class_colour, draw_boxes, draw_detections, picture_grid
+from spikeyolo.imaging.draw import class_colour, draw_boxes, draw_detections, picture_grid
 from spikeyolo.structures import Detections
 
 GREY = np.full((200, 300, 3), 128, dtype=np.uint8)

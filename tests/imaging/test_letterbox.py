@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeyolo.imaging import letterbox
+from spikeyolo.imaging.letterbox import letterbox
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spikeyolo.errors import DataError
-from spikeyolo.imaging import read_rgb, write_rgb
+from spikeyolo.imaging.io import read_rgb, write_rgb
 
 
 def test_written_and_read_again(tmp_path):

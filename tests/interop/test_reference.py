@@ -8,15 +8,15 @@ import zipfile
 
 import pytest
 import torch
+from tests.helpers.golden import GOLDEN, golden_json
 
 import spikeyolo
 from spikeyolo.cli.main import main
 from spikeyolo.errors import CheckpointError
-from spikeyolo.interop import published_name
+from spikeyolo.interop.names import published_name
 from spikeyolo.interop.reference import from_published
 from spikeyolo.interop.unpickle import Node, read_inert
-from spikeyolo.model import network_config
-from tests.conftest import GOLDEN, golden_json
+from spikeyolo.model.presets import network_config
 
 SHAPES = {"n": "n", "s": "s", "m_last2": "m", "l_last2": "l"}
 

@@ -4,14 +4,14 @@ import copy
 
 import pytest
 import torch
+from tests.helpers.golden import golden_arrays
 from torch import nn
 
-from spikeyolo.interop import published_name
-from spikeyolo.model import PRESETS
+from spikeyolo.interop.names import published_name
 from spikeyolo.model.blocks import RepConv, SepRepConv, SpikingBlock, SpikingConv, batch_norm, sep_conv
-from spikeyolo.model.reparam import fold_network
+from spikeyolo.model.forms.folding import fold_network
+from spikeyolo.model.presets import PRESETS
 from spikeyolo.spiking import ILIF
-from tests.conftest import golden_arrays
 
 # Each golden block, and where such a block stands in our network: its keys are translated as if it stood there.
 BLOCKS = {

@@ -169,7 +169,8 @@ def test_predict_gives_boxes_in_pixels_of_each_picture():
 
 
 def test_predict_of_a_tensor_is_decode_and_nms_of_the_logits():
-    from spikeyolo.detection import decode, non_maximum_suppression
+    from spikeyolo.detection.anchors import decode
+    from spikeyolo.detection.nms import non_maximum_suppression
     from spikeyolo.structures import STRIDES
 
     network, image = model().train(), torch.rand(2, 3, 64, 64)

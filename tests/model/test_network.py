@@ -2,33 +2,28 @@ import copy
 
 import pytest
 import torch
+from tests.helpers.golden import GOLDEN, NETWORKS, golden_arrays, golden_input, golden_json
+from tests.helpers.networks import lively
 from torch import nn
 
 import spikeyolo
-from spikeyolo.detection import cxcywh_to_xyxy, decode, detection_loss, non_maximum_suppression, xyxy_to_cxcywh
+from spikeyolo.detection.anchors import decode
+from spikeyolo.detection.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from spikeyolo.detection.losses import detection_loss
+from spikeyolo.detection.nms import non_maximum_suppression
 from spikeyolo.errors import ConfigError, ShapeError
-from spikeyolo.interop import published_name
-from spikeyolo.model import DENSE, SEPARABLE
+from spikeyolo.interop.names import published_name
 from spikeyolo.model.blocks import RepConv, SepRepConv, SpikingBlock
+from spikeyolo.model.detector import DENSE, SEPARABLE
 from spikeyolo.spiking import ILIF, NeuronState
 from spikeyolo.structures import STRIDES, Targets
-from tests.conftest import GOLDEN, golden_arrays, golden_json
-from tests.model.networks import lively
 
-NETWORKS = ("tiny", "tiny_t4", "gen1_tiny")
 FORMS = {
     "trainable": lambda model: model,
     SEPARABLE: lambda model: model.fold(),
     DENSE: lambda model: model.fold(dense=True),
     "dense from separable": lambda model: model.fold().fold(dense=True),
 }
-
-
-def golden_input(name, dtype):
-    image = torch.tensor(golden_arrays(f"{name}/forward.npz")["image"])
-    if image.dtype == torch.uint8:  # event frames (B, T, C, H, W), as the network saw them
-        image = (image.float() / 255).transpose(0, 1)
-    return image.to(dtype)
 
 
 def mean_counts(model, image):

@@ -5,7 +5,7 @@ import torch
 
 from spikeyolo import NetworkConfig, SpikeYOLO
 from spikeyolo.errors import ConfigError
-from spikeyolo.model import EVENT_PRESETS, IMAGE_PRESETS, PRESETS, network_config
+from spikeyolo.model.presets import EVENT_PRESETS, IMAGE_PRESETS, PRESETS, network_config
 from spikeyolo.structures import REG_MAX
 
 # REFERENCE: the published counts, which include the 16 bin numbers that the published network holds as a weight.

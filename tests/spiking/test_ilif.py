@@ -2,10 +2,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.golden import golden_arrays
 
 from spikeyolo.errors import ConfigError, ShapeError
 from spikeyolo.spiking import ILIF, NeuronState, ilif, ilif_sequence, ilif_step
-from tests.conftest import golden_arrays
 
 FLAVOURS = [(0.25, 1.0), (0.5, 0.5), (0.0, 1.0), (1.0, 0.3)]
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from spikeyolo.errors import ConfigError
-from spikeyolo.training import TrainSettings
 from spikeyolo.training.devices import Devices, choose_devices
+from spikeyolo.training.settings import TrainSettings
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.helpers.event_datasets import write_data_set
+from tests.helpers.golden import GOLDEN
 
 from spikeyolo import SpikeYOLO, load, load_reference
 from spikeyolo.cli.main import main
-from spikeyolo.energy import measure
+from spikeyolo.data.events.description import read_event_description
+from spikeyolo.energy.measure import measure
 from spikeyolo.errors import ConfigError, DataError, TrainingError
-from spikeyolo.evaluation import GEN1
-from spikeyolo.events import Preparation, preparation_of, read_event_description
+from spikeyolo.evaluation.event_evaluator import EventEvaluation, protocol_of
+from spikeyolo.evaluation.prophesee import GEN1
+from spikeyolo.evaluation.validate import ValidationSettings, read_pictures, read_split, validate
+from spikeyolo.events import Preparation, preparation_of
 from spikeyolo.structures import Detections
-from spikeyolo.training import TrainSettings, ValidationSettings, module, read_pictures, read_split, train, validate
-from spikeyolo.training.event_evaluation import EventEvaluation, protocol_of
-from tests.conftest import GOLDEN
-from tests.events.datasets import write_data_set
+from spikeyolo.training import module
+from spikeyolo.training.run import train
+from spikeyolo.training.settings import TrainSettings
 
 SETTINGS = TrainSettings(
     model="t",

@@ -5,10 +5,9 @@ import torch
 from torch import nn
 
 from spikeyolo import SpikeYOLO
-from spikeyolo.training import TrainSettings
-from spikeyolo.training.ema import ExponentialAverage, ema_decay
-from spikeyolo.training.optimizer import make_optimizer, move_to, parameter_groups, scaled_decay
-from spikeyolo.training.schedule import Position
+from spikeyolo.training.callbacks.averaging import ExponentialAverage, ema_decay
+from spikeyolo.training.optimization import Position, make_optimizer, move_to, parameter_groups, scaled_decay
+from spikeyolo.training.settings import TrainSettings
 
 
 def test_groups_hold_every_parameter_once_and_only_convolutions_decay():

@@ -15,10 +15,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from spikeyolo.detection import detection_loss
+from spikeyolo.detection.losses import detection_loss
 from spikeyolo.structures import STRIDES, Targets
-from spikeyolo.training.batch_norm import SharedNorms
-from spikeyolo.training.loss import share_loss
+from spikeyolo.training.distributed import SharedNorms, share_loss
 
 CLASSES = 3
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from spikeyolo.training import TrainSettings
-from spikeyolo.training.schedule import Schedule
+from spikeyolo.training.optimization import Schedule
+from spikeyolo.training.settings import TrainSettings
 
 
 def test_linear_course_without_warmup():

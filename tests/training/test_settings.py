@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from spikeyolo.data import Augmentation
+from spikeyolo.data.images.augmentation import Augmentation
 from spikeyolo.errors import ConfigError
-from spikeyolo.training import TrainSettings, read_settings, recipe_names, recipe_path
+from spikeyolo.training.settings import TrainSettings, read_settings, recipe_names, recipe_path
 
 
 @pytest.mark.parametrize(

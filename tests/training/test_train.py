@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from tests.helpers.runs import tiny_settings
 
 from spikeyolo import load
-from spikeyolo.data import Augmentation
-from spikeyolo.demo import CLASS_NAMES
+from spikeyolo.data.images.augmentation import Augmentation
 from spikeyolo.errors import CheckpointError, ConfigError, TrainingError
-from spikeyolo.training import TrainSettings, read_settings, starting_model, train
-from spikeyolo.training.folder import RunFolder, new_folder, resumed_settings
+from spikeyolo.synthetic.scene import CLASS_NAMES
 from spikeyolo.training.module import DetectorModule
-from tests.training.conftest import tiny_settings
+from spikeyolo.training.run import train
+from spikeyolo.training.run_folder import RunFolder, new_folder, resumed_settings
+from spikeyolo.training.settings import TrainSettings, read_settings
+from spikeyolo.training.transfer import starting_model
 
 
 class Killed(BaseException):

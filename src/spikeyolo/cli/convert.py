@@ -12,7 +12,7 @@ def convert(reference: str, out: str, overwrite: bool = False) -> None:
         overwrite: replace a file that is already there
     """
     from ..errors import CheckpointError
-    from ..interop import load_reference
+    from ..interop.reference import load_reference
 
     target = Path(out)
     if target.suffix != ".safetensors":

@@ -17,9 +17,11 @@ def check(
     """
     from rich.console import Console
 
-    from ..data import index_sheet, read_description, scan
+    from ..data.images.description import read_description
+    from ..data.images.scan import scan
+    from ..data.images.sheet import index_sheet
     from ..errors import DataError
-    from ..imaging import write_rgb
+    from ..imaging.io import write_rgb
 
     description = read_description(data)
     console = Console()

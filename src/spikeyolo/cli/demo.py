@@ -21,8 +21,8 @@ def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, event
 def _demo_events(out: Path, epochs: int | None, seed: int) -> None:
     from rich import print as show
 
-    from ..demo.event_story import tell_events
-    from ..evaluation import class_table
+    from ..demo.events import tell_events
+    from ..evaluation.metrics import class_table
 
     story = tell_events(out, epochs, seed)
     show(class_table(story.validation.metrics, places="at {} labelled instants of recordings not seen before"))
@@ -43,8 +43,8 @@ your data spikeyolo events info YOUR/data.yaml
 def _demo_pictures(out: Path, epochs: int | None, seed: int) -> None:
     from rich import print as show
 
-    from ..demo.story import tell
-    from ..evaluation import class_table
+    from ..demo.images import tell
+    from ..evaluation.metrics import class_table
 
     story = tell(out, epochs, seed)
     show(class_table(story.validation.metrics))

@@ -37,12 +37,15 @@ def energy(
     """
     from rich.console import Console
 
-    from ..energy import find_technology, layer_table, measure, summary_table, to_json, weighted_rate, write_page
+    from ..energy.measure import measure
+    from ..energy.page import write_page
+    from ..energy.report import layer_table, summary_table, to_json, weighted_rate
+    from ..energy.technology import find_technology
+    from ..evaluation.validate import read_split, trained_size
     from ..files import write_atomically
-    from ..interop import load_any
-    from ..model import verify_spike_driven
+    from ..interop.reference import load_any
+    from ..model.forms.verify import verify_spike_driven
     from ..progress import progress_bar
-    from ..training import read_split, trained_size
     from .device import choose_device
 
     costs, console = find_technology(technology), Console()

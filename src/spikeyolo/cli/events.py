@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..events import EventDescription
+    from ..data.events.description import EventDescription
 
 
 def info(source: str, check: bool = False) -> None:
@@ -15,8 +15,9 @@ def info(source: str, check: bool = False) -> None:
         source: a recording, a folder of recordings, or the data.yaml of an event data set
         check: also read every event, and say what is wrong with them
     """
+    from ..data.events.labels import pair_recordings
     from ..errors import DataError
-    from ..events import READERS, pair_recordings
+    from ..events import READERS
 
     description = _description(source)
     if description is not None and description.frames is not None:
@@ -51,9 +52,9 @@ def _look_at(
     """What is told about a recording, its boxes by class, and a line for each thing that is wrong with its files."""
     import warnings
 
-    from ..events import boxes_path, clean_boxes, open_recording, read_boxes
-    from ..events.boxes import BOX_RULES, describe
-    from ..events.store import MENDED
+    from ..data.events.labels import BOX_RULES, boxes_path, clean_boxes, describe, read_boxes
+    from ..events import open_recording
+    from ..events.event_file import MENDED
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -120,10 +121,14 @@ def view(
         windows: how many are drawn
         data: the data.yaml of an event data set, for the names of classes
     """
+    from ..data.events.description import read_event_description
+    from ..data.events.index import corners
+    from ..data.events.labels import boxes_path, clean_boxes, read_boxes
     from ..errors import ConfigError, DataError
-    from ..events import boxes_path, clean_boxes, corners, open_recording, read_boxes, read_event_description
-    from ..imaging import draw_boxes, picture_grid, write_rgb
-    from ..prediction.recordings import DRAWN_SIDE, window_picture
+    from ..events import open_recording
+    from ..imaging.draw import draw_boxes, picture_grid
+    from ..imaging.io import write_rgb
+    from ..prediction.events import DRAWN_SIDE, window_picture
 
     if window_us < 1 or windows < 1:
         raise ConfigError(f"events view: window-us {window_us} and windows {windows} must be at least 1")
@@ -179,9 +184,9 @@ def prepare(
         downscale: 2 halves the frames, as usual for 1 Mpx
         workers: processes
     """
+    from ..data.events.description import read_event_description
+    from ..data.events.rvt_export import RvtConfig, prepare_split
     from ..errors import ConfigError
-    from ..events import read_event_description
-    from ..events.prepare import RvtConfig, prepare_split
     from ..progress import progress_bar
 
     description = read_event_description(data)
@@ -209,7 +214,7 @@ def _info_of_frames(description: EventDescription) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..events import load_event_index
+    from ..data.events.index import load_event_index
 
     made, findings = description.preparation, list[str]()
     table = Table(title=f"{description.file}: {description.frames}", box=SIMPLE_HEAD, pad_edge=False)
@@ -237,7 +242,7 @@ def _info_of_frames(description: EventDescription) -> None:
 
 
 def _description(source: str) -> EventDescription | None:
-    from ..events import is_event_description, read_event_description
+    from ..data.events.description import is_event_description, read_event_description
 
     return read_event_description(source) if is_event_description(Path(source)) else None
 

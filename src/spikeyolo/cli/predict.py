@@ -48,16 +48,10 @@ def predict(
         window_us: length of a window of a recording in microseconds, in place of what the model says
     """
     from ..errors import ConfigError
-    from ..interop import load_any
-    from ..prediction import (
-        PredictionSettings,
-        StreamSummary,
-        Summary,
-        find_clips,
-        find_recordings,
-        predict_recordings,
-        predict_sources,
-    )
+    from ..interop.reference import load_any
+    from ..prediction.events import StreamSummary, find_recordings, predict_recordings
+    from ..prediction.images import PredictionSettings, Summary, predict_sources
+    from ..prediction.sources import find_clips
     from ..progress import progress_bar
     from .device import choose_device
 

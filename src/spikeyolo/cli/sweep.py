@@ -46,10 +46,11 @@ def sweep(
 
     from rich import print as show
 
-    from ..energy import find_technology
+    from ..energy.technology import find_technology
     from ..errors import ConfigError
-    from ..training import ValidationSettings, read_settings, recipe_path, trained_size
-    from ..training.sweep import Sweep, SweepPoint, sweep_table
+    from ..evaluation.validate import ValidationSettings, trained_size
+    from ..sweep import Sweep, SweepPoint, sweep_table
+    from ..training.settings import read_settings, recipe_path
     from .device import choose_device
 
     if (weights is None) == (train is None):

@@ -14,9 +14,9 @@ def train(out: str | None = None, resume: str | None = None, **settings: Any) ->
         resume: folder of a run to go on with after it was interrupted, from its last.ckpt
         **settings: the recipe, see TrainSettings
     """
-    from ..training import read_settings
-    from ..training import train as run
     from ..training.devices import is_first_process
+    from ..training.run import train as run
+    from ..training.settings import read_settings
 
     chosen = TrainSettings(**settings)
     folder = run(chosen, Path(out) if out else None, Path(resume) if resume else None)

@@ -46,11 +46,12 @@ def val(
     from rich import print as show
 
     from ..errors import ConfigError
-    from ..evaluation import class_table, protocol_tables
-    from ..interop import load_any
-    from ..model import verify_spike_driven
+    from ..evaluation.metrics import class_table
+    from ..evaluation.prophesee import protocol_tables
+    from ..evaluation.validate import ValidationSettings, read_split, trained_size, validate
+    from ..interop.reference import load_any
     from ..model.detector import INTEGER, SPIKE_DRIVEN
-    from ..training import ValidationSettings, read_split, trained_size, validate
+    from ..model.forms.verify import verify_spike_driven
     from .device import choose_device
 
     if spike_driven and integer:

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DataError
-from ..model import SPIKE_DRIVEN, SpikeYOLO
 from ..model.blocks import SpikingConv
-from ..model.spike_driven import SpikeDrivenConv, run_on_slots
+from ..model.detector import SPIKE_DRIVEN, SpikeYOLO
+from ..model.forms.spike_driven import SpikeDrivenConv, run_on_slots
 
 
 @dataclass(frozen=True)

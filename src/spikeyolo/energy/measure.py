@@ -9,11 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import EpochBatchSampler, ImageDataset, Index, Loader
+from ..data.events.dataset import EventDataset
+from ..data.events.index import EventIndex
+from ..data.images.dataset import ImageDataset
+from ..data.images.index import Index
+from ..data.loader import Loader
+from ..data.sampler import EpochBatchSampler
 from ..errors import ConfigError
-from ..events import EventDataset, EventIndex, preparation_for
-from ..imaging import batch_pictures
-from ..model import SpikeYOLO
+from ..events import preparation_for
+from ..imaging.tensors import batch_pictures
+from ..model.detector import SpikeYOLO
 from .counting import LayerCount, Tally, macs_of_forms, on_counts, operation_maps, tally
 
 

@@ -3,14 +3,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .cost import (
-    ann_millijoule,
-    by_formula,
-    layer_millijoule,
-    memory_millijoule,
-    snn_millijoule,
-    storage,
-)
+from .cost import ann_millijoule, by_formula, layer_millijoule, memory_millijoule, snn_millijoule, storage
 from .counting import LayerCount
 from .measure import Measurement
 from .technology import Technology, read_technologies

@@ -11,9 +11,8 @@ import numpy as np
 from ..errors import DataError
 from ..structures import Detections
 from .confusion import ConfusionMatrix, count_confusions
-from .curves import CONFIDENCES, Curves, Ranking
 from .ground_truth import GroundTruth, ImageId
-from .metrics import ClassMetrics, Metrics
+from .metrics import CONFIDENCES, ClassMetrics, Curves, Metrics, Ranking
 
 if TYPE_CHECKING:
     from hotcoco import COCO, COCOeval

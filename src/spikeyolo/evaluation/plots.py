@@ -11,7 +11,7 @@ import numpy as np
 
 from ..files import write_atomically
 from .confusion import ConfusionMatrix
-from .curves import Curves
+from .metrics import Curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -27,8 +27,8 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import whole_file
-from .store import BACKWARDS, BEYOND, CUT_SHORT, checked_size, on_sensor
-from .structures import Events
+from .event_file import BACKWARDS, BEYOND, CUT_SHORT, checked_size, on_sensor
+from .types import Events
 
 RECORD = 8  # bytes
 EVENT_TYPES = (0x00, 0x0C)  # Event2d and EventCD: the same record

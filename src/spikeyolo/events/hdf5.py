@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .store import BACKWARDS, BEYOND, checked_size, non_falling, on_sensor
-from .structures import Events
+from .event_file import BACKWARDS, BEYOND, checked_size, non_falling, on_sensor
+from .types import Events
 
 INSTALL = 'pip install "spikeyolo[events]"'
 DSEC_SIZE_HW = (480, 640)

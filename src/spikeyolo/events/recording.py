@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ..errors import ConfigError, DataError
 from .dat import DatFile
+from .event_file import MENDED, EventStore
+from .faery_file import SUFFIXES, DecodedFile
 from .hdf5 import Hdf5File
-from .store import MENDED, EventStore
-from .structures import Events
-from .vendor import SUFFIXES, DecodedFile
+from .types import Events
 
 Opener = Callable[[Path, "tuple[int, int] | None"], EventStore]
 

@@ -20,7 +20,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..errors import ConfigError, ShapeError
-from .structures import Events
+from .types import Events
 
 Size = tuple[int, int]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..model import NetworkConfig
+from ..model.presets import NetworkConfig
 
 STAGES = {"backbone.stage1": 2, "backbone.stage2": 4, "backbone.stage3": 6, "backbone.stage4": 8}
 

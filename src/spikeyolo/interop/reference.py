@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
 from ..events import preparation_of
-from ..model import NetworkConfig, SpikeYOLO, load
 from ..model.blocks import BATCH_NORM_EPS
-from ..model.checkpoint import fill
+from ..model.checkpoint import fill, load
+from ..model.detector import SpikeYOLO
+from ..model.presets import NetworkConfig
 from ..spiking import FLAVOURS
 from ..structures import REG_MAX
 from .names import DISTRIBUTION_BINS, STAGES, published_name

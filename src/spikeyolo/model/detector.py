@@ -9,19 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..detection import decode, non_maximum_suppression
+from ..detection.anchors import decode
+from ..detection.nms import non_maximum_suppression
 from ..errors import ConfigError, ShapeError
-from ..imaging import letterbox, read_rgb
+from ..imaging.io import read_rgb
+from ..imaging.letterbox import letterbox
 from ..spiking import ILIF, NeuronState
 from ..structures import STRIDES, Detections, Placement
 from .backbone import Backbone
 from .blocks import use_channels_last
+from .forms.folding import fold_network
+from .forms.integer import LEAST_FRACTION_BITS, MOST_FRACTION_BITS, fits_in_32_bits, make_integer
+from .forms.spike_driven import drive_by_spikes
 from .head import DetectHead
-from .integer import LEAST_FRACTION_BITS, MOST_FRACTION_BITS, fits_in_32_bits, make_integer
 from .neck import Neck
 from .presets import NetworkConfig, network_config
-from .reparam import fold_network
-from .spike_driven import drive_by_spikes
 
 TRAINABLE, SEPARABLE, DENSE, SPIKE_DRIVEN, INTEGER = "trainable", "separable", "dense", "spike-driven", "integer"
 FORMS = (TRAINABLE, SEPARABLE, DENSE, SPIKE_DRIVEN, INTEGER)

@@ -14,7 +14,8 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import DataError
-from ..imaging import draw_boxes, write_rgb
+from ..imaging.draw import draw_boxes
+from ..imaging.io import write_rgb
 from ..structures import Detections
 from .sources import Clip, Frame
 

@@ -5,19 +5,20 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from ..data import Augmentation, EpochBatchSampler, ImageDataset, Index, Loader, load_index, read_description
+from ..data.events.dataset import EventDataset
+from ..data.events.description import EventDescription, is_event_description, read_event_description
+from ..data.events.index import EventIndex, load_event_index
+from ..data.images.augmentation import Augmentation
+from ..data.images.dataset import ImageDataset
+from ..data.images.description import read_description
+from ..data.images.index import Index
+from ..data.images.scan import load_index
+from ..data.loader import Loader
+from ..data.sampler import EpochBatchSampler
 from ..errors import ConfigError
-from ..events import (
-    EventDataset,
-    EventDescription,
-    EventIndex,
-    Preparation,
-    is_event_description,
-    load_event_index,
-    read_event_description,
-)
-from .event_evaluation import EventEvaluation
-from .inference import Evaluation
+from ..evaluation.event_evaluator import EventEvaluation
+from ..evaluation.image_evaluator import Evaluation
+from ..events import Preparation
 from .settings import TrainSettings
 
 

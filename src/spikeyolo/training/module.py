@@ -12,19 +12,18 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ..detection import detection_loss
+from ..detection.losses import detection_loss
 from ..errors import TrainingError
-from ..model import SpikeYOLO
+from ..evaluation.image_evaluator import on_original, suppress, to_input
+from ..model.detector import SpikeYOLO
+from ..spiking.monitor import watch_counts
 from ..structures import STRIDES, Batch, Detections
-from .counting import watch_counts
-from .folder import save_batch
+from .distributed import share_loss
 from .history import METRICS, History, fitness
-from .inference import on_original, suppress, to_input
-from .loss import share_loss
-from .optimizer import make_optimizer, move_to
-from .schedule import Schedule
+from .optimization import Schedule, make_optimizer, move_to
+from .run_folder import save_batch
 from .settings import TrainSettings
-from .start import is_frozen
+from .transfer import is_frozen
 
 COUNT_EVERY = 50
 """Batches between two measurements of the mean spike count."""

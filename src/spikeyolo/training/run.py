@@ -13,17 +13,17 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from ..errors import ConfigError
-from .batch_norm import SharedNorms
+from .callbacks.averaging import ExponentialAverage
+from .callbacks.checkpoints import AtomicCheckpointIO, RunRecorder
+from .callbacks.images import PictureKeeper, plot_history
+from .callbacks.progress import ProgressLine
 from .datamodule import read_data
 from .devices import Devices, choose_devices, is_first_process
-from .ema import ExponentialAverage
-from .folder import RunFolder, new_folder, resumed_settings
+from .distributed import SharedNorms
 from .module import DetectorModule
-from .pictures import PictureKeeper, plot_history
-from .progress import ProgressLine
-from .recorder import AtomicCheckpointIO, RunRecorder
+from .run_folder import RunFolder, new_folder, resumed_settings
 from .settings import TrainSettings
-from .start import is_preset, starting_model
+from .transfer import is_preset, starting_model
 
 HINTS = (".*does not have many workers.*", ".*(Leaf|Tree)Spec.*is deprecated.*")
 

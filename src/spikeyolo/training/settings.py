@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import yaml
 
-from ..data import Augmentation
-from ..detection import LossGains
+from ..data.events.augmentation import EventAugmentation
+from ..data.images.augmentation import Augmentation
+from ..detection.losses import LossGains
 from ..errors import ConfigError
-from ..events import EventAugmentation
 from ..strict import build
 
 RECIPES = Path(__file__).parent / "recipes"

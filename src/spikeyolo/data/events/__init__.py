@@ -1,0 +1,1 @@
+"""Labelled recordings of event cameras: Prophesee's folders and RVT's."""

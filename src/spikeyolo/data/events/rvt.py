@@ -1,0 +1,261 @@
+"""The folders that RVT prepares: frames of a recording in HDF5, and labels beside them.
+
+    SEQUENCE/event_representations_v2/NAME/event_representations.h5          `data` (N, C, H, W)
+                                           timestamps_us.npy                 (N,) end of each frame's window
+                                           objframe_idx_2_repr_idx.npy       (M,) frame of each labelled instant
+    SEQUENCE/labels_v2/labels.npz                                            `labels` (boxes), and
+                                                                             `objframe_idx_2_label_idx` (M,) first box
+                       timestamps_us.npy                                     (M,) time of each labelled instant
+
+1 Mpx is halved: `event_representations_ds2_nearest.h5`, with labels in pixels of the full sensor. The published Gen1
+folders give (start, end) of each window in place of its end. Source of the layout: https://github.com/uzh-rpg/RVT,
+README and issue 22; nothing of its code is here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError
+from ...events.hdf5 import optional_module
+from .labels import Pairing, boxes_from, load_numpy
+
+DEFAULT_NAME = "stacked_histogram_dt=50_nbins=10"
+FRAMES, LABELS = "event_representations_v2", "labels_v2"
+FULL, HALVED = "event_representations.h5", "event_representations_ds2_nearest.h5"
+TOLERANCE_US = 1000  # between a label and the end of its frame's window: the times of labels are rounded
+
+
+@dataclass(frozen=True, eq=False)
+class RvtSequence:
+    """A prepared recording; made by `open_rvt`. Pickling keeps the path: the file of frames is opened for each reading.
+
+    Attributes:
+        path: the folder of the sequence.
+        file: the HDF5 file of its frames.
+        shape: (N, C, H, W) of all frames.
+        end_us: (N,) int64 end of each frame's window.
+        boxes: BOX_DTYPE, in pixels of the frames, in the order of time.
+        label_frames: (M,) int64 index of the frame of each labelled instant, rising.
+        first_boxes: (M + 1,) int64: the boxes of instant m are `boxes[first_boxes[m] : first_boxes[m + 1]]`.
+    """
+
+    path: Path
+    file: Path
+    shape: tuple[int, int, int, int]
+    end_us: np.ndarray = field(repr=False)
+    boxes: np.ndarray = field(repr=False)
+    label_frames: np.ndarray = field(repr=False)
+    first_boxes: np.ndarray = field(repr=False)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def halved(self) -> bool:
+        """Whether frames and boxes are half the sensor's size."""
+        return self.file.name == HALVED
+
+    @property
+    def step_us(self) -> int:
+        """From one frame to the next, and the length of a frame's window."""
+        return int(np.median(np.diff(self.end_us))) if len(self) > 1 else 0
+
+    def before(self, end_us: int, count: int) -> np.ndarray:
+        """The last `count` frames of which the last one ends at an instant, (count, C, H, W); empty before the first.
+
+        Raises:
+            DataError: no frame ends there.
+        """
+        stop = int(np.searchsorted(self.end_us, end_us)) + 1
+        if stop > len(self) or self.end_us[stop - 1] != end_us:
+            raise DataError(f"{self.path}: no frame ends at {end_us} us")
+        found = self.frames(max(stop - count, 0), stop)
+        missing = [(count - len(found), 0), (0, 0), (0, 0), (0, 0)]
+        return np.pad(found, missing) if len(found) < count else found
+
+    def frames(self, start: int, stop: int) -> np.ndarray:
+        """Frames start to stop, exclusive: (stop - start, C, H, W) in the file's dtype."""
+        with _open_h5(self.file, "r") as content:
+            try:
+                return content["data"][start:stop]
+            except OSError as error:
+                raise DataError(f"{self.file}: frames cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def open_rvt(path: str | os.PathLike[str], name: str = DEFAULT_NAME) -> RvtSequence:
+    """Opens the folder of one sequence.
+
+    Args:
+        path: the folder that holds `event_representations_v2` and `labels_v2`.
+        name: which representation.
+
+    Raises:
+        DataError: a file that is missing, is not what it should be, or does not fit the others.
+    """
+    path = Path(path)
+    folder, labels = path / FRAMES / name, path / LABELS
+    file = next((folder / name for name in (FULL, HALVED) if (folder / name).is_file()), None)
+    if file is None:
+        raise DataError(f"{folder}: holds neither {FULL} nor {HALVED}")
+    with _open_h5(file, "r") as h5:
+        if "data" not in h5 or len(h5["data"].shape) != 4:
+            raise DataError(f"{file}: no frames 'data' (N, C, H, W)")
+        shape = h5["data"].shape
+    times = _array(folder / "timestamps_us.npy")
+    end_us = (times[:, -1] if times.ndim == 2 else times).astype(np.int64)
+    label_frames = _array(folder / "objframe_idx_2_repr_idx.npy").astype(np.int64)
+    content = load_numpy(labels / "labels.npz")
+    if not isinstance(content, dict) or not {"labels", "objframe_idx_2_label_idx"} <= content.keys():
+        raise DataError(f"{labels / 'labels.npz'}: no 'labels' and 'objframe_idx_2_label_idx'")
+    boxes = boxes_from(labels / "labels.npz", content["labels"])
+    first = np.append(content["objframe_idx_2_label_idx"].astype(np.int64), len(boxes))
+    _check(path, shape[0], end_us, label_frames, first)
+    if file.name == HALVED:
+        for side in ("x", "y", "w", "h"):
+            boxes[side] /= 2
+    return RvtSequence(path, file, shape, end_us, boxes, label_frames, first)
+
+
+def pair_sequences(folder: str | os.PathLike[str], name: str = DEFAULT_NAME) -> Pairing:
+    """Pairs the sequences of a folder, those that hold frames of that name, with their files of labels.
+
+    Raises:
+        DataError: no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give one with RVT's sequences")
+    labels = {path: path / LABELS / "labels.npz" for path in sorted(folder.iterdir()) if path.is_dir()}
+    frames = {path for path in labels if (path / FRAMES / name).is_dir()}
+    return Pairing(
+        tuple((path, file) for path, file in labels.items() if path in frames and file.is_file()),
+        tuple(path for path, file in labels.items() if path in frames and not file.is_file()),
+        tuple(file for path, file in labels.items() if path not in frames and file.is_file()),
+    )
+
+
+def sequence_files(path: Path, name: str = DEFAULT_NAME) -> list[Path]:
+    """The files of a sequence."""
+    return sorted(file for folder in (path / FRAMES / name, path / LABELS) for file in folder.glob("*"))
+
+
+def write_rvt(
+    path: str | os.PathLike[str],
+    frames: Iterable[np.ndarray],
+    end_us: np.ndarray,
+    boxes: np.ndarray,
+    name: str = DEFAULT_NAME,
+    halved: bool = False,
+) -> None:
+    """Writes the folder of one sequence, compressed, frame by frame; it is there whole or not at all.
+
+    Args:
+        path: the folder to make.
+        frames: (C, H, W) each, uint8.
+        end_us: (N,) end of each frame's window, rising.
+        boxes: BOX_DTYPE, in pixels of the full sensor; each must lie within 1 ms of the end of a window.
+        name: which representation.
+        halved: the frames are half the sensor's size.
+
+    Raises:
+        DataError: the folder exists or cannot be written; a box without a frame; not a frame for each time.
+    """
+    path = Path(path)
+    if path.exists():
+        raise DataError(f"{path}: exists; remove it to write it again")
+    boxes = boxes[np.argsort(boxes["t"], kind="stable")]
+    end_us = np.asarray(end_us, np.int64)
+    instants, first = np.unique(boxes["t"], return_index=True)
+    label_frames = _nearest(path, end_us, instants)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    folder, labels = partial / FRAMES / name, partial / LABELS
+    try:
+        folder.mkdir(parents=True)
+        labels.mkdir()
+        count = _write_frames(path, folder / (HALVED if halved else FULL), frames)
+        _check(path, count, end_us, label_frames, np.append(first, len(boxes)))
+        np.save(folder / "timestamps_us.npy", end_us)
+        np.save(folder / "objframe_idx_2_repr_idx.npy", label_frames)
+        np.save(labels / "timestamps_us.npy", instants)
+        np.savez(labels / "labels.npz", labels=boxes, objframe_idx_2_label_idx=first)
+        partial.rename(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _nearest(path: Path, end_us: np.ndarray, instants: np.ndarray) -> np.ndarray:
+    """(M,) index of the window that ends nearest to each instant."""
+    if not len(instants):
+        return np.zeros(0, np.int64)
+    if not len(end_us):
+        raise DataError(f"{path}: not written: labels without frames")
+    after = np.searchsorted(end_us, instants).clip(1, max(len(end_us) - 1, 1))
+    near = np.stack([after - 1, np.minimum(after, len(end_us) - 1)])
+    away = np.abs(end_us[near] - instants)
+    if (away.min(0) > TOLERANCE_US).any():
+        worst = int(away.min(0).argmax())
+        raise DataError(f"{path}: not written: no frame ends at the label at {instants[worst]} us")
+    return near[away.argmin(0), np.arange(len(instants))]
+
+
+def _write_frames(path: Path, file: Path, frames: Iterable[np.ndarray]) -> int:
+    """Writes the frames one by one and says how many there were."""
+    compression = optional_module("hdf5plugin", file).Blosc(cname="zstd", clevel=1)
+    count = 0
+    with _open_h5(file, "w") as content:
+        data = None
+        for frame in frames:
+            if data is None:
+                chunk = (1, *frame.shape)
+                data = content.create_dataset(
+                    "data", (0, *frame.shape), np.uint8, chunks=chunk, maxshape=(None, *frame.shape), **compression
+                )
+            if frame.shape != data.shape[1:] or frame.dtype != np.uint8:
+                raise DataError(f"{path}: not written: frame {count} is {frame.dtype} {frame.shape}")
+            data.resize(count + 1, axis=0)
+            data[count] = frame
+            count += 1
+        if data is None:
+            raise DataError(f"{path}: not written: no frames")
+    return count
+
+
+def _check(path: Path, count: int, end_us: np.ndarray, label_frames: np.ndarray, first: np.ndarray) -> None:
+    """Raises DataError unless the files of a sequence fit each other."""
+    wrong = ""
+    if end_us.shape != (count,) or (np.diff(end_us) <= 0).any():
+        wrong = f"{count} frames, but {end_us.size} times, or times that do not rise"
+    elif label_frames.ndim != 1 or len(label_frames) != len(first) - 1:
+        wrong = f"{label_frames.size} frames of labels, but {len(first) - 1} labelled instants"
+    elif len(label_frames) and (label_frames.min() < 0 or label_frames.max() >= count):
+        wrong = f"a label at frame {label_frames.max()} of {count}"
+    elif (np.diff(label_frames) <= 0).any() or (np.diff(first) < 0).any() or first[0] != 0:
+        wrong = "labelled instants that are not in order"
+    if wrong:
+        raise DataError(f"{path}: not a prepared sequence: {wrong}")
+
+
+def _array(file: Path) -> np.ndarray:
+    content = load_numpy(file)
+    if not isinstance(content, np.ndarray) or content.dtype.kind not in "iu":
+        raise DataError(f"{file}: not an array of integers")
+    return content
+
+
+def _open_h5(file: Path, mode: str) -> Any:
+    h5py = optional_module("h5py", file)
+    optional_module("hdf5plugin", file)
+    try:
+        return h5py.File(file, mode)
+    except OSError as error:
+        raise DataError(f"{file}: not an HDF5 file, or cut short ({str(error).splitlines()[0]})") from error

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from ...errors import ConfigError
+from .transforms import HSV, HorizontalFlip, MixUp, Mosaic, RandomAffine, VerticalFlip
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What training does to its pictures; the defaults are the published recipe.
+
+    Attributes:
+        mosaic: probability of joining four pictures into one.
+        close_mosaic: mosaic and mix-up are off for this many epochs at the end.
+        mixup: probability of blending with a second picture.
+        degrees: turned by at most so many degrees either way.
+        translate: shifted by at most this share of the picture.
+        scale: scaled by 1 - scale .. 1 + scale.
+        shear: sheared by at most so many degrees either way.
+        perspective: largest term of perspective, per pixel.
+        hflip: probability of mirroring left and right.
+        vflip: probability of mirroring top and bottom.
+        hue: gain of the hue, 1 - hue .. 1 + hue.
+        saturation: gain of the saturation.
+        value: gain of the value.
+        min_side: a box that keeps fewer pixels in width or height is dropped.
+        min_visible: a box that keeps less than this share of its area is dropped.
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    mosaic: float = 1.0
+    close_mosaic: int = 10
+    mixup: float = 0.0
+    degrees: float = 0.0
+    translate: float = 0.1
+    scale: float = 0.5
+    shear: float = 0.0
+    perspective: float = 0.0
+    hflip: float = 0.5
+    vflip: float = 0.0
+    hue: float = 0.015
+    saturation: float = 0.7
+    value: float = 0.4
+    min_side: float = 2.0
+    min_visible: float = 0.1
+
+    def __post_init__(self) -> None:
+        tops = {
+            "close_mosaic": 10**9,
+            "degrees": 180,
+            "shear": 89,
+            "perspective": 0.01,
+            "min_side": 10**9,
+            "scale": 0.99,
+        }
+        for name in (field.name for field in fields(self)):
+            value, top = getattr(self, name), tops.get(name, 1)
+            if not 0 <= value <= top:
+                raise ConfigError(f"augmentation.{name}: {value} is outside 0..{top}")
+
+    @classmethod
+    def none(cls) -> Augmentation:
+        """Nothing: pictures are letter-boxed, every box with an area is kept."""
+        zero = dict.fromkeys((field.name for field in fields(cls)), 0)
+        return cls(**zero)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing happens to a picture beyond the letter box."""
+        limits = ("close_mosaic", "min_side", "min_visible")
+        return not any(getattr(self, field.name) for field in fields(self) if field.name not in limits)
+
+    def affine(self) -> RandomAffine:
+        """The random affine of these settings."""
+        names = ("degrees", "translate", "scale", "shear", "perspective", "min_side", "min_visible")
+        return RandomAffine(**{name: getattr(self, name) for name in names})
+
+    def joining(self, canvas_hw: tuple[int, int]) -> tuple[Mosaic, MixUp]:
+        """The transforms that need other pictures too."""
+        return Mosaic(canvas_hw, self.affine()), MixUp()
+
+    def finishing(self) -> tuple[HSV, HorizontalFlip, VerticalFlip]:
+        """The transforms that come last."""
+        return HSV(self.hue, self.saturation, self.value), HorizontalFlip(self.hflip), VerticalFlip(self.vflip)

@@ -1,0 +1,185 @@
+"""What a data.yaml (or a bare COCO JSON) says: class names, and for each split its pictures and annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError, DataError
+from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names, load_yaml, unique_names
+
+KEYS = ("path", "names", "nc", *SPLITS, *(f"{split}_json" for split in SPLITS))
+IGNORED_KEYS = ("download", "roboflow")  # written by other tools; nothing in them is needed, and nothing is run
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where the pictures of one split are.
+
+    Attributes:
+        name: "train", "val" or "test".
+        sources: folders, text files that list pictures, or single pictures.
+        annotation_file: a COCO JSON; without one, labels are YOLO text files beside the pictures.
+    """
+
+    name: str
+    sources: tuple[Path, ...]
+    annotation_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """A data set as its file describes it.
+
+    Attributes:
+        file: the data.yaml or COCO JSON.
+        root: the folder that the file's paths are relative to.
+        names: class names by class index.
+        splits: by name; those the file does not mention are absent.
+    """
+
+    file: Path
+    root: Path
+    names: tuple[str, ...]
+    splits: Mapping[str, Split]
+
+    def split(self, name: str) -> Split:
+        """The split of that name.
+
+        Raises:
+            ConfigError: the file describes none.
+        """
+        check_split(self.file, name, self.splits, "a folder of pictures")
+        return self.splits[name]
+
+
+def read_description(file: str | Path) -> Description:
+    """Reads a YOLO data.yaml, with or without `train_json`, `val_json`, `test_json`, or a bare COCO JSON.
+
+    `path` is relative to the YAML's folder, everything else to `path`. A bare JSON serves as every split; its pictures
+    are looked for beside it and in the usual places: beside `annotations/..._val2017.json` is often `val2017`.
+
+    With large JSON files, name the folder and the names in the YAML: then the JSON is read only when it has changed.
+
+    Raises:
+        ConfigError: an unknown or missing key, or a wrong value.
+        DataError: a file or folder that does not exist.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise DataError(f"{file}: no such file; give a data.yaml or a COCO JSON")
+    if file.suffix.lower() == ".json":
+        return _describe_json(file)
+    content = load_yaml(file)
+    if "format" in content:
+        raise ConfigError(
+            f"{file}: format: {content['format']} describes an event data set, not pictures; look at it with "
+            f"'spikeyolo events info {file} --check true'"
+        )
+    check_keys(file, content, KEYS, IGNORED_KEYS)
+    root = file.parent / as_path(file, "path", content.get("path") or ".")
+    if not root.is_dir():
+        raise DataError(f"{file}: path: no such folder {root} (a relative path starts at the YAML's folder)")
+    splits = {name: split for name in SPLITS if (split := _split(file, content, root, name))}
+    if not splits:
+        raise ConfigError(f"{file}: no pictures named; add 'train:' and 'val:' with folders of pictures")
+    names = _names(file, content, splits)
+    if content.get("nc") not in (None, len(names)):
+        raise ConfigError(f"{file}: nc: {content['nc']} beside {len(names)} names; correct one or leave nc out")
+    return Description(file, root, names, splits)
+
+
+def read_coco_json(file: Path) -> dict[str, Any]:
+    """The content of a COCO annotation file: at least `images`, `annotations` and `categories`, each a list.
+
+    Raises:
+        DataError: not such a file.
+    """
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read as JSON ({error})") from error
+    for key in ("images", "annotations", "categories"):
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise DataError(f"{file}: no list '{key}'; expected a COCO file with images, annotations and categories")
+    return content
+
+
+def category_names(file: Path, content: dict[str, Any]) -> tuple[str, ...]:
+    """Class names of a COCO file, in the order of their category ids.
+
+    Raises:
+        DataError: a category without id or name, or none at all.
+        ConfigError: one class named twice.
+    """
+    try:
+        by_id = {int(c["id"]): str(c["name"]) for c in content["categories"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: categories: each needs an integer 'id' and a 'name'") from error
+    if not by_id or len(by_id) < len(content["categories"]):
+        raise DataError(f"{file}: categories: {'an id is given twice' if by_id else 'the list is empty'}")
+    return unique_names(file, "categories", [by_id[key] for key in sorted(by_id)])
+
+
+def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split | None:
+    value, annotation = content.get(name), content.get(f"{name}_json")
+    if value is None and annotation is None:
+        return None
+    annotation_file = root / as_path(file, f"{name}_json", annotation) if annotation is not None else None
+    if annotation_file and not annotation_file.is_file():
+        raise DataError(f"{file}: {name}_json: no such file {annotation_file}")
+    if value is None:
+        assert annotation_file is not None
+        folder = _find_pictures(annotation_file, read_coco_json(annotation_file))
+        return Split(name, (folder,), annotation_file)
+    values = value if isinstance(value, list) else [value]
+    sources = tuple(root / as_path(file, name, v) for v in values)
+    if not sources:
+        raise ConfigError(f"{file}: {name}: an empty list; name a folder of pictures")
+    for source in sources:
+        if source.suffix.lower() == ".json":
+            raise ConfigError(f"{file}: {name}: {source.name} is no folder of pictures; name it as '{name}_json:'")
+        if not source.exists():
+            raise DataError(f"{file}: {name}: no such folder or file {source} (a relative path starts at {root})")
+    return Split(name, sources, annotation_file)
+
+
+def _names(file: Path, content: dict[str, Any], splits: Mapping[str, Split]) -> tuple[str, ...]:
+    names = content.get("names")
+    if names is None:
+        for split in splits.values():
+            if split.annotation_file:
+                return category_names(split.annotation_file, read_coco_json(split.annotation_file))
+        raise ConfigError(f"{file}: no 'names'; list the class names in the order of their indices")
+    return class_names(file, names)
+
+
+def _describe_json(file: Path) -> Description:
+    content = read_coco_json(file)
+    names = category_names(file, content)
+    sources = (_find_pictures(file, content),)
+    return Description(file, file.parent, names, {name: Split(name, sources, file) for name in SPLITS})
+
+
+def _find_pictures(annotation_file: Path, content: dict[str, Any]) -> Path:
+    """The folder that holds the first picture of a COCO file; guessed only among a few, and always by that picture."""
+    images = content["images"]
+    if not images:
+        raise DataError(f"{annotation_file}: images: the list is empty")
+    first = str(images[0].get("file_name", ""))
+    parent, split = annotation_file.parent, annotation_file.stem.rsplit("_", 1)[-1]
+    for folder in _likely_folders(parent, split):
+        if first and (folder / first).is_file():
+            return folder
+    raise DataError(
+        f"{annotation_file}: its pictures ('{first}', ...) are not near it; name their folder in a data.yaml"
+    )
+
+
+def _likely_folders(parent: Path, split: str) -> Iterable[Path]:
+    for base in (parent, parent.parent):
+        yield from (base, base / "images", base / split, base / "images" / split)

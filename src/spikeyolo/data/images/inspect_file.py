@@ -1,0 +1,73 @@
+"""What kind of picture a file is, and whether it can be used."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+from PIL import Image
+
+from ...errors import DataError
+from ...imaging.io import decode_rgb
+from .report import Finding
+
+EXIF_ORIENTATION = 0x0112
+KIND_OF_MODE = {"1": "grey", "L": "grey", "LA": "grey", "CMYK": "CMYK", "YCCK": "CMYK", "F": "grey", "I": "16-bit"}
+
+
+def inspect_picture(path: str) -> tuple[tuple[int, int] | None, list[Finding]]:
+    """Decodes a picture once.
+
+    Returns:
+        Rows and columns of the upright picture, or None when it cannot be used; and what is worth saying about it.
+    """
+    try:
+        with open(path, "rb") as stream:
+            encoded = stream.read()
+    except OSError as error:
+        return None, [Finding("picture missing", path, f"cannot be read ({error.strerror})")]
+    try:
+        rows, columns = decode_rgb(encoded).shape[:2]
+    except DataError as error:
+        return None, [Finding("picture unreadable", path, str(error))]
+    return (rows, columns), [Finding(kind, path) for kind in _kinds(encoded)]
+
+
+def _kinds(encoded: bytes) -> list[str]:
+    """The unusual things that the header says; Pillow reads only that. A format it does not know has none."""
+    try:
+        with Image.open(io.BytesIO(encoded)) as header:
+            mode, orientation = header.mode, header.getexif().get(EXIF_ORIENTATION, 1)
+            transparent = mode in ("RGBA", "LA", "PA") or "transparency" in header.info
+    except Exception:  # OpenCV has decoded it; there is only nothing to remark
+        return []
+    kinds = [KIND_OF_MODE[mode]] if mode in KIND_OF_MODE else []
+    if mode.startswith("I;16") or _is_deep_png(encoded):
+        kinds.append("16-bit")
+    if transparent:
+        kinds.append("transparency")
+    if orientation in range(2, 9):
+        kinds.append("EXIF-rotated")
+    return kinds
+
+
+def _is_deep_png(encoded: bytes) -> bool:
+    """Whether a PNG has 16 bits a sample: byte 24, in its first chunk (Pillow hides it for colour pictures)."""
+    return encoded.startswith(b"\x89PNG\r\n\x1a\n") and encoded[24] == 16
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Keeps OpenCV and Pillow from printing about damaged or huge pictures while a scan names them itself."""
+    logging = cv2.utils.logging
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.setLogLevel(level)

@@ -1,0 +1,235 @@
+"""Looking at every picture and label of a split once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import DataError
+from ...progress import progress_bar
+from .coco import CocoFile, read_coco
+from .description import Description, Split
+from .index import Index, cache_file, load_cached, save_index, signature
+from .inspect_file import inspect_picture, quiet_decoders
+from .labels import Objects, parse_yolo
+from .report import Finding, Report
+
+PICTURE_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".bmp",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".jp2",
+        ".avif",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class _Scanned:
+    """One picture: without a size it cannot be used."""
+
+    path: str
+    image_id: int | str
+    size_hw: tuple[int, int] | None
+    objects: Objects | None
+    findings: list[Finding]
+
+
+def load_index(
+    description: Description, split: str, *, strict: bool = False, cache: bool = True, progress: bool = True
+) -> Index:
+    """The pictures and boxes of a split, ready for training or evaluation.
+
+    Args:
+        description: the data set.
+        split: "train", "val" or "test".
+        strict: refuse data in which anything had to be mended.
+        cache: use and keep the index of an earlier scan.
+        progress: show a progress bar on standard error.
+
+    Raises:
+        ConfigError: no such split.
+        DataError: no pictures, no boxes, or labels that no rule can mend; names the first file concerned.
+    """
+    index, report = scan(description, split, cache=cache, progress=progress)
+    report.raise_if_unusable(strict)
+    return index
+
+
+def scan(description: Description, split: str, *, cache: bool = True, progress: bool = True) -> tuple[Index, Report]:
+    """Every picture is decoded and every label read once, in threads; what was found is in the report.
+
+    The index is kept (see `cache_file`) and used again as long as no file was changed, added or removed.
+
+    Raises:
+        ConfigError: no such split.
+        DataError: a folder without pictures, or an annotation file that cannot be read.
+    """
+    part = description.split(split)
+    listed, repeated = _list_pictures(description, part)
+    labels = [] if part.annotation_file else [label_file(Path(path)) for path in listed]
+    extra = [part.annotation_file] if part.annotation_file else labels
+    stats = [_stat(str(path)) for path in (*listed, *extra)]
+    sign = signature(description, split, stats)
+    kept = cache_file(description, split)
+    if cache and (found := load_cached(kept, sign)):
+        return found
+    report = Report(f"{description.file}, {split}")
+    report.add(Finding("picture twice", path, "named twice") for path in repeated)
+    index = _scan_pictures(description, part, listed, report, progress)
+    if cache:
+        save_index(kept, index, report, sign)
+    return index, report
+
+
+def label_file(picture: Path) -> Path:
+    """Where the YOLO labels of a picture are: `images` in its path becomes `labels`, the suffix `.txt`."""
+    parts = list(picture.with_suffix(".txt").parts)
+    for place in range(len(parts) - 2, -1, -1):
+        if parts[place] == "images":
+            parts[place] = "labels"
+            break
+    return Path(*parts)
+
+
+def _stat(path: str) -> tuple[str, int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return path, -1, -1
+    return path, status.st_size, status.st_mtime_ns
+
+
+def _list_pictures(description: Description, part: Split) -> tuple[list[str], list[str]]:
+    """The pictures of a split in a stable order, and those that were named more than once."""
+    paths: dict[str, None] = {}
+    repeated = []
+    for source in part.sources:
+        before = len(paths)
+        for path in _pictures_of(source, description.root):
+            if path in paths:
+                repeated.append(path)
+            paths[path] = None
+        if len(paths) == before and not repeated:
+            raise DataError(f"{description.file}: {part.name}: no pictures in {source}")
+    return list(paths), repeated
+
+
+def _pictures_of(source: Path, root: Path) -> Iterator[str]:
+    if source.is_dir():
+        found = (p for p in source.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith("."))
+        yield from sorted(str(path) for path in found)
+    elif source.suffix.lower() in PICTURE_SUFFIXES:
+        yield str(source)
+    else:  # a text file: one picture a line, relative to the list or else to the data set's path
+        try:
+            lines = source.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{source}: cannot be read as a text list of pictures ({error})") from error
+        for line in lines:
+            if name := line.strip():
+                beside = source.parent / name
+                yield str(beside if beside.exists() or not (root / name).exists() else root / name)
+
+
+def _scan_pictures(description: Description, part: Split, listed: list[str], report: Report, progress: bool) -> Index:
+    look: Callable[[int], _Scanned]
+    if part.annotation_file:
+        coco = read_coco(part.annotation_file, description)
+        by_name = {Path(path).name: path for path in listed}
+        report.add(coco.findings)
+        category_ids, count = coco.category_ids, len(coco.images)
+
+        def look(i: int) -> _Scanned:
+            return _scan_coco(coco, i, part.sources, by_name)
+    else:
+        category_ids, count = tuple(range(1, len(description.names) + 1)), len(listed)
+
+        def look(i: int) -> _Scanned:
+            return _scan_yolo(listed[i], len(description.names))
+
+    found = []
+    bar = progress_bar(f"scanning {part.name}", count, show=progress)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, quiet_decoders(), bar as tell:
+        for done, scanned in enumerate(pool.map(look, range(count)), start=1):
+            report.add(scanned.findings)
+            if scanned.size_hw is not None:
+                found.append(scanned)
+            tell(done, count)
+    index = _build(description, found, str(part.annotation_file or ""), category_ids)
+    report.pictures, report.boxes = len(index), int((~index.crowd).sum())
+    return index
+
+
+def _scan_yolo(path: str, num_classes: int) -> _Scanned:
+    size_hw, findings = inspect_picture(path)
+    if size_hw is None:
+        return _Scanned(path, path, None, None, findings)
+    labels = label_file(Path(path))
+    try:
+        text = labels.read_text(encoding="utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        text = ""
+        findings.append(Finding("label file missing", path, f"no label file {labels}"))
+    except OSError as error:
+        raise DataError(f"{labels}: cannot be read ({error.strerror})") from error
+    else:
+        if not text.strip():
+            findings.append(Finding("no objects", str(labels), "an empty label file"))
+    objects, more = parse_yolo(text, str(labels), num_classes, size_hw)
+    return _Scanned(path, path, size_hw, objects, findings + more)
+
+
+def _scan_coco(coco: CocoFile, number: int, sources: tuple[Path, ...], by_name: dict[str, str]) -> _Scanned:
+    image = coco.images[number]
+    name, image_id = image["file_name"], image["id"]
+    candidates = [source / name for source in sources if source.is_dir()]
+    path = next((str(c) for c in candidates if c.is_file()), None) or by_name.get(Path(name).name)
+    if path is None:
+        return _Scanned(name, image_id, None, None, [Finding("picture missing", name, f"not in {sources[0]}")])
+    size_hw, findings = inspect_picture(path)
+    if size_hw is None:
+        return _Scanned(path, image_id, None, None, findings)
+    told = (image.get("height", size_hw[0]), image.get("width", size_hw[1]))
+    if told != size_hw:
+        what = f"{coco.file} says {told[1]} x {told[0]}, the picture has {size_hw[1]} x {size_hw[0]}"
+        findings.append(Finding("size differs", path, what))
+    objects, more = coco.objects(image_id, size_hw)
+    if image_id not in coco.annotations:
+        findings.append(Finding("no objects", path, "no annotation"))
+    return _Scanned(path, image_id, size_hw, objects, findings + more)
+
+
+def _build(
+    description: Description, found: list[_Scanned], annotation_file: str, category_ids: tuple[int, ...]
+) -> Index:
+    objects = [scanned.objects for scanned in found if scanned.objects is not None]
+    none = Objects(np.zeros((0, 4)), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
+    return Index(
+        names=description.names,
+        paths=tuple(scanned.path for scanned in found),
+        image_ids=tuple(scanned.image_id for scanned in found),
+        sizes_hw=np.array([scanned.size_hw for scanned in found], dtype=np.int64).reshape(-1, 2),
+        starts=np.cumsum([0, *(len(o.labels) for o in objects)]).astype(np.int64),
+        boxes=np.concatenate([none.boxes, *(o.boxes for o in objects)]),
+        labels=np.concatenate([none.labels, *(o.labels for o in objects)]),
+        crowd=np.concatenate([none.crowd, *(o.crowd for o in objects)]),
+        annotation_file=annotation_file,
+        category_ids=category_ids,
+    )

@@ -1,0 +1,85 @@
+"""What every reader of event files gives, and the rules by which all of them mend bad events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import DataError
+from .types import Events
+
+CUT_SHORT, BACKWARDS, BEYOND = "cut short", "time runs backwards", "beyond the sensor"
+
+MENDED = {
+    CUT_SHORT: "bytes after the last whole event: left out",
+    BACKWARDS: "events earlier than one before them: each takes the latest time before it",
+    BEYOND: "events at pixels that the sensor does not have: left out",
+}
+"""What was wrong with events, and what is done about it. Nothing else is ever changed or left out."""
+
+
+class EventStore(Protocol):
+    """A file of events in the order of time, read in parts.
+
+    Attributes:
+        sensor_size_hw: rows and columns of the sensor.
+        start_us: time of the first event, 0 if there is none.
+        end_us: time of the last event + 1, 0 if there is none.
+        t_offset_us: what to add to a time to get that of the camera's own clock.
+        problems: what opening the file found, counted.
+    """
+
+    sensor_size_hw: tuple[int, int]
+    start_us: int
+    end_us: int
+    t_offset_us: int
+    problems: Counter[str]
+
+    def __len__(self) -> int:
+        """Events in the file."""
+
+    def index(self, t_us: int) -> int:
+        """How many events come before that time; never falls when the time rises."""
+
+    def read(self, start: int, stop: int) -> tuple[Events, Counter[str]]:
+        """Events number start to stop, exclusive, mended, and what was mended among them, counted."""
+
+
+def non_falling(t_us: np.ndarray) -> tuple[np.ndarray, int]:
+    """Times (N,) by the rule for time that runs backwards, and how many were changed."""
+    if (t_us[1:] >= t_us[:-1]).all():
+        return t_us, 0
+    mended = np.maximum.accumulate(t_us)
+    return mended, int((mended != t_us).sum())
+
+
+def on_sensor(events: Events, sensor_size_hw: tuple[int, int]) -> tuple[Events, int]:
+    """The events whose pixels exist, and how many were left out."""
+    height, width = sensor_size_hw
+    if not len(events) or (events.x.max() < width and events.y.max() < height):
+        return events, 0
+    inside = (events.x < width) & (events.y < height)
+    return events[inside], len(events) - int(inside.sum())
+
+
+def checked_size(path: Path, given: Sequence[int] | None, in_file: Sequence[int] | None) -> tuple[int, int] | None:
+    """The sensor's rows and columns: those the file names, else those given, else None.
+
+    Raises:
+        DataError: the two differ, or are no size.
+    """
+    if given is not None and in_file is not None and tuple(given) != tuple(in_file):
+        raise DataError(
+            f"{path}: the file says that the sensor has {in_file[0]} rows and {in_file[1]} columns, not {given[0]} and "
+            f"{given[1]}; leave the size out"
+        )
+    size = in_file if in_file is not None else given
+    if size is None:
+        return None
+    if len(size) != 2 or not all(0 < side <= 1 << 14 for side in size):
+        raise DataError(f"{path}: sensor_size_hw: {tuple(size)} is not the rows and columns of a sensor")
+    return int(size[0]), int(size[1])

@@ -1,0 +1,60 @@
+"""Recordings rendered to what the network sees."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..imaging.letterbox import letterbox
+from ..structures import Placement
+from .event_input import Preparation
+from .recording import Recording
+from .types import Events
+
+
+def render(recording: Recording, end_us: int, preparation: Preparation) -> tuple[np.ndarray, Placement]:
+    """The frames of the window that ends at an instant, on the canvas that the network sees.
+
+    Args:
+        recording: where the events are; before its begin and after its end there are none.
+        end_us: the instant; its own events are not part of the window.
+        preparation: how.
+
+    Returns:
+        (T, C, H, W) float32 (uint8 for representations of grey values), and where the sensor lies on the canvas.
+    """
+    events = recording.window(end_us - preparation.window_us, end_us)
+    frames = frames_of(events, end_us, recording.sensor_size_hw, preparation)
+    frames = preparation.in_order(frames, np.random.default_rng(abs(end_us)))
+    return on_canvas(frames, recording.sensor_size_hw, preparation)
+
+
+def frames_of(events: Events, end_us: int, sensor_size_hw: tuple[int, int], preparation: Preparation) -> np.ndarray:
+    """The frames of the window that ends at an instant, oldest first, not yet on the canvas.
+
+    Returns:
+        (T, C, H, W) float32 (uint8 for representations of grey values), H and W those of the sensor over `downscale`.
+    """
+    p = preparation
+    if p.downscale > 1:
+        factor = np.uint16(p.downscale)
+        events = Events(events.t_us, events.x // factor, events.y // factor, events.polarity)
+    frame_hw = p.frame_hw(sensor_size_hw)
+    frames = p.representation.render(events, end_us - p.window_us, end_us, frame_hw, p.timesteps)
+    return frames if p.is_grey else frames.astype(np.float32, copy=False)
+
+
+def on_canvas(
+    frames: np.ndarray, sensor_size_hw: tuple[int, int], preparation: Preparation
+) -> tuple[np.ndarray, Placement]:
+    """Frames (T, C, H, W) put on the canvas, and how boxes in pixels of the *sensor* are put there."""
+    canvas_hw, scale = preparation.canvas_hw(sensor_size_hw), 1 / preparation.downscale
+    if preparation.letterbox is not None:
+        placed = [letterbox(np.ascontiguousarray(frame.transpose(1, 2, 0)), canvas_hw) for frame in frames]
+        canvas = np.stack([picture.transpose(2, 0, 1) for picture, _ in placed])
+        inner = placed[0][1]
+        scale_xy = (inner.scale_xy[0] * scale, inner.scale_xy[1] * scale)
+        return canvas, Placement(sensor_size_hw, scale_xy, inner.offset_xy)
+    rows, columns = frames.shape[-2:]
+    padding = [(0, 0), (0, 0), (0, canvas_hw[0] - rows), (0, canvas_hw[1] - columns)]
+    canvas = np.pad(frames, padding, constant_values=preparation.nothing) if (rows, columns) != canvas_hw else frames
+    return np.ascontiguousarray(canvas), Placement(sensor_size_hw, (scale, scale))

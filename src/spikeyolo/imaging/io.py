@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+
+
+def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
+    """Reads a picture file as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
+
+    Grey pictures get three equal channels, CMYK ones are converted, 16-bit ones are scaled to 8 bits (their high byte),
+    transparency is dropped, and of an animation the first frame is read.
+
+    Args:
+        path: the picture file.
+        reduce: 1, 2, 4 or 8: the picture is made that much smaller while it is decoded (JPEG: at once, the faster the
+            larger; others: by averaging), its sides rounded up; each pixel stands for exactly so many by so many.
+
+    Raises:
+        DataError: the file does not exist, is not a picture, or is cut short.
+    """
+    path = Path(path)
+    try:
+        encoded = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return decode_rgb(encoded, reduce)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def decode_rgb(encoded: bytes, reduce: int = 1) -> np.ndarray:
+    """`read_rgb` on the bytes of a picture file; its errors name no file."""
+    import cv2  # costs 0.1 s to import
+
+    if not encoded:
+        raise DataError("an empty file, not a picture")
+    if is_cut_short(encoded):
+        raise DataError("the picture is cut short (its end marker is missing); copy or export the file again")
+    reduces_itself = reduce > 1 and encoded.startswith(b"\xff\xd8")
+    flags = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+    flag = flags[reduce] if reduces_itself else cv2.IMREAD_COLOR_RGB
+    try:
+        picture = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), flag)
+    except cv2.error:  # a header that asks for more pixels than OpenCV allows
+        picture = None
+    if picture is None:
+        raise DataError("not a picture that OpenCV can decode, or one that is damaged or cut short")
+    if reduces_itself:  # the reduced flags know blue first only
+        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    if reduce > 1:
+        rows, columns = -(-picture.shape[0] // reduce), -(-picture.shape[1] // reduce)
+        rest = (rows * reduce - picture.shape[0], columns * reduce - picture.shape[1])
+        padded = cv2.copyMakeBorder(picture, 0, rest[0], 0, rest[1], cv2.BORDER_REPLICATE)
+        return cv2.resize(padded, (columns, rows), interpolation=cv2.INTER_AREA)
+    return picture
+
+
+def is_cut_short(encoded: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end marker; OpenCV versions differ in what they make of such a file.
+
+    Inside a JPEG's compressed data a 0xFF is always followed by 0x00 or a restart marker, so an end marker (FF D9)
+    behind the last start of scan (FF DA) is the real one, and those of an embedded thumbnail lie before it.
+    """
+    if encoded.startswith(b"\xff\xd8"):
+        return not encoded.endswith(b"\xff\xd9") and encoded.rfind(b"\xff\xd9") < encoded.rfind(b"\xff\xda")
+    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
+        return encoded.rfind(b"IEND") < 0
+    return False
+
+
+def write_rgb(path: str | os.PathLike[str], picture: np.ndarray) -> None:
+    """Writes an (H, W, 3) uint8 RGB picture in the format of the file's ending: beside, then renamed.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    import cv2  # costs 0.1 s to import
+
+    path = Path(path)
+    try:
+        encoded, content = cv2.imencode(path.suffix, np.ascontiguousarray(picture[..., ::-1]))
+    except cv2.error:
+        encoded = False
+    if not encoded:
+        raise DataError(f"{path}: a picture of shape {picture.shape} cannot be written in this format")
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        beside.write_bytes(content.tobytes())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,234 @@
+"""The integer network: int8 weights, 32-bit sums, membrane potentials in fixed point; additions and shifts only.
+
+Format, stated once:
+    potentials      integers p that stand for p / 2**F thresholds, F fraction bits, one F for the whole network
+    weights         int8 per output channel o, standing for w / 2**k[o]: a scale that is a power of two, so that a sum
+                    of weights becomes a potential by a left shift of F - k[o] bits
+    biases          int32 in the format of potentials, added once a timestep
+    leak and gain   arithmetic right shifts (they round down), so decay and gain must be powers of two
+    firing          D comparisons: slot d holds a spike where H >= the d-th threshold, d + 1/2, rounded to even like the
+                    trained neuron: the threshold itself fires for odd d, and only what is above it for even d
+    picture         its 8-bit values 0..255, the division by 255 being part of the first weights; of event frames as
+                    many levels to 1 as the network's `input_levels` says, -255..255 of them
+
+`fits_in_32_bits` proves from the weights that no sum can leave 32 bits, whatever is shown to the network; `quantise`
+takes the most fraction bits for which the proof holds. Every number being an integer, spike counts and binary slots
+give the same sums bit for bit, in any order of addition.
+
+The integers are held in floating point, because convolutions of integers are not to be had on every device: potentials
+in float64, exact to 2**53; sums in float32 on CPUs where they stay below 2**24, to which it is exact, else in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...errors import ConfigError
+from ...spiking import ILIF, NeuronState, binary_slots
+from ...structures import STRIDES
+from ..blocks import SpikingConv
+from ..head import DetectHead
+
+MOST_FRACTION_BITS = 16
+LEAST_FRACTION_BITS = 6
+LIMIT = 2**31
+LARGEST_WEIGHT = 127
+LARGEST_INPUT = 255  # levels
+
+
+def _shift(value: float, name: str) -> int:
+    """The right shift that multiplies by 1, 1/2, 1/4, ...
+
+    Raises:
+        ConfigError: no such power of two.
+    """
+    fraction, exponent = math.frexp(value)
+    if fraction != 0.5 or exponent > 1:
+        raise ConfigError(f"{name}: {value} is not 1, 1/2, 1/4, ..., and an integer network can only shift")
+    return 1 - exponent
+
+
+class IntegerILIF(nn.Module):
+    """I-LIF on fixed-point potentials; see the module's docstring for the format.
+
+    Shape:
+        x: (T, B, C, H, W) integers -> (T, B, C, H, W) spike counts 0..max_count.
+    """
+
+    def __init__(self, neuron: ILIF, fraction_bits: int):
+        super().__init__()
+        self.name = neuron.name
+        self.max_count = neuron.max_count
+        self.decay = neuron.decay
+        self.gain_shift = _shift(neuron.gain, "gain")
+        self.decay_shift = _shift(neuron.decay, "decay") if neuron.decay else None
+        self.fraction_bits = fraction_bits
+
+    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        v = None if state is None else state.get(self.name)
+        steps = []
+        for current in x.unbind(0):
+            h = _shift_right(current, self.gain_shift)
+            if v is not None and self.decay_shift is not None:
+                h = h + _shift_right(v, self.decay_shift)
+            steps.append(self.fire(h))
+            v = h - steps[-1] * 2**self.fraction_bits
+        if state is not None and v is not None:
+            state[self.name] = v
+        return torch.stack(steps)
+
+    def fire(self, h: Tensor) -> Tensor:
+        """Spike counts of potentials: how many of the D thresholds are reached."""
+        one = 2**self.fraction_bits
+        counts = torch.zeros_like(h)
+        for slot in range(self.max_count):
+            counts += h >= slot * one + one // 2 + (slot % 2 == 0)
+        return counts
+
+    def extra_repr(self) -> str:
+        """The shifts, for print(model)."""
+        return f"gain_shift={self.gain_shift}, decay_shift={self.decay_shift}, fraction_bits={self.fraction_bits}"
+
+
+def _shift_right(x: Tensor, bits: int) -> Tensor:
+    return x if bits == 0 else torch.floor(x / 2**bits)
+
+
+class IntegerConv(nn.Module):
+    """A unit of the integer network, made from a dense folded one.
+
+    Attributes:
+        weight: (out, in / groups, kh, kw) int8.
+        shift: (out,) int8, the left shift from sums of weights to potentials.
+        bias: (out,) int32, in the format of potentials.
+        binary: True weighs D binary slots one by one, False the counts at once; the result is the same integer.
+
+    Shape:
+        x: (T, B, in, H, W) integer potentials, of the first unit what the network sees -> (T, B, out, H', W') integers.
+    """
+
+    weight: Tensor
+    shift: Tensor
+    bias: Tensor
+
+    def __init__(self, unit: SpikingConv, fraction_bits: int, input_levels: int):
+        super().__init__()
+        assert isinstance(unit.conv, nn.Conv2d)
+        assert unit.conv.bias is not None
+        self.binary, self.input_levels = True, input_levels
+        conv = unit.conv
+        self.geometry: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "groups": conv.groups}
+        self.neuron = IntegerILIF(unit.neuron, fraction_bits) if isinstance(unit.neuron, ILIF) else None
+        weight = unit.conv.weight.detach().double()
+        if self.neuron is None:
+            weight = weight / input_levels
+        largest = weight.abs().amax((1, 2, 3)).clamp(min=2.0**-60)
+        bits = torch.floor(torch.log2(LARGEST_WEIGHT / largest)).clamp(max=fraction_bits)
+        self.register_buffer("weight", torch.round(weight * torch.exp2(bits).view(-1, 1, 1, 1)).to(torch.int8))
+        self.register_buffer("shift", (fraction_bits - bits).to(torch.int8))
+        bias = torch.round(unit.conv.bias.detach().double() * 2**fraction_bits)
+        self.register_buffer("bias", bias.clamp(-LIMIT, LIMIT - 1).to(torch.int32))
+
+    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        if self.neuron is None:
+            sums = self._weigh((x * self.input_levels).round().clamp(-LARGEST_INPUT, LARGEST_INPUT).flatten(0, 1))
+        else:
+            counts = self.neuron(x, state).flatten(0, 1)
+            parts = binary_slots(counts, self.neuron.max_count) if self.binary else [counts]
+            sums = torch.stack([self._weigh(part) for part in parts]).sum(0)
+        scale = torch.exp2(self.shift.double())
+        return (sums * scale.view(-1, 1, 1) + self.bias.double().view(-1, 1, 1)).unflatten(0, x.shape[:2])
+
+    def _weigh(self, x: Tensor) -> Tensor:
+        most = LARGEST_INPUT if self.neuron is None else self.neuron.max_count
+        small = self.weight[0].numel() * LARGEST_WEIGHT * most < 2**24
+        dtype = torch.float32 if small and x.device.type == "cpu" else torch.float64
+        # Rounding removes what a transform inside a GPU's convolution may leave; a CPU's sums are exact.
+        return F.conv2d(x.to(dtype), self.weight.to(dtype), **self.geometry).double().round()
+
+    def largest_sum(self) -> Tensor:
+        """(out,) the largest absolute value of a sum of weights before the shift."""
+        most = LARGEST_INPUT if self.neuron is None else self.neuron.max_count
+        return self.weight.double().abs().sum((1, 2, 3)) * most
+
+    def largest_output(self) -> Tensor:
+        """(out,) the largest absolute value of what it gives."""
+        return self.largest_sum() * torch.exp2(self.shift.double()) + self.bias.double().abs()
+
+
+class IntegerHead(DetectHead):
+    """The detection head on integers; its logits are numbers in units of the threshold again."""
+
+    def __init__(self, head: DetectHead, fraction_bits: int):
+        nn.Module.__init__(self)
+        self.box, self.classes, self.fraction_bits = head.box, head.classes, fraction_bits
+
+    def forward(self, levels: Sequence[Tensor], state: NeuronState | None = None) -> tuple[Tensor, ...]:
+        return tuple((level / 2**self.fraction_bits).float() for level in super().forward(levels, state))
+
+
+def make_integer(network: nn.Module, fraction_bits: int, input_levels: int) -> None:
+    """Turns a dense folded network into the integer one, in place; `input_levels` as in NetworkConfig.
+
+    Raises:
+        ConfigError: neurons that are not I-LIF, or whose decay or gain is not a power of two.
+    """
+    for name, module in list(network.named_modules()):
+        if isinstance(module, DetectHead):
+            network.set_submodule(name, IntegerHead(module, fraction_bits))
+    for name, module in list(network.named_modules()):
+        if isinstance(module, SpikingConv):
+            if module.neuron is not None and not isinstance(module.neuron, ILIF):
+                raise ConfigError("to_integer: a network with neuron='relu' has no spikes")
+            network.set_submodule(name, IntegerConv(module, fraction_bits, input_levels))
+
+
+@contextmanager
+def _bounds_flow(network: nn.Module, seen: dict[str, float]) -> Iterator[None]:
+    """Inside, each unit gives the largest value it could ever give, and `seen` takes the largest number it held."""
+
+    def bound(name: str, unit: IntegerConv, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        largest = [unit.largest_sum().max(), unit.largest_output().max()]
+        if unit.neuron is not None:
+            # |H[t]| <= decay |V[t-1]| + gain |X| + 2 for the two shifts, and |V| <= max(|H|, 1/2): a geometric sum.
+            step = float(inputs[0].abs().max()) + 2 + 2**unit.neuron.fraction_bits
+            largest.append(torch.tensor(step / (1 - unit.neuron.decay) if unit.neuron.decay < 1 else math.inf))
+        seen[name] = float(max(map(float, largest)))
+        return unit.largest_output().view(-1, 1, 1).expand_as(output)
+
+    hooks = [
+        module.register_forward_hook(lambda m, i, o, name=name: bound(name, m, i, o))
+        for name, module in network.named_modules()
+        if isinstance(module, IntegerConv)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@torch.no_grad()
+def largest_values(network: nn.Module, in_channels: int) -> dict[str, float]:
+    """For each unit the largest absolute value that any of its integers can reach, by the weights alone.
+
+    Sums, potentials with a history of any length, outputs, and the sums of outputs on the shortcuts that feed a unit:
+    every unit gives its bound, and the network adds, joins and pools the bounds as it does the potentials.
+    """
+    seen: dict[str, float] = {}
+    side = STRIDES[-1]
+    with _bounds_flow(network, seen):
+        network(torch.zeros(1, in_channels, side, side))
+    return seen
+
+
+def fits_in_32_bits(network: nn.Module, in_channels: int) -> bool:
+    """Whether no integer of the network can overflow 32 bits, whatever it is shown."""
+    return max(largest_values(network, in_channels).values()) < LIMIT

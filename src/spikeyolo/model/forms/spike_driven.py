@@ -1,0 +1,152 @@
+"""The addition-only network: the dense folded form, run on binary spikes.
+
+Each unit turns the counts of its neurons into D binary slots, weighs every slot by itself, sums the results, and adds
+the bias once a timestep. On zeros and ones a convolution needs no product: it adds the weights of the synapses that
+received a spike. Shortcuts, concatenations and up-sampling move and add membrane potentials, as in training.
+
+Weights are rounded to a grid of their output channel, a power of two so fine that every possible sum of them stays
+within the mantissa (24 bits in float32, 53 in float64) and so coarse that no sum is ever rounded. So the order in which
+spikes arrive does not matter: slots and counts give the same network bit for bit, in float32 too, for any batch size.
+Without this a sum that differs in its last bit flips a count beside a rounding threshold, and a deep spiking network
+makes a different picture of it. (On GPUs this needs TF32 off.)
+
+Products that remain, and why they may: the first convolution sees the picture; the leak is a shift where decay and
+gain are powers of two; the mean over T and the decoding follow the network. `verify_spike_driven` checks all this.
+
+Source: Luo et al., ECCV 2024, section 3.3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ConfigError, VerificationError
+from ...spiking import ILIF, NeuronState, binary_slots
+from ..blocks import SpikingConv, SpikingSPPF, use_channels_last
+
+
+class Synapses(nn.Conv2d):
+    """A convolution that is only ever fed spikes: zeros and ones. It has no bias, which would be added every slot.
+
+    Shape:
+        spikes: (N, in, H, W) of 0 and 1 -> (N, out, H', W') sums of weights.
+
+    Raises:
+        VerificationError: something else than 0 and 1 came in, unless `check` is off.
+    """
+
+    check = True
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        if self.check and not bool(((spikes == 0) | (spikes == 1)).all()):
+            raise VerificationError(f"a spiking convolution ({self.extra_repr()}) received something else than 0 and 1")
+        return super().forward(spikes)
+
+
+def on_exact_grid(weight: Tensor, bias: Tensor, max_count: int) -> tuple[Tensor, Tensor]:
+    """Weights (out, ...) and bias (out,) rounded so that sums of up to `max_count` times each weight are exact.
+
+    The step of a channel is the smallest power of two for which the largest sum is an integer number of steps that the
+    mantissa holds; float32 leaves some 11 to 16 bits to the largest weight of a channel.
+    """
+    mantissa = 1 - math.log2(torch.finfo(weight.dtype).eps)
+    flat = weight.double().flatten(1)
+    largest = flat.abs().sum(1) * max_count + bias.double().abs()
+    room = 2**mantissa - (flat.shape[1] * max_count + 1) / 2  # rounding adds half a step a weight at most
+    scale = torch.exp2(torch.floor(torch.log2(room / largest.clamp(min=2.0**-100)))).clamp(max=2.0**100)
+    rounded = torch.round(flat * scale.unsqueeze(1)) / scale.unsqueeze(1)
+    return rounded.view_as(weight).to(weight.dtype), (torch.round(bias.double() * scale) / scale).to(bias.dtype)
+
+
+class SpikeDrivenConv(nn.Module):
+    """The unit of the addition-only network: neurons fire, D slots are weighed one by one, a bias once a timestep.
+
+    Args:
+        neuron: of the unit.
+        conv: its folded, dense convolution with a bias.
+
+    Attributes:
+        binary: True weighs the D slots one by one; False weighs the counts at once, which gives the same bits sooner.
+
+    Shape:
+        x: (T, B, in, H, W) membrane potentials -> (T, B, out, H', W') input currents.
+    """
+
+    def __init__(self, neuron: ILIF, conv: nn.Conv2d):
+        super().__init__()
+        self.binary = True
+        self.neuron = neuron
+        self.synapses = Synapses(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,  # type: ignore[arg-type]
+            conv.stride,  # type: ignore[arg-type]
+            conv.padding,  # type: ignore[arg-type]
+            groups=conv.groups,
+            bias=False,
+            device="meta",
+        )
+        assert conv.bias is not None
+        weight, bias = on_exact_grid(conv.weight.detach(), conv.bias.detach(), neuron.max_count)
+        self.synapses.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(bias)
+
+    def forward(
+        self, x: Tensor, state: NeuronState | None = None, spread: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """`spread` maps the spikes (T * B, C, H, W) of a slot to other spikes before they are weighed."""
+        counts = self.neuron(x, state).flatten(0, 1)
+        current: Tensor | None = None
+        for spikes in binary_slots(counts, self.neuron.max_count) if self.binary else [counts]:
+            weighed = self.synapses(spikes if spread is None else spread(spikes))
+            current = weighed if current is None else current + weighed
+        assert current is not None
+        return (current + self.bias.view(-1, 1, 1)).unflatten(0, x.shape[:2])
+
+
+class SpikeDrivenSPPF(SpikingSPPF):
+    """Spatial pyramid pooling that pools spikes where that is the same as pooling potentials, as trained.
+
+    From rest and for one timestep the neuron is a rising function of its input, count = f(x), so that
+    max(f(x_i)) = f(max(x_i)); and the slots are rising functions of the count, so that the largest of binary spikes
+    (an OR) is the spike of the largest. With a membrane potential carried over (T > 1, or a stream) the count depends
+    on the neuron's past too, and the neurons of the pooled positions have pasts of their own: potentials are pooled.
+    """
+
+    def __init__(self, trained: SpikingSPPF):
+        nn.Module.__init__(self)
+        self.reduce, self.pool, self.merge = trained.reduce, trained.pool, trained.merge
+
+    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        if x.shape[0] > 1 or state is not None:
+            return super().forward(x, state)
+        return self.merge(self.reduce(x), spread=self.pyramid)
+
+
+def run_on_slots(network: nn.Module, binary: bool) -> None:
+    """Lets a spike-driven network run on binary slots, as it is made, or on counts: the same bits in fewer steps."""
+    for module in network.modules():
+        if isinstance(module, SpikeDrivenConv):
+            module.binary = module.synapses.check = binary
+
+
+def drive_by_spikes(network: nn.Module) -> None:
+    """Turns a dense folded network into the addition-only one, in place.
+
+    Raises:
+        ConfigError: a unit without spiking neurons (the ANN twin).
+    """
+    for name, module in list(network.named_modules()):
+        if isinstance(module, SpikingSPPF):
+            network.set_submodule(name, SpikeDrivenSPPF(module))
+    for name, module in list(network.named_modules()):
+        if isinstance(module, SpikingConv) and module.neuron is not None:
+            if not isinstance(module.neuron, ILIF):
+                raise ConfigError("to_spike_driven: a network with neuron='relu' has no spikes")
+            assert isinstance(module.conv, nn.Conv2d)
+            network.set_submodule(name, SpikeDrivenConv(module.neuron, module.conv))
+    use_channels_last(network)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from . import ILIF
+
+
+class MeanCount:
+    """Mean spike count over all neurons and timesteps of the forward passes it watched; NaN without any."""
+
+    def __init__(self) -> None:
+        self._sums: list[Tensor] = []
+        self._neurons = 0
+
+    def add(self, counts: Tensor) -> None:
+        """Takes the spike counts of one layer."""
+        self._sums.append(counts.detach().sum(dtype=torch.float32))
+        self._neurons += counts.numel()
+
+    def value(self) -> float:
+        """The mean, 0..max_count."""
+        return float(torch.stack(self._sums).sum()) / self._neurons if self._neurons else float("nan")
+
+
+@contextmanager
+def watch_counts(network: nn.Module, active: bool = True) -> Iterator[MeanCount]:
+    """Measures the mean spike count of what runs inside; costs a pass over the counts, so not for every batch."""
+    mean = MeanCount()
+    layers = [module for module in network.modules() if isinstance(module, ILIF)] if active else []
+    hooks = [layer.register_forward_hook(lambda _, __, counts: mean.add(counts)) for layer in layers]
+    try:
+        yield mean
+    finally:
+        for hook in hooks:
+            hook.remove()

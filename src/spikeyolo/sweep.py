@@ -1,0 +1,208 @@
+"""One network at several numbers of timesteps T and largest counts D: average precision against energy."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .data.images.index import Index
+from .energy.cost import ann_millijoule, snn_millijoule
+from .energy.measure import measure
+from .energy.report import weighted_rate
+from .energy.technology import Technology
+from .errors import ConfigError
+from .evaluation.plots import save_figure
+from .evaluation.validate import ValidationSettings, read_pictures, validate
+from .files import write_atomically
+from .interop.reference import load_any
+from .model.detector import SpikeYOLO
+from .training.run_folder import RunFolder
+from .training.settings import MACHINE, TrainSettings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """What a network reaches, and what a picture costs it.
+
+    Attributes:
+        timesteps: T.
+        max_count: D.
+        AP: mean over overlaps of 0.50 to 0.95, 0..1.
+        AP50: at an overlap of 0.50, 0..1.
+        snn_mJ: with spikes, additions as counted.
+        ann_mJ: the same network as an ANN, dense, once a picture; none where the technology has no product.
+        firing_rate: share of the binary slots that hold a spike.
+        synaptic_ops: additions.
+    """
+
+    timesteps: int
+    max_count: int
+    AP: float
+    AP50: float
+    snn_mJ: float  # noqa: N815 - the unit
+    ann_mJ: float | None  # noqa: N815
+    firing_rate: float
+    synaptic_ops: float
+
+
+def at(model: SpikeYOLO, timesteps: int, max_count: int) -> SpikeYOLO:
+    """The same weights with another T and D.
+
+    Raises:
+        ConfigError: the model is not in its trained form, or T or D is out of range.
+    """
+    if model.form != "trainable":
+        raise ConfigError(f"sweep: needs the trained model, this file holds its {model.form} form")
+    config = replace(model.config, timesteps=timesteps, max_count=max_count)
+    changed = SpikeYOLO(config, names=model.names)
+    changed.load_state_dict(model.state_dict())
+    return changed.to(model.device).eval()
+
+
+def evaluate_at(model: SpikeYOLO, index: Index, settings: ValidationSettings, technology: Technology) -> SweepPoint:
+    """Average precision and energy of a model in its trained form, as it is."""
+    metrics = validate(model.fold(), index, settings).metrics
+    found = measure(model, index, settings.imgsz, batch=settings.batch, workers=settings.workers, examples=1)
+    return SweepPoint(
+        model.config.timesteps,
+        model.config.max_count,
+        metrics.AP,
+        metrics.AP50,
+        snn_millijoule(found.layers, technology),
+        ann_millijoule(found.macs["dense"], technology),
+        weighted_rate(found.layers),
+        sum(layer.ac for layer in found.layers),
+    )
+
+
+class Sweep:
+    """The points of a grid, each kept in the folder as soon as it is known, so that a sweep can be gone on with.
+
+    Args:
+        folder: where sweep.json, sweep.csv and sweep.png go; runs of trainings in folders of their own, T1_D4.
+        data: a data.yaml, or a COCO annotation file.
+        split: on which to evaluate.
+        settings: how.
+        technology: what an operation costs.
+
+    Raises:
+        ConfigError: the folder holds a sweep of something else.
+    """
+
+    def __init__(self, folder: Path, data: str, split: str, settings: ValidationSettings, technology: Technology):
+        self.folder, self.data, self.split = folder, data, split
+        self.settings, self.technology = settings, technology
+        self.points: dict[tuple[int, int], SweepPoint] = {}
+        self.index = read_pictures(data, split)
+
+    def evaluate(
+        self, weights: str, grid: Iterable[tuple[int, int]], device: str, told: Callable[[SweepPoint], None]
+    ) -> None:
+        """The same weights, trained once, at each T and D."""
+        model = load_any(weights).to(device)
+        self._begin({"weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest()})
+        for cell in grid:
+            if cell not in self.points:
+                self._add(evaluate_at(at(model, *cell), self.index, self.settings, self.technology))
+            told(self.points[cell])
+
+    def train(
+        self, recipe: TrainSettings, grid: Iterable[tuple[int, int]], device: str, told: Callable[[SweepPoint], None]
+    ) -> None:
+        """A training of its own at each T and D, gone on with where one was interrupted."""
+        from .training.run import train
+
+        self._begin({"recipe": {name: value for name, value in recipe.to_dict().items() if name not in MACHINE}})
+        for timesteps, max_count in grid:
+            if (timesteps, max_count) not in self.points:
+                run = RunFolder(self.folder / f"T{timesteps}_D{max_count}")
+                changed = replace(recipe, timesteps=timesteps, max_count=max_count)
+                best = train(changed, run.path, run.path if run.last.exists() else None).best
+                self._add(evaluate_at(load_any(best).to(device), self.index, self.settings, self.technology))
+            told(self.points[timesteps, max_count])
+
+    def _begin(self, subject: dict[str, Any]) -> None:
+        technology = asdict(self.technology)
+        subject |= {"data": str(Path(self.data).resolve()), "split": self.split, "imgsz": self.settings.imgsz}
+        # As JSON gives it back, for the comparison: a key of sram_pj is a number here and a text there.
+        self.subject = json.loads(json.dumps(subject | {"technology": technology}))
+        file = self.folder / "sweep.json"
+        if not file.exists():
+            return
+        try:
+            older = json.loads(file.read_text())
+            points = [SweepPoint(**point) for point in older["points"]]
+            same = older["subject"] == self.subject
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ConfigError(f"{file}: not the file of a sweep; give another folder with --out") from error
+        if not same:
+            raise ConfigError(f"{file}: a sweep of other weights, data or settings; give another folder with --out")
+        self.points = {(point.timesteps, point.max_count): point for point in points}
+
+    def _add(self, point: SweepPoint) -> None:
+        self.points[point.timesteps, point.max_count] = point
+        points = sorted(self.points.values(), key=lambda p: (p.timesteps, p.max_count))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [field.name for field in fields(SweepPoint)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(asdict, points))
+        write_atomically(self.folder / "sweep.csv", text.getvalue().encode())
+        content = {"subject": self.subject, "points": [asdict(p) for p in points]}
+        write_atomically(self.folder / "sweep.json", json.dumps(content, indent=1).encode())
+        plot_sweep(points, self.folder / "sweep.png")
+
+
+def sweep_table(points: Sequence[SweepPoint]) -> Table:
+    """One row a point, for `rich.print`."""
+    from rich.table import Table
+
+    table = Table(title="Average precision against energy")
+    for column in ("T", "D", "AP50", "AP", "firing rate", "M additions", "mJ a picture", "times less than ANN"):
+        table.add_column(column, justify="right")
+    for point in sorted(points, key=lambda p: (p.timesteps, p.max_count)):
+        table.add_row(
+            str(point.timesteps),
+            str(point.max_count),
+            f"{point.AP50:.3f}",
+            f"{point.AP:.3f}",
+            f"{point.firing_rate:.1%}",
+            f"{point.synaptic_ops / 1e6:.1f}",
+            f"{point.snn_mJ:.3f}",
+            "-" if point.ann_mJ is None else f"{point.ann_mJ / point.snn_mJ:.1f}",
+        )
+    return table
+
+
+def plot_sweep(points: Sequence[SweepPoint], file: Path) -> None:
+    """AP against energy as a PNG: a line for each D, a point for each T.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    by_count = itertools.groupby(sorted(points, key=lambda p: (p.max_count, p.timesteps)), lambda p: p.max_count)
+    for max_count, group in by_count:
+        line = list(group)
+        axes.plot([p.snn_mJ for p in line], [p.AP for p in line], "o-", label=f"D = {max_count}")
+        for point in line:
+            place = (point.snn_mJ, point.AP)
+            axes.annotate(f"T = {point.timesteps}", place, (4, 5), textcoords="offset points", fontsize=8)
+    axes.set(xlabel="energy of a picture, mJ", ylabel="AP", title="Average precision against energy", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.margins(x=0.12)
+    figure.legend(loc="outside right upper")
+    save_figure(figure, file)

@@ -1,0 +1,1 @@
+"""Generated images and recordings, for the demo and the tests."""

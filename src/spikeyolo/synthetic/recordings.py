@@ -1,0 +1,163 @@
+"""Generated recordings of an event camera, in Prophesee's layout: a folder a split of `*_td.dat` and `*_bbox.npy`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ..errors import ConfigError
+from ..events import Events, Preparation, RepresentationConfig
+from .event_camera import CameraConfig, EventCamera, film
+from .event_scene import EVENT_CLASSES, EventDifficulty, EventScene, random_event_scene
+from .folder import is_generated, record_of, replace_folder
+
+EVENT_SPLITS = ("train", "val", "test")
+# A change of the drawing or of the camera that changes recordings raises this, so that an older folder is made again.
+VERSION = 2
+
+PREPARATION = Preparation(RepresentationConfig("stacked_histogram", bins=5), timesteps=2, window_us=100_000)
+"""In two timesteps of 50 ms a wheel turns a quarter of what makes it look the same again, in steps of 10 ms."""
+
+
+@dataclass(frozen=True)
+class RecordingsConfig:
+    """What to generate. The i-th recording of a split does not depend on the counts.
+
+    Attributes:
+        seed: where all randomness comes from, at least 0.
+        train: recordings to train on.
+        val: recordings to choose by.
+        test: recordings to report.
+        size_hw: rows and columns of the sensor.
+        duration_us: length of each recording.
+        label_every_us: from one labelled instant to the next; the first is so long after the start.
+        pictures_hz: pictures a second that the camera model sees; it interpolates between them.
+        classes: some of EVENT_CLASSES, by class id. The two wheels, or the two disks, are told apart by the order of
+            time alone.
+        difficulty: how hard the recordings are.
+        camera: the camera.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    seed: int = 0
+    train: int = 40
+    val: int = 10
+    test: int = 10
+    size_hw: tuple[int, int] = (128, 128)
+    duration_us: int = 2_000_000
+    label_every_us: int = 50_000
+    pictures_hz: float = 250.0
+    classes: tuple[str, ...] = EVENT_CLASSES[:4]
+    difficulty: EventDifficulty = field(default_factory=EventDifficulty)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+
+    def __post_init__(self) -> None:
+        least = {"seed": 0, "train": 1, "val": 1, "test": 1, "duration_us": 1, "label_every_us": 1, "pictures_hz": 1}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise ConfigError(f"{name}: {getattr(self, name)} is below {value}")
+        if min(self.size_hw) < 32:
+            raise ConfigError(f"size_hw: {self.size_hw} has a side below 32")
+        if not self.classes or len(set(self.classes)) < len(self.classes) or not set(self.classes) <= {*EVENT_CLASSES}:
+            raise ConfigError(f"classes: {self.classes}; choose from {', '.join(EVENT_CLASSES)}, each once")
+
+
+def recording_scene(config: RecordingsConfig, split: str, index: int) -> EventScene:
+    """What the camera looks at in one recording."""
+    rng = np.random.default_rng([config.seed, EVENT_SPLITS.index(split), index, 0])
+    return random_event_scene(rng, config.size_hw, config.difficulty, config.classes)
+
+
+def event_recording(config: RecordingsConfig, split: str, index: int) -> tuple[Iterator[Events], np.ndarray]:
+    """One recording: its events, in small steps, and its labels, BOX_DTYPE (N,)."""
+    scene = recording_scene(config, split, index)
+    camera_rng = np.random.default_rng([config.seed, EVENT_SPLITS.index(split), index, 1])
+    camera = EventCamera(config.size_hw, config.camera, camera_rng)
+    count = int(config.duration_us * 1e-6 * config.pictures_hz) + 1
+    times = np.linspace(0, config.duration_us, max(count, 2)).round().astype(np.int64).tolist()
+    labelled = range(config.label_every_us, config.duration_us + 1, config.label_every_us)
+    return film(((t, scene.picture(t)) for t in times), camera), scene.boxes(labelled)
+
+
+def recordings_complete(root: str | os.PathLike[str], config: RecordingsConfig) -> bool:
+    """Whether the folder holds these very recordings with no file missing."""
+    root = Path(root)
+    if not is_generated(root, _record(config), same_settings=True):
+        return False
+    files = [root / "data.yaml"]
+    for split in EVENT_SPLITS:
+        for index in range(getattr(config, split)):
+            files += _files(root, split, index)
+    return all(file.is_file() for file in files)
+
+
+def write_recordings(
+    folder: str | os.PathLike[str],
+    config: RecordingsConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Writes the data set, unless the folder already holds it whole; see `replace_folder` for what it never does.
+
+    Args:
+        folder: the folder to make.
+        config: what to generate.
+        progress: called with recordings done and recordings in all.
+
+    Returns:
+        The path of `data.yaml`.
+
+    Raises:
+        DataError: `folder` exists and was not made by this generator, or cannot be written.
+    """
+    root, config = Path(folder), config or RecordingsConfig()
+    if not recordings_complete(root, config):
+        replace_folder(root, _record(config), lambda partial: _write_all(partial, config, progress))
+    return root / "data.yaml"
+
+
+def _record(config: RecordingsConfig) -> dict[str, Any]:
+    return record_of("spikeyolo recordings", VERSION, config)
+
+
+def _files(root: Path, split: str, index: int) -> tuple[Path, Path]:
+    return root / split / f"{index:04d}_td.dat", root / split / f"{index:04d}_bbox.npy"
+
+
+def _write_all(root: Path, config: RecordingsConfig, progress: Callable[[int, int], None] | None) -> None:
+    from ..data.events.labels import write_boxes
+    from ..events import write_dat
+
+    total, done = sum(getattr(config, split) for split in EVENT_SPLITS), 0
+    for split in EVENT_SPLITS:
+        (root / split).mkdir()
+        for index in range(getattr(config, split)):
+            events, boxes = event_recording(config, split, index)
+            events_file, boxes_file = _files(root, split, index)
+            write_dat(events_file, events, config.size_hw)
+            write_boxes(boxes_file, boxes)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    names = "".join(f"  {index}: {name}\n" for index, name in enumerate(config.classes))
+    splits = "".join(f"{split}: {split}\n" for split in EVENT_SPLITS)
+    text = f"# Generated recordings of an event camera\nformat: prophesee\npath: .\n{splits}names:\n{names}"
+    (root / "data.yaml").write_text(text + _as_yaml(PREPARATION))
+
+
+def write_reordered(data: Path, order: str) -> Path:
+    """A second description of generated recordings, by which the timesteps come in another order."""
+    file = data.with_name(f"data-{order}.yaml")
+    file.write_text(data.read_text().partition("preparation:")[0] + _as_yaml(replace(PREPARATION, order=order)))
+    return file
+
+
+def _as_yaml(preparation: Preparation) -> str:
+    return yaml.safe_dump({"preparation": preparation.to_dict()}, sort_keys=False)

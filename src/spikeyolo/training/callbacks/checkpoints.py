@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+
+from ...errors import CheckpointError
+from ...files import write_atomically
+from ..module import DetectorModule
+from ..run_folder import RunFolder, to_bytes, write_or_warn
+from .averaging import ExponentialAverage
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints, written beside and renamed; a disk that is full costs a warning and the newer state."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Called on the first process."""
+        write_or_warn(str(path), lambda: write_atomically(Path(path), to_bytes(checkpoint)))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Reads tensors and plain values; nothing a file contains is run.
+
+        Raises:
+            CheckpointError: missing, damaged, or holding anything else.
+        """
+        try:
+            return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for damaged files
+            raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+
+
+class RunRecorder(Checkpoint):
+    """Writes results.csv, best.safetensors and last.ckpt, in this order, after every epoch; last.ckpt also within one.
+
+    A kill between two of them does no harm: the resumed epoch writes the same rows and weights again.
+
+    Args:
+        folder: of the run.
+        average: the weights to keep.
+        minutes: between checkpoints within an epoch.
+        steps: optimiser steps between checkpoints within an epoch, besides.
+    """
+
+    def __init__(self, folder: RunFolder, average: ExponentialAverage, minutes: float, steps: int | None) -> None:
+        self.folder, self.average, self.minutes, self.steps = folder, average, minutes, steps
+        self.best_saved = -1.0
+        self._saved_at = time.monotonic()
+        self._saved_step = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The fitness of what lies in best.safetensors."""
+        return {"best_saved": self.best_saved}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes it back."""
+        self.best_saved = state_dict["best_saved"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The time starts."""
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves when it is time, between two steps: gradients that wait for a step are not in a checkpoint."""
+        assert isinstance(pl_module, DetectorModule)
+        if pl_module.pending or batch_idx + 1 == trainer.num_training_batches:
+            return
+        due = time.monotonic() - self._saved_at >= 60 * self.minutes
+        due = due or (self.steps is not None and trainer.global_step - self._saved_step >= self.steps)
+        if trainer.strategy.broadcast(due):  # the clocks of the processes differ
+            self._save_last(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves everything."""
+        assert isinstance(pl_module, DetectorModule)
+        if trainer.is_global_zero:
+            self._write_results(pl_module)
+        self._save_best(trainer, pl_module)
+        self._save_last(trainer)
+
+    def _write_results(self, module: DetectorModule) -> None:
+        content = module.history.to_csv().encode()
+        write_or_warn(str(self.folder.results), lambda: write_atomically(self.folder.results, content))
+
+    def _save_best(self, trainer: pl.Trainer, module: DetectorModule) -> None:
+        value = module.history.rows[-1].get("fitness")
+        if value is None or value <= self.best_saved:
+            return
+        saved = True
+        if trainer.is_global_zero:
+            saved = write_or_warn(str(self.folder.best), lambda: self.average.network.save(self.folder.best))
+        if trainer.strategy.broadcast(saved):
+            self.best_saved = value
+
+    def _save_last(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.folder.last)
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step

@@ -1,0 +1,120 @@
+"""Learning rate, momentum and accumulation as a function of the position alone: nothing to save, nothing to resume."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from .settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Position:
+    """What the optimiser is set to for one batch.
+
+    Attributes:
+        lr: learning rate of weights and norms.
+        bias_lr: learning rate of biases.
+        momentum: of SGD, or AdamW's first beta.
+        accumulate: batches whose gradients are summed before a step.
+    """
+
+    lr: float
+    bias_lr: float
+    momentum: float
+    accumulate: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The recipe's course over a training.
+
+    The learning rate falls epoch by epoch. In the first `warmup_epochs` epochs, batch by batch, that of weights rises
+    from 0, that of biases goes from `warmup_bias_lr` (AdamW: 0), the momentum rises from `warmup_momentum` and the
+    batches a step from 1.
+
+    Args:
+        settings: the recipe.
+        batches: batches of an epoch.
+    """
+
+    settings: TrainSettings
+    batches: int
+
+    def factor(self, epoch: int) -> float:
+        """Share of the learning rate in an epoch, without warm-up: 1 at the first, towards `final_lr` at the end."""
+        s = self.settings
+        done = epoch / s.epochs
+        left = 1 - done if s.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+        return s.final_lr + (1 - s.final_lr) * left
+
+    def at(self, epoch: int, batch: int) -> Position:
+        """The values for a batch of an epoch, both from 0."""
+        s = self.settings
+        lr = s.lr * self.factor(epoch)
+        most = s.nominal_batch / s.batch
+        warmup = round(s.warmup_epochs * self.batches)
+        warm = min((epoch * self.batches + batch) / warmup, 1.0) if warmup else 1.0
+        first_bias_lr = 0.0 if s.optimizer == "adamw" else s.warmup_bias_lr
+        return Position(
+            lr=lr * warm,
+            bias_lr=_between(first_bias_lr, lr, warm),
+            momentum=_between(s.warmup_momentum, s.momentum, warm),
+            accumulate=max(1, round(_between(1.0, most, warm))),
+        )
+
+
+def _between(start: float, end: float, share: float) -> float:
+    return start + (end - start) * share
+
+
+WEIGHTS, NORMS, BIASES = "weights", "norms", "biases"
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Trainable parameters in three groups: weights of convolutions (these alone decay), of norms, and biases."""
+    groups: dict[str, list[nn.Parameter]] = {WEIGHTS: [], NORMS: [], BIASES: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            kind = BIASES if name.endswith("bias") else WEIGHTS if parameter.ndim > 1 else NORMS
+            groups[kind].append(parameter)
+    return [
+        {"name": kind, "params": parameters, "weight_decay": weight_decay if kind == WEIGHTS else 0.0}
+        for kind, parameters in groups.items()
+        if parameters
+    ]
+
+
+def scaled_decay(settings: TrainSettings) -> float:
+    """Weight decay for the pictures a step really has after the warm-up, where whole batches miss `nominal_batch`.
+
+    `weight_decay * batch * accumulate / nominal_batch`: with batch 40 and nominal 64 a step has 2 * 40 pictures and the
+    decay is 1.25 times the nominal one.
+    """
+    accumulate = max(1, round(settings.nominal_batch / settings.batch))
+    return settings.weight_decay * settings.batch * accumulate / settings.nominal_batch
+
+
+def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
+    """SGD with Nesterov momentum, or AdamW, over the three groups."""
+    groups = parameter_groups(model, scaled_decay(settings))
+    # On CPUs one kernel a tensor, not some ten; on GPUs a fused step would unscale gradients of fp16 after the clip.
+    fused = all(parameter.device.type == "cpu" for parameter in model.parameters()) or None
+    if settings.optimizer == "adamw":
+        return AdamW(groups, lr=settings.lr, betas=(settings.momentum, 0.999), fused=fused)
+    # Nesterov's form is not defined without momentum.
+    return SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=fused)
+
+
+def move_to(optimizer: Optimizer, position: Position) -> None:
+    """Sets learning rates and momentum."""
+    for group in optimizer.param_groups:
+        group["lr"] = position.bias_lr if group["name"] == BIASES else position.lr
+        if "betas" in group:
+            group["betas"] = (position.momentum, group["betas"][1])
+        else:
+            group["momentum"] = position.momentum

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import CheckpointError, ConfigError
+from ..events import Preparation
+from ..interop.reference import load_any
+from ..model.detector import SpikeYOLO
+from ..model.presets import PRESETS
+from .settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Which weights of a saved model a new one took over.
+
+    Attributes:
+        source: the file.
+        taken: names of the tensors taken over.
+        fresh: names of tensors that start anew, with the reason.
+        unused: names of tensors of the file for which there was no place.
+    """
+
+    source: str
+    taken: tuple[str, ...]
+    fresh: tuple[tuple[str, str], ...]
+    unused: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The same in a few lines to print."""
+        total = len(self.taken) + len(self.fresh)
+        lines = [f"{self.source}: {len(self.taken)} of {total} tensors taken over"]
+        lines += [f"  starts anew: {name} ({why})" for name, why in self.fresh]
+        if self.unused:
+            lines.append(f"  not used: {', '.join(self.unused)}")
+        return lines
+
+
+def is_preset(model: str) -> bool:
+    """Whether the option names a preset and no file."""
+    return model in PRESETS
+
+
+def read_model(path: str) -> SpikeYOLO:
+    """A saved model or a published checkpoint, by its ending.
+
+    Raises:
+        CheckpointError: the file cannot be used.
+        ConfigError: neither a file nor the name of a preset.
+    """
+    if not Path(path).suffix and not Path(path).exists():
+        raise ConfigError(f"model: {path!r} is neither a preset ({', '.join(PRESETS)}) nor a file")
+    return load_any(path)
+
+
+def starting_model(
+    settings: TrainSettings, names: Sequence[str], preparation: Preparation | None = None
+) -> tuple[SpikeYOLO, Transfer | None]:
+    """The network that training starts from, with a class for each name, and what it took over from a file.
+
+    Args:
+        settings: the recipe.
+        names: of the classes.
+        preparation: of recordings; it decides the channels, levels and timesteps.
+
+    Raises:
+        ConfigError: no such preset or file, a setting that cannot be, or a part to freeze that does not exist.
+        CheckpointError: a file that cannot be used, or a folded network, which cannot be trained.
+    """
+    changes: dict[str, Any] = {
+        name: value for name in ("timesteps", "max_count", "neuron") if (value := getattr(settings, name)) is not None
+    }
+    changes["num_classes"] = len(names)
+    if preparation is not None:
+        changes |= {"in_channels": preparation.channels, "timesteps": preparation.timesteps}
+        changes["input_levels"] = preparation.representation.levels
+    source = None if is_preset(settings.model) else read_model(settings.model)
+    if source is not None and source.form != "trainable":
+        raise CheckpointError(f"{settings.model}: a folded network cannot be trained; take the file before folding")
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        model = SpikeYOLO(settings.model if source is None else source.config, names=names, **changes)
+    model.preparation = None if preparation is None else preparation.to_dict()
+    transfer = None if source is None else _take_over(model, source, settings.model)
+    freeze(model, settings.freeze)
+    return model, transfer
+
+
+def _take_over(model: SpikeYOLO, source: SpikeYOLO, path: str) -> Transfer:
+    own, given = model.state_dict(), source.state_dict()
+    taken, fresh = [], []
+    for name, value in own.items():
+        if name not in given:
+            fresh.append((name, "not in the file"))
+        elif given[name].shape != value.shape:
+            fresh.append((name, f"{tuple(given[name].shape)} in the file, {tuple(value.shape)} here"))
+        else:
+            taken.append(name)
+    if not taken:
+        raise CheckpointError(f"{path}: none of its weights fits the network")
+    model.load_state_dict(
+        {
+            **own,
+            **{name: given[name].float() for name in taken if given[name].is_floating_point()},
+            **{name: given[name] for name in taken if not given[name].is_floating_point()},
+        }
+    )
+    left = [name for name in given if name not in taken]
+    return Transfer(path, tuple(taken), tuple(fresh), tuple(left))
+
+
+def is_frozen(name: str, prefixes: Sequence[str]) -> bool:
+    """Whether a parameter or module belongs to one of these parts: `backbone` has `backbone.stem`, not `backbone2`."""
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def freeze(model: SpikeYOLO, prefixes: Sequence[str]) -> None:
+    """Takes parameters out of training.
+
+    Raises:
+        ConfigError: a prefix that no parameter has, or nothing left to train.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for prefix in prefixes:
+        if not any(is_frozen(name, [prefix]) for name in names):
+            parts = ", ".join(name for name, _ in model.named_children())
+            raise ConfigError(f"freeze: no part of the network is called {prefix!r}; its parts are {parts}")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not is_frozen(name, prefixes))
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError("freeze: nothing is left to train")

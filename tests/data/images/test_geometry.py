@@ -1,0 +1,269 @@
+"""Boxes and pixels: what is drawn and what is said about it must stay together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from spikeyolo.data.images.augmentation import Augmentation
+from spikeyolo.data.images.geometry import clip_boxes, covers, map_boxes, paint, scaling, translation
+from spikeyolo.data.images.transforms import HSV, HorizontalFlip, Letterbox, MixUp, Mosaic, RandomAffine, VerticalFlip
+
+WHITE, GREY = 255, 114
+
+
+def drawn(rows: int, columns: int, box: tuple[int, int, int, int]) -> np.ndarray:
+    """A white rectangle on exactly the pixels of the box; grey around it, as around the picture."""
+    picture = np.full((rows, columns, 3), GREY, dtype=np.uint8)
+    picture[box[1] : box[3], box[0] : box[2]] = WHITE
+    return picture
+
+
+def seen(picture: np.ndarray) -> np.ndarray:
+    """The box around the pixels that are more white than grey, in edge coordinates."""
+    rows, columns = np.nonzero(picture[..., 0] > (WHITE + GREY) / 2)
+    return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], dtype=float)
+
+
+@st.composite
+def rectangles(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = draw(st.integers(24, 90)), draw(st.integers(24, 90))
+    left, top = draw(st.integers(0, columns - 16)), draw(st.integers(0, rows - 16))
+    right, bottom = draw(st.integers(left + 16, columns)), draw(st.integers(top + 16, rows))
+    box = (left, top, right, bottom)
+    return drawn(rows, columns, box), np.array([box], dtype=np.float32)
+
+
+NO_LABEL = np.zeros(1, dtype=np.int64)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rectangle=rectangles(),
+    seed=seeds,
+    chain=st.lists(
+        st.sampled_from(
+            [Letterbox((64, 96)), HorizontalFlip(1.0), VerticalFlip(1.0), RandomAffine(min_visible=0, min_side=0)]
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_rectangle_and_box_stay_together_through_any_straight_chain(rectangle, seed, chain) -> None:
+    picture, boxes = rectangle
+    labels, rng = NO_LABEL, np.random.default_rng(seed)
+    for transform in chain:
+        picture, boxes, labels = transform(picture, boxes, labels, rng)
+        assume(len(boxes) and (boxes[0, 2:] - boxes[0, :2]).min() >= 3)
+    # Half a pixel for the grid; a second resizing can enlarge the first one's blur.
+    assert seen(picture) == pytest.approx(boxes[0], abs=0.51 if len(chain) == 1 else 1.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rectangle=rectangles(), seed=seeds, side=st.integers(40, 90))
+def test_mosaic_keeps_rectangle_and_box_together(rectangle, seed, side) -> None:
+    picture, boxes = rectangle
+    empty = np.full((50, 70, 3), GREY, dtype=np.uint8)
+    none = np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64)
+    place = seed % 4
+    pictures = [picture if i == place else empty for i in range(4)]
+    all_boxes = [boxes if i == place else none[0] for i in range(4)]
+    all_labels = [NO_LABEL if i == place else none[1] for i in range(4)]
+    mosaic = Mosaic((side, side + 13), RandomAffine(min_visible=0, min_side=0))
+    canvas, found, labels = mosaic(pictures, all_boxes, all_labels, np.random.default_rng(seed))
+    assert canvas.shape == (side, side + 13, 3)
+    assert len(found) == len(labels)
+    assume(len(found) and (found[0, 2:] - found[0, :2]).min() >= 3)
+    assert seen(canvas) == pytest.approx(found[0], abs=0.6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=seeds, degrees=st.floats(0, 180), shear=st.floats(0, 20))
+def test_a_turned_rectangle_fills_its_box(seed, degrees, shear) -> None:
+    """The box around the turned corners is the box around the turned pixels."""
+    transform = RandomAffine(degrees, 0.0, 0.2, shear, min_side=0, min_visible=0)
+    boxes = np.array([[40, 45, 80, 70]], dtype=np.float32)
+    canvas, found, _ = transform(drawn(120, 120, (40, 45, 80, 70)), boxes, NO_LABEL, np.random.default_rng(seed))
+    # A sharp corner covers less than half of its last pixels.
+    assert seen(canvas) == pytest.approx(found[0], abs=1.5)
+
+
+def test_perspective_keeps_corner_and_box_together() -> None:
+    transform = RandomAffine(0, 0, 0, 0, perspective=0.002, min_side=0, min_visible=0)
+    boxes = np.array([[40, 45, 80, 70]], dtype=np.float32)
+    for seed in range(10):
+        canvas, found, _ = transform(drawn(120, 120, (40, 45, 80, 70)), boxes, NO_LABEL, np.random.default_rng(seed))
+        assert seen(canvas) == pytest.approx(found[0], abs=1.5)
+
+
+def test_paint_by_hand() -> None:
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    canvas = np.full((4, 6, 3), 99, dtype=np.uint8)
+    painted = paint(canvas, picture, translation(3, 1))
+    assert (canvas[1:3, 3:5] == picture).all()
+    assert (canvas == 99).sum() == 4 * 6 * 3 - 12
+    assert (painted == translation(3, 1)).all()
+
+
+def test_turning_by_a_quarter_moves_whole_pixels() -> None:
+    """(x, y) -> (4 - y, x): were edges and centres confused, everything would be shifted by a pixel."""
+    picture = np.zeros((4, 4, 3), dtype=np.uint8)
+    picture[0, 1] = 200
+    canvas = np.full((4, 4, 3), 50, dtype=np.uint8)
+    paint(canvas, picture, np.array([[0.0, -1, 4], [1, 0, 0], [0, 0, 1]]))
+    expected = np.zeros((4, 4, 3), dtype=np.uint8)
+    expected[1, 3] = 200
+    assert (canvas == expected).all()
+
+
+@pytest.mark.parametrize("shift", [(-10, 0), (7, 0), (0, -3), (0, 5)])
+def test_painting_beside_the_canvas_changes_nothing(shift) -> None:
+    picture, canvas = np.zeros((3, 6, 3), dtype=np.uint8), np.full((5, 7, 3), 9, dtype=np.uint8)
+    matrix = translation(*shift)
+    assert not covers((3, 6), matrix, (5, 7))
+    paint(canvas, picture, matrix)
+    paint(canvas, picture, translation(0.0, 0.0) @ matrix @ np.array([[1, 0.001, 0], [0, 1, 0], [0, 0, 1]]))
+    assert (canvas == 9).all()
+
+
+def test_much_smaller_pictures_are_averaged_not_sampled() -> None:
+    stripes = np.zeros((64, 64, 3), dtype=np.uint8)
+    stripes[:, ::2] = 200
+    canvas = np.zeros((16, 16, 3), dtype=np.uint8)
+    paint(canvas, stripes, scaling(0.25, 0.25))
+    assert (canvas == 100).all()
+
+
+def test_mapped_boxes_by_hand() -> None:
+    boxes = np.array([[1, 2, 3, 6]])
+    assert map_boxes(boxes, translation(10, 20) @ scaling(2, 3)).tolist() == [[12, 26, 16, 38]]
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    assert map_boxes(boxes, quarter).tolist() == [[-6, 1, -2, 3]]
+    assert map_boxes(np.zeros((0, 4)), quarter).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("box", "limits", "expected"),
+    [
+        ([2, 2, 8, 8], {}, [2, 2, 8, 8]),
+        ([-5, 2, 5, 8], {}, [0, 2, 5, 8]),
+        ([-5, 2, 5, 8], {"min_visible": 0.5}, [0, 2, 5, 8]),  # exactly a half
+        ([-5, 2, 4.9, 8], {"min_visible": 0.5}, None),
+        ([8, 2, 30, 8], {"min_side": 2}, [8, 2, 10, 8]),
+        ([8.5, 2, 30, 8], {"min_side": 2}, None),
+        ([10, 2, 12, 8], {}, None),  # touches the canvas without area
+        ([-9, -9, -1, -1], {}, None),
+    ],
+)
+def test_which_boxes_are_dropped(box, limits, expected) -> None:
+    boxes, labels = clip_boxes(np.array([box], dtype=float), np.array([7]), (10, 10), **limits)
+    assert boxes.tolist() == ([expected] if expected else [])
+    assert boxes.shape == (len(labels), 4)
+    assert boxes.dtype == np.float32
+
+
+def labelled(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    return picture, np.array([[5, 6, 30, 40], [20, 10, 60, 44]], dtype=np.float32), np.array([3, 1])
+
+
+TRANSFORMS = [
+    Letterbox((32, 32)),
+    RandomAffine(30, 0.1, 0.5, 10, 0.001),
+    RandomAffine(),
+    HSV(),
+    HorizontalFlip(1.0),
+    VerticalFlip(1.0),
+]
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: type(t).__name__)
+def test_transforms_never_write_to_their_input_and_repeat(transform) -> None:
+    arrays, untouched = labelled(1), labelled(1)
+    for array in arrays:
+        array.flags.writeable = False
+    first = transform(*arrays, np.random.default_rng(5))
+    second = transform(*arrays, np.random.default_rng(5))
+    assert all((a == b).all() for a, b in zip(arrays, untouched, strict=True))
+    assert all((a == b).all() for a, b in zip(first, second, strict=True))
+    assert any(a.shape != b.shape or (a != b).any() for a, b in zip(first, arrays, strict=True))
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: type(t).__name__)
+def test_no_boxes_keep_their_shape(transform) -> None:
+    picture, _, _ = labelled(2)
+    none = np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64)
+    _, boxes, labels = transform(picture, *none, np.random.default_rng(0))
+    assert (boxes.shape, boxes.dtype, labels.shape, labels.dtype) == ((0, 4), np.float32, (0,), np.int64)
+
+
+def test_flips_by_hand() -> None:
+    picture, boxes, labels = labelled(3)
+    mirrored, moved, _ = HorizontalFlip(1.0)(picture, boxes[:1], labels[:1], np.random.default_rng(0))
+    assert (mirrored == picture[:, ::-1]).all()
+    assert moved.tolist() == [[34, 6, 59, 40]]
+    mirrored, moved, _ = VerticalFlip(1.0)(picture, boxes[:1], labels[:1], np.random.default_rng(0))
+    assert (mirrored == picture[::-1]).all()
+    assert moved.tolist() == [[5, 8, 30, 42]]
+    assert HorizontalFlip(0.0)(picture, boxes, labels, np.random.default_rng(0))[0] is picture
+
+
+def test_hsv_by_hand() -> None:
+    """Value alone: 100 * gain; a pure red stays red; no gains, no change."""
+
+    class Highest:
+        def uniform(self, low: float, high: float, size: int) -> np.ndarray:
+            return np.full(size, high)
+
+    grey = np.full((2, 2, 3), 100, dtype=np.uint8)
+    boxes, labels = np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64)
+    assert (HSV(0, 0, 0.4)(grey, boxes, labels, Highest())[0] == 140).all()
+    assert (HSV(0, 0.7, 0)(grey, boxes, labels, Highest())[0] == 100).all()
+    bright = np.full((2, 2, 3), 230, dtype=np.uint8)
+    assert (HSV(0, 0, 0.4)(bright, boxes, labels, Highest())[0] == 255).all()
+    assert HSV(0, 0, 0)(grey, boxes, labels, Highest())[0] is grey
+
+
+def test_mixup_blends_and_keeps_all_boxes() -> None:
+    one, other = labelled(1), labelled(2)
+    rng = np.random.default_rng(0)
+    share = np.random.default_rng(0).beta(32, 32)
+    picture, boxes, labels = MixUp()(*one, rng, other)
+    expected = one[0] * share + other[0] * (1 - share)
+    assert np.abs(picture - expected).max() <= 0.51
+    assert boxes.tolist() == [*one[1].tolist(), *other[1].tolist()]
+    assert labels.tolist() == [3, 1, 3, 1]
+
+
+def test_the_four_pictures_of_a_mosaic_meet_and_do_not_overlap() -> None:
+    mosaic = Mosaic((100, 100), RandomAffine(0, 0, 0))
+    corners = [
+        map_boxes(np.array([[0, 0, w, h]]), m)[0]
+        for (h, w), m in zip(
+            [(50, 80), (70, 30), (100, 100), (20, 40)],
+            mosaic.matrices([(50, 80), (70, 30), (100, 100), (20, 40)], np.random.default_rng(4)),
+            strict=True,
+        )
+    ]
+    meeting = corners[0][2:]
+    assert corners[1][[0, 3]] == pytest.approx(meeting)
+    assert corners[2][[2, 1]] == pytest.approx(meeting)
+    assert corners[3][:2] == pytest.approx(meeting)
+    assert max(corners[0][2:] - corners[0][:2]) == pytest.approx(100)  # fits a canvas
+    assert (meeting >= 0).all()
+    assert (meeting <= 100).all()
+
+
+def test_published_defaults() -> None:
+    settings_ = Augmentation()
+    got = (settings_.mosaic, settings_.close_mosaic, settings_.scale, settings_.translate, settings_.hflip)
+    assert got == (1.0, 10, 0.5, 0.1, 0.5)
+    assert (settings_.hue, settings_.saturation, settings_.value) == (0.015, 0.7, 0.4)
+    off = (settings_.mixup, settings_.degrees, settings_.shear, settings_.perspective, settings_.vflip)
+    assert off == (0, 0, 0, 0, 0)
+    assert Augmentation.none().is_none
+    assert not settings_.is_none

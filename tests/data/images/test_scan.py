@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.helpers.images import write_picture
+
+from spikeyolo.data.images.description import Description, read_description
+from spikeyolo.data.images.index import Index, cache_file
+from spikeyolo.data.images.labels import parse_yolo
+from spikeyolo.data.images.report import Finding, Report
+from spikeyolo.data.images.scan import label_file, load_index, scan
+from spikeyolo.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "boxes"),
+    [
+        ("0 0.5 0.5 0.5 0.5", None, [[15, 10, 45, 30]]),
+        ("1.0 0.5 0.5 0.5 0.5", None, [[15, 10, 45, 30]]),
+        ("2 0.5 0.5 0.5 0.5", "class out of range", []),
+        ("-1 0.5 0.5 0.5 0.5", "class out of range", []),
+        ("0.5 0.5 0.5 0.5 0.5", "class out of range", []),
+        ("nan 0.5 0.5 0.5 0.5", "class out of range", []),
+        ("0 0.5 0.5 0.5", "malformed row", []),
+        ("0 0.5 0.5 0.5 0.5 0.9", "malformed row", []),
+        ("cat 0.5 0.5 0.5 0.5", "malformed row", []),
+        ("0 nan 0.5 0.5 0.5", "not finite", []),
+        ("0 0.5 0.5 inf 0.5", "not finite", []),
+        ("0 0.9 0.5 0.4 0.5", "outside the picture", [[42, 10, 60, 30]]),
+        ("0 1.5 0.5 0.4 0.5", "outside the picture", []),
+        ("0 0.75 0.5 0.5004 0.5", None, [[29.988, 10, 60, 30]]),  # rounded decimals: clipped without a remark
+        ("0 0.5 0.5 0 0.5", "zero size", []),
+        ("0 0.5 0.5 -0.5 0.5", "zero size", []),
+        ("0 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5 0.5", "duplicate", [[15, 10, 45, 30]]),
+        ("0 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.5", None, [[15, 10, 45, 30], [15, 10, 45, 30]]),
+        ("0 0.1 0.2 0.5 0.1 0.3 0.9", "polygon", [[6, 4, 30, 36]]),
+    ],
+)
+def test_each_kind_of_row(row: str, kind: str | None, boxes: list[list[float]]) -> None:
+    objects, findings = parse_yolo(row, "labels/x.txt", 2, (40, 60))
+    assert [finding.kind for finding in findings] == ([kind] if kind else [])
+    assert objects.boxes == pytest.approx(np.array(boxes).reshape(-1, 4))
+    assert len(objects.labels) == len(objects.crowd) == len(boxes)
+    assert all("labels/x.txt: line" in str(finding) for finding in findings)
+
+
+def test_errors_name_file_line_and_mend(yolo_set: Path) -> None:
+    bad = yolo_set.parent / "labels/train/1.txt"
+    bad.write_text("0 0.5 0.5 0.1 0.1\n7 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(DataError) as caught:
+        load_index(read_description(yolo_set), "train")
+    for part in (str(bad), "line 2", "class 7 of 0..1", "correct the label", "1 x class out of range"):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_strict_refuses_what_else_is_mended(yolo_set: Path) -> None:
+    description = read_description(yolo_set)
+    assert len(load_index(description, "train", strict=True)) == 3  # an empty label file is fine
+    (yolo_set.parent / "labels/train/2.txt").unlink()
+    assert len(load_index(description, "train")) == 3
+    with pytest.raises(DataError, match="label file missing"):
+        load_index(description, "train", strict=True)
+
+
+def test_no_pictures_and_no_boxes(yolo_set: Path) -> None:
+    description = read_description(yolo_set)
+    for label in (yolo_set.parent / "labels/train").iterdir():
+        label.unlink()
+    with pytest.raises(DataError, match=r"no boxes on 3 pictures.*labels/train/0.txt"):
+        load_index(description, "train")
+    for picture in (yolo_set.parent / "images/train").iterdir():
+        picture.unlink()
+    with pytest.raises(DataError, match="no pictures in"):
+        load_index(description, "train")
+
+
+def encoded(mode: str, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    gradient = np.tile(np.arange(60, dtype=np.uint8) * 4, (40, 1))
+    picture = Image.fromarray(gradient)
+    picture = Image.fromarray(gradient.astype(np.uint16) * 257) if mode == "I;16" else picture.convert(mode)
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kinds"),
+    [
+        ("a.jpg", encoded("RGB", "JPEG"), []),
+        ("a.png", encoded("RGB", "PNG"), []),
+        ("a.webp", encoded("RGB", "WEBP"), []),
+        ("a.jpg", encoded("L", "JPEG"), ["grey"]),
+        ("a.jpg", encoded("CMYK", "JPEG"), ["CMYK"]),
+        ("a.png", encoded("I;16", "PNG"), ["16-bit"]),
+        ("a.tif", encoded("I;16", "TIFF"), ["16-bit"]),
+        ("a.png", encoded("RGBA", "PNG"), ["transparency"]),
+        ("a.png", encoded("LA", "PNG"), ["grey", "transparency"]),
+        ("a.jpg", encoded("RGB", "JPEG", exif=turned()), ["EXIF-rotated"]),
+        ("a.jpg", encoded("RGB", "JPEG")[:-200], ["picture unreadable"]),
+        ("a.jpg", encoded("RGB", "JPEG")[:-2], ["picture unreadable"]),
+        ("a.png", encoded("RGB", "PNG")[:-20], ["picture unreadable"]),
+        ("a.webp", encoded("RGB", "WEBP")[:-20], ["picture unreadable"]),
+        ("a.jpg", b"", ["picture unreadable"]),
+        ("a.jpg", b"no picture at all", ["picture unreadable"]),
+    ],
+)
+def test_each_kind_of_picture(yolo_set: Path, name: str, content: bytes, kinds: list[str]) -> None:
+    odd = yolo_set.parent / "images/train" / name
+    odd.write_bytes(content)
+    label_file(odd).write_text("0 0.5 0.5 0.5 0.5\n")
+    index, report = scan(read_description(yolo_set), "train")
+    assert {kind: n for kind, n in report.counts.items() if kind != "no objects"} == dict.fromkeys(kinds, 1)
+    readable = "picture unreadable" not in kinds
+    assert (str(odd) in index.paths) == readable
+    if readable:
+        place = index.paths.index(str(odd))
+        upright = (60, 40) if "EXIF-rotated" in kinds else (40, 60)
+        assert tuple(index.sizes_hw[place]) == upright
+        assert index.objects(place)[0].tolist() == [
+            [upright[1] / 4, upright[0] / 4, upright[1] * 0.75, upright[0] * 0.75]
+        ]
+
+
+def test_a_missing_picture_of_a_list_is_counted_and_left_out(yolo_set: Path) -> None:
+    (yolo_set.parent / "list.txt").write_text("images/train/0.png\nimages/train/gone.png\n")
+    yolo_set.write_text("train: list.txt\nnames: [cat, dog]\n")
+    index, report = scan(read_description(yolo_set), "train")
+    assert len(index) == 1
+    assert "gone.png" in str(report.examples["picture missing"][0])
+
+
+def same(one: Index, other: Index) -> bool:
+    fields = ("names", "paths", "image_ids", "category_ids", "annotation_file")
+    arrays = ("sizes_hw", "starts", "boxes", "labels", "crowd")
+    return all(getattr(one, f) == getattr(other, f) for f in fields) and all(
+        np.array_equal(getattr(one, a), getattr(other, a)) for a in arrays
+    )
+
+
+def test_the_cache_gives_back_what_was_found(yolo_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    description = read_description(yolo_set)
+    (yolo_set.parent / "labels/train/2.txt").unlink()
+    index, report = scan(description, "train")
+    assert cache_file(description, "train").is_file()
+    monkeypatch.setattr("spikeyolo.data.images.scan.inspect_picture", lambda _: pytest.fail("scanned again"))
+    again, report_again = scan(description, "train")
+    assert same(index, again)
+    assert report_again == report
+    with pytest.raises(DataError):
+        load_index(description, "train", strict=True)  # the findings are kept too
+
+
+def change_label(root: Path) -> None:
+    (root / "labels/train/0.txt").write_text("1 0.5 0.5 0.25 0.25\n")
+
+
+def touch_label(root: Path) -> None:
+    label = root / "labels/train/0.txt"
+    label.write_text("1 0.5 0.5 0.5 0.5\n")  # the same size: only the time tells
+    os.utime(label, ns=(1, 1))
+
+
+def add_picture(root: Path) -> None:
+    write_picture(root / "images/train/new.png")
+
+
+def remove_picture(root: Path) -> None:
+    (root / "images/train/1.png").unlink()
+
+
+def remove_label(root: Path) -> None:
+    (root / "labels/train/0.txt").unlink()
+
+
+def rename_class(root: Path) -> None:
+    (root / "data.yaml").write_text("train: images/train\nnames: [cat, cow]\n")
+
+
+@pytest.mark.parametrize("change", [change_label, touch_label, add_picture, remove_picture, remove_label, rename_class])
+def test_the_cache_notices_changes(yolo_set: Path, change) -> None:
+    before, _ = scan(read_description(yolo_set), "train")
+    change(yolo_set.parent)
+    after, _ = scan(read_description(yolo_set), "train")
+    fresh, _ = scan(read_description(yolo_set), "train", cache=False)
+    assert not same(before, after)
+    assert same(after, fresh)
+
+
+def test_a_damaged_cache_is_made_anew(yolo_set: Path) -> None:
+    description = read_description(yolo_set)
+    index, _ = scan(description, "train")
+    kept = cache_file(description, "train")
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert same(scan(description, "train")[0], index)
+    assert not list(kept.parent.glob("*.tmp"))
+
+
+def test_a_full_disk_costs_only_the_cache(yolo_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(stream: io.BufferedWriter, **_: object) -> None:
+        stream.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    description = read_description(yolo_set)
+    assert len(scan(description, "train")[0]) == 3
+    assert list(cache_file(description, "train").parent.iterdir()) == []
+
+
+def test_a_locked_folder_sends_the_cache_to_the_user(yolo_set: Path) -> None:
+    description = read_description(yolo_set)
+    yolo_set.parent.chmod(0o555)
+    try:
+        scan(description, "train")
+        assert sorted(p.name for p in yolo_set.parent.iterdir()) == ["data.yaml", "images", "labels"]
+        assert cache_file(description, "train").is_relative_to(os.environ["XDG_CACHE_HOME"])
+        assert cache_file(description, "train").is_file()
+    finally:
+        yolo_set.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("picture", "label"),
+    [
+        ("set/images/train/a.jpg", "set/labels/train/a.txt"),
+        ("images/set/images/a.b.png", "images/set/labels/a.b.txt"),
+        ("train/images/a.jpg", "train/labels/a.txt"),
+        ("plain/a.jpg", "plain/a.txt"),
+        ("plain/images", "plain/images.txt"),
+    ],
+)
+def test_where_labels_are(picture: str, label: str) -> None:
+    assert label_file(Path(picture)) == Path(label)
+
+
+def test_ground_truth_of_yolo_labels(yolo_set: Path) -> None:
+    truth = load_index(read_description(yolo_set), "train").ground_truth()
+    assert [image["id"] for image in truth["images"]] == [1, 2, 3]
+    assert [a["id"] for a in truth["annotations"]] == [1, 2, 3]
+    assert truth["annotations"][0] == {
+        "id": 1, "image_id": 1, "category_id": 1, "bbox": [15, 10, 30, 20], "area": 600, "iscrowd": 0,
+    }  # fmt: skip
+    assert [a["category_id"] for a in truth["annotations"]] == [1, 2, 1]
+    assert truth["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+
+
+def test_the_report_prints_counts_and_one_example(yolo_set: Path) -> None:
+    from rich.console import Console
+
+    report = Report("here, train", pictures=5, boxes=7)
+    report.add(Finding("duplicate", f"labels/{i}.txt", "line 1: the same box again") for i in range(30))
+    assert report.counts["duplicate"] == 30
+    assert len(report.examples["duplicate"]) == 20
+    console = Console(width=200, file=io.StringIO())
+    console.print(report.table())
+    text = console.file.getvalue()
+    for part in ("5 pictures", "7 boxes", "duplicate", "30", "labels/0.txt", "box kept once"):
+        assert part in text
+
+
+def test_a_description_is_a_plain_value(yolo_set: Path) -> None:
+    assert isinstance(read_description(yolo_set), Description)
+    assert read_description(yolo_set) == read_description(yolo_set)

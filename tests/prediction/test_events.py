@@ -1,0 +1,158 @@
+"""Streaming over recordings: steps that carry their state equal one long pass, and a window alone is as in training."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from tests.helpers.golden import GOLDEN
+from tests.helpers.recordings import random_events
+
+from spikeyolo import SpikeYOLO, load_reference
+from spikeyolo.detection.anchors import decode
+from spikeyolo.detection.nms import non_maximum_suppression
+from spikeyolo.errors import ConfigError, DataError
+from spikeyolo.events import Preparation, open_recording, render, write_dat
+from spikeyolo.prediction.events import EventStream, find_recordings, predict_recordings, window_picture
+from spikeyolo.prediction.images import PredictionSettings
+from spikeyolo.structures import STRIDES
+
+PREPARATION = Preparation("last_event_frame", timesteps=2, window_us=40_000)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The golden network: a fresh one hardly fires."""
+    model = load_reference(GOLDEN / "gen1_tiny" / "reference.pt").double()
+    model.preparation = PREPARATION.to_dict()
+    return model
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    path = tmp_path_factory.mktemp("events") / "a_td.dat"
+    write_dat(path, [random_events(20_000, 199_000, (60, 90), seed=1)], (60, 90))
+    return open_recording(path)
+
+
+def test_carried_steps_equal_one_long_pass(model, recording):
+    steps = list(EventStream(model, recording, PREPARATION, carry=True))
+    assert [step.end_us for step in steps] == list(range(20_000, 200_001, 20_000))
+    part = replace(PREPARATION, timesteps=1, window_us=20_000)
+    parts = [as_input(render(recording, step.end_us, part)[0]) for step in steps]
+    with torch.no_grad():
+        whole, _ = model(torch.cat(parts), {})
+    for level, logits in enumerate(whole):
+        mean = torch.stack([step.logits[level] for step in steps]).mean(0)
+        torch.testing.assert_close(mean, logits, rtol=1e-9, atol=1e-9)
+    with torch.no_grad():  # and the state matters: from rest each time it is something else
+        alone = torch.stack([model(part, {})[0][0] for part in parts]).mean(0)
+    assert (alone - whole[0]).abs().max() > 1e-3
+
+
+def as_input(frames):
+    return torch.from_numpy(frames).unsqueeze(1).double() / 255
+
+
+def boxes_of(model, frames, placement, conf=0.0):
+    with torch.no_grad():
+        logits = model(as_input(frames))
+    (found,) = non_maximum_suppression(*decode([level.float() for level in logits], STRIDES), conf=conf, iou=0.7)
+    return placement.to_original(found.boxes), found.scores
+
+
+def test_a_step_without_carrying_is_a_window_from_rest(model, recording):
+    steps = list(EventStream(model, recording, PREPARATION, conf=0.0))
+    assert [step.end_us for step in steps] == [40_000, 80_000, 120_000, 160_000, 200_000]
+    for step in steps:
+        boxes, scores = boxes_of(model, *render(recording, step.end_us, PREPARATION))
+        torch.testing.assert_close(step.detections.boxes, boxes)
+        torch.testing.assert_close(step.detections.scores, scores)
+
+
+def test_the_first_whole_window_is_the_same_carried_or_not(model, recording):
+    reset = next(iter(EventStream(model, recording, PREPARATION, conf=0.0)))
+    carried = list(EventStream(model, recording, PREPARATION, carry=True, conf=0.0))[1]
+    assert carried.end_us == reset.end_us
+    torch.testing.assert_close(carried.detections.boxes, reset.detections.boxes)
+    torch.testing.assert_close(carried.detections.scores, reset.detections.scores)
+
+
+@pytest.mark.parametrize(
+    ("preparation", "said"),
+    [
+        (
+            Preparation(order="newest-first"),
+            "carry: the network sees the timesteps of a window newest-first, not in order",
+        ),
+        (Preparation(window_us=40_001), "has no 2 equal timesteps"),
+    ],
+)
+def test_what_cannot_be_carried(model, recording, preparation, said):
+    with pytest.raises(ConfigError, match=said):
+        EventStream(model, recording, preparation, carry=True)
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_video_json_and_speed(model, recording, tmp_path, carry):
+    settings = PredictionSettings(tmp_path, conf=0.0, max_det=5, json=True, track=False)
+    *_, summary = predict_recordings(model, [recording.path], settings, carry=carry)
+    count = 10 if carry else 5
+    assert (summary.frames, summary.total, len(summary.latencies_ms)) == (count, count, count)
+    entries = json.loads((tmp_path / "predictions.json").read_text())
+    assert [entry["t_us"] for entry in entries] == [200_000 // count * k for k in range(1, count + 1)]
+    assert (entries[0]["width"], entries[0]["height"]) == (90, 60)
+    video = cv2.VideoCapture(str(tmp_path / "a_td.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == count
+    assert video.get(cv2.CAP_PROP_FPS) == (50 if carry else 25)
+    assert f"a step of {20 if carry else 40} ms takes" in summary.speed()
+
+
+def test_real_time_factor_is_latency_over_length(model, recording, tmp_path):
+    *_, summary = predict_recordings(model, [recording.path], PredictionSettings(tmp_path, draw=False))
+    summary.latencies_ms = [10.0, 20.0, 30.0]
+    assert "20.0 ms (median), 29.0 ms (95 %)" in summary.speed()
+    assert "real-time factor 0.50: keeps up with the camera" in summary.speed()
+    summary.latencies_ms = [10.0, 60.0, 80.0]
+    assert "does not keep up" in summary.speed()
+
+
+def test_a_model_of_pictures_asks_for_a_preparation(recording, tmp_path):
+    model = SpikeYOLO("t", num_classes=2)
+    with pytest.raises(ConfigError, match="does not say how recordings become frames"):
+        next(predict_recordings(model, [recording.path], PredictionSettings(tmp_path)))
+
+
+def test_an_empty_recording(model, tmp_path):
+    write_dat(tmp_path / "e_td.dat", [], (60, 90))
+    with pytest.raises(DataError, match="no events in it"):
+        list(predict_recordings(model, [tmp_path / "e_td.dat"], PredictionSettings(tmp_path / "out")))
+
+
+def test_recordings_among_sources(tmp_path):
+    (tmp_path / "r").mkdir()
+    for name in ("r/b_td.dat", "r/a.h5", "r/a_bbox.npy", "p.jpg"):
+        (tmp_path / name).touch()
+    found = find_recordings([str(tmp_path / "r")])
+    assert [path.name for path in found] == ["a.h5", "b_td.dat"]
+    assert find_recordings([str(tmp_path / "p.jpg")]) == []
+    with pytest.raises(DataError, match="name either pictures or recordings"):
+        find_recordings([str(tmp_path / "r"), str(tmp_path / "p.jpg")])
+
+
+def test_a_window_is_drawn_red_and_blue_on_white(tmp_path, recording):
+    picture = window_picture(recording, 0, 1)
+    assert picture.shape == (60, 90, 3)
+    counts = {polarity: np.zeros((60, 90)) for polarity in (0, 1)}
+    events = recording.window(0, 5000)
+    for x, y, p in zip(events.x, events.y, events.polarity, strict=True):
+        counts[int(p)][y, x] += 1
+    picture = window_picture(recording, 0, 5000).astype(int)
+    assert (picture[(counts[0] + counts[1]) == 0] == 255).all()
+    only_bright, only_dark = (counts[1] > 0) & (counts[0] == 0), (counts[0] > 0) & (counts[1] == 0)
+    assert (picture[only_bright][:, 0] == 255).all()
+    assert (picture[only_bright][:, 2] < 200).all()
+    assert (picture[only_dark][:, 2] == 255).all()
+    assert (picture[only_dark][:, 0] < 200).all()

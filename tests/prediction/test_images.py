@@ -1,0 +1,192 @@
+import json
+import tracemalloc
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from spikeyolo.cli.main import main
+from spikeyolo.errors import ConfigError, DataError
+from spikeyolo.imaging.io import read_rgb
+from spikeyolo.prediction.images import PredictionSettings, predict_sources
+from spikeyolo.prediction.sources import find_clips
+from spikeyolo.prediction.tracking import Tracker
+from spikeyolo.structures import Detections
+from spikeyolo.synthetic.video import write_video
+
+
+class FixedDetector:
+    """Finds the same box of class "a/b" in the middle of every picture; what it was given is remembered."""
+
+    names = ("a/b", "other")
+    form = "trainable"
+
+    def __init__(self):
+        self.sizes = []
+
+    def predict(self, pictures, conf, iou, max_det, imgsz):
+        if conf > 1:
+            raise ConfigError("conf: out of range")
+        self.sizes.append(len(pictures))
+        found = []
+        for picture in pictures:
+            rows, columns = picture.shape[:2]
+            boxes = torch.tensor([[columns / 4, rows / 4, columns * 3 / 4, rows * 3 / 4]])
+            found.append(Detections(boxes, torch.tensor([0.9]), torch.tensor([0])))
+        return found
+
+
+def write_picture(path, rows=40, columns=60, value=200):
+    cv2.imwrite(str(path), np.full((rows, columns, 3), value, np.uint8))
+    return path
+
+
+def run(clips, settings, model=None):
+    model = model or FixedDetector()
+    for summary in predict_sources(model, clips, settings):
+        last = summary
+    return last, model
+
+
+def test_sources_of_every_kind(tmp_path):
+    for name in ("b.png", "a.jpg", "sub/a.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_picture(tmp_path / name) if not name.endswith("txt") else (tmp_path / name).write_text("x")
+    write_video(tmp_path / "v.avi", frames=2, size_hw=(32, 32))
+    clips = find_clips([tmp_path, tmp_path / "b.png", f"{tmp_path}/*.png", "3", "rtsp://somewhere/live"])
+    assert [(c.name, c.moving) for c in clips] == [
+        ("a", False),
+        ("b", False),
+        ("a_2", False),
+        ("v", True),
+        ("b_2", False),
+        ("b_3", False),
+        ("camera3", True),
+        ("live", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("nowhere.jpg", "no such file or folder"),
+        ("empty", "no pictures or videos in this folder"),
+        ("notes.txt", "neither a picture"),
+        ("x*.png", "matches this pattern"),
+    ],
+)
+def test_sources_that_are_not_there(tmp_path, source, word):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=word):
+        find_clips([tmp_path / source])
+
+
+def test_everything_that_can_be_written_about_a_picture(tmp_path):
+    clips = find_clips([write_picture(tmp_path / "p.png", rows=40, columns=60)])
+    out = tmp_path / "out"
+    summary, _ = run(clips, PredictionSettings(out, json=True, text=True, crops=True))
+    assert summary.frames == 1
+    assert dict(summary.detections) == {"a/b": 1}
+    drawn = read_rgb(out / "p.jpg")
+    assert drawn.shape == (40, 60, 3)
+    assert np.abs(drawn.astype(int) - 200).max() > 50
+    assert (out / "labels" / "p.txt").read_text() == "0 0.500000 0.500000 0.500000 0.500000 0.90000\n"
+    assert read_rgb(out / "crops" / "a_b" / "p_0.jpg").shape == (20, 30, 3)
+    (entry,) = json.loads((out / "predictions.json").read_text())
+    assert (entry["width"], entry["height"]) == (60, 40)
+    assert entry["detections"] == [{"box": [15.0, 10.0, 45.0, 30.0], "score": 0.9, "label": 0, "name": "a/b"}]
+
+
+def test_a_video_becomes_a_video_with_numbered_tracks(tmp_path):
+    write_video(tmp_path / "v.mp4", frames=7, size_hw=(64, 96), fps=12.0)
+    out = tmp_path / "out"
+    settings = PredictionSettings(out, batch=3, track=True, json=True, text=True)
+    summary, model = run(find_clips([tmp_path / "v.mp4"]), settings)
+    assert summary.frames == 7
+    assert model.sizes == [3, 3, 1]
+    capture = cv2.VideoCapture(str(out / "v.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 7
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.0)
+    capture.release()
+    entries = json.loads((out / "predictions.json").read_text())
+    assert [entry["frame"] for entry in entries] == list(range(7))
+    assert {d["track"] for entry in entries for d in entry["detections"]} == {1}
+    assert len(list((out / "labels").iterdir())) == 7
+    assert (out / "labels" / "v_000006.txt").read_text().split()[-1] == "1"
+
+
+def test_one_unreadable_picture_does_not_stop_the_others(tmp_path):
+    write_picture(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    summary, _ = run(find_clips([tmp_path]), PredictionSettings(tmp_path / "out"))
+    assert summary.frames == 1
+    assert len(summary.unreadable) == 1
+    assert "b.png" in summary.unreadable[0]
+    with pytest.raises(DataError, match=r"b\.png"):
+        run(find_clips([tmp_path / "b.png"]), PredictionSettings(tmp_path / "out2"))
+    (tmp_path / "a.png").unlink()
+    (tmp_path / "c.png").write_bytes(b"")
+    with pytest.raises(DataError, match="none of the 2 sources"):
+        run(find_clips([f"{tmp_path}/*.png"]), PredictionSettings(tmp_path / "out3"))
+
+
+def test_json_is_valid_when_the_run_breaks_off(tmp_path):
+    clips = find_clips([write_picture(tmp_path / "a.png"), write_picture(tmp_path / "b.png")])
+    running = predict_sources(FixedDetector(), clips, PredictionSettings(tmp_path / "out", json=True))
+    next(running)
+    running.close()  # as an interruption does
+    assert len(json.loads((tmp_path / "out" / "predictions.json").read_text())) == 1
+    with pytest.raises(ConfigError):
+        run(clips, PredictionSettings(tmp_path / "out", conf=2.0, json=True))
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text()) == []
+
+
+def test_memory_does_not_grow_with_the_frames(tmp_path):
+    write_video(tmp_path / "v.avi", frames=150, size_hw=(64, 64))
+    running = predict_sources(
+        FixedDetector(), find_clips([tmp_path / "v.avi"]), PredictionSettings(tmp_path / "out", json=True, track=True)
+    )
+    for _ in range(50):
+        next(running)
+    tracemalloc.start()
+    for _ in range(10):
+        next(running)
+    early = tracemalloc.get_traced_memory()[0]
+    for _ in running:
+        pass
+    late = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert late - early < 64 * 64 * 3 * 10  # less than ten of the ninety frames
+
+
+def test_tracks_follow_moving_objects_and_start_anew_for_each_clip():
+    def at(x):
+        boxes = torch.tensor([[x, 10.0, x + 20, 30.0], [200 - x, 60.0, 220 - x, 80.0]])
+        return Detections(boxes, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]))
+
+    for _ in range(2):
+        tracker = Tracker(25.0)
+        for step in range(5):
+            detections, ids = tracker.follow(at(10.0 + 3 * step))
+            assert ids == (1, 2)
+            assert detections.labels.tolist() == [0, 1]
+    nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    assert tracker.follow(nothing)[1] == ()
+
+
+def test_command_line(tmp_path, capsys):
+    import spikeyolo
+
+    spikeyolo.SpikeYOLO("t", num_classes=2).save(tmp_path / "m.safetensors")
+    for name in ("a.png", "b.png"):
+        write_picture(tmp_path / name)
+    words = ["predict", "--weights", str(tmp_path / "m.safetensors"), "--imgsz", "64", "--out", str(tmp_path / "out")]
+    assert main([*words, "--source", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--json", "true"]) == 0
+    assert "2 frames" in capsys.readouterr().out
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.jpg", "b.jpg", "predictions.json"]
+    assert main([*words, "--source", str(tmp_path / "a.png"), "--imgsz", "50"]) == 1
+    assert "imgsz: 50 is not a multiple of 32" in capsys.readouterr().err
+    assert main([*words, "--source", str(tmp_path / "a.png"), "--device", "tpu9"]) == 1
+    assert "device" in capsys.readouterr().err

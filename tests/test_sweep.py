@@ -1,0 +1,102 @@
+import csv
+import json
+
+import cv2
+import pytest
+import torch
+import yaml
+from tests.helpers.networks import lively
+
+import spikeyolo
+from spikeyolo.cli.main import main
+from spikeyolo.errors import ConfigError
+from spikeyolo.sweep import at
+
+
+@pytest.fixture
+def weights(shapes, tmp_path):
+    path = tmp_path / "m.safetensors"
+    names = yaml.safe_load(shapes.read_text())["names"]
+    lively(dtype=torch.float32, num_classes=len(names), names=names).save(path)
+    return path
+
+
+def test_at_changes_nothing_but_time_and_count():
+    network = lively(num_classes=2)
+    changed = at(network, 2, 3)
+    assert (changed.config.timesteps, changed.config.max_count) == (2, 3)
+    same = at(network, network.config.timesteps, network.config.max_count)
+    picture = torch.rand(1, 3, 64, 64, dtype=torch.float64)
+    with torch.inference_mode():
+        for ours, theirs in zip(same.double()(picture), network(picture), strict=True):
+            assert ours.equal(theirs)
+    with pytest.raises(ConfigError, match="dense"):
+        at(network.fold(dense=True), 1, 1)
+
+
+def sweep(shapes, weights, out, **options):
+    words = [f"--{name}={value}" for name, value in options.items()]
+    words = ["sweep", "--data", str(shapes), "--weights", str(weights), "--out", str(out), *words]
+    return main([*words, "--imgsz", "64", "--workers", "0", "--device", "cpu"])
+
+
+def test_a_grid_is_measured_and_gone_on_with(shapes, weights, tmp_path, capsys):
+    out = tmp_path / "sweep"
+    assert sweep(shapes, weights, out, timesteps="1", **{"max-count": "2,4"}) == 0
+    first = json.loads((out / "sweep.json").read_text())
+    # What is there is kept: a mark in it survives, and only the new points are computed.
+    first["points"][0]["AP"] = 0.123
+    (out / "sweep.json").write_text(json.dumps(first))
+    assert sweep(shapes, weights, out, timesteps="1,2", **{"max-count": "2,4"}) == 0
+    assert "Average precision against energy" in capsys.readouterr().out
+    with (out / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["timesteps"], row["max_count"]) for row in rows] == [("1", "2"), ("1", "4"), ("2", "2"), ("2", "4")]
+    assert rows[0]["AP"] == "0.123"
+    energy = {(row["timesteps"], row["max_count"]): float(row["snn_mJ"]) for row in rows}
+    assert energy["1", "2"] < energy["1", "4"]  # a neuron that may count further sends more
+    assert 1.5 < energy["2", "4"] / energy["1", "4"] < 2.2
+    assert len({row["ann_mJ"] for row in rows}) == 1
+    assert cv2.imread(str(out / "sweep.png")) is not None
+
+    before = (out / "sweep.json").read_bytes()
+    assert sweep(shapes, weights, out, split="train") == 1
+    assert "a sweep of other weights, data or settings" in capsys.readouterr().err
+    assert (out / "sweep.json").read_bytes() == before
+
+
+def test_trainings_of_a_grid(shapes, tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("batch: 4\nwarmup_epochs: 0\nval_every: 1\n")
+    out = tmp_path / "sweep"
+    words = ["sweep", "--data", str(shapes), "--train", str(recipe), "--model", "t", "--epochs", "1", "--imgsz", "64"]
+    words += ["--out", str(out), "--workers", "0", "--device", "cpu", "--timesteps", "1", "--max-count", "1,2"]
+    assert main(words) == 0
+    for count in (1, 2):
+        assert spikeyolo.load(out / f"T1_D{count}" / "best.safetensors").config.max_count == count
+    (out / "sweep.json").unlink()  # as if it had been interrupted before: trained runs are not trained again
+    made = (out / "T1_D1" / "best.safetensors").stat().st_mtime_ns
+    assert main([*words, "--workers", "1"]) == 0
+    assert main([*words, "--workers", "0"]) == 0  # where it computes may change; what it computes may not
+    assert (out / "T1_D1" / "best.safetensors").stat().st_mtime_ns == made
+    assert main([*words, "--epochs", "2"]) == 1
+    assert "a sweep of other weights, data or settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give either --weights"),
+        (["--weights", "m.safetensors", "--train", "small"], "give either --weights"),
+        (["--weights", "m.safetensors", "--epochs", "3"], "belong to --train"),
+        (["--weights", "m.safetensors", "--timesteps", "1,x"], "--timesteps: '1,x' is not a list"),
+        (["--weights", "m.safetensors", "--max-count", "0"], "--max-count: '0' is not a list"),
+        (["--weights", "nowhere.safetensors"], "nowhere.safetensors: no such file"),
+        (["--train", "nosuch"], "recipe 'nosuch'"),
+    ],
+)
+def test_mistakes(shapes, words, said, capsys):
+    assert main(["sweep", "--data", str(shapes), *words]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from spikeyolo import SpikeYOLO
+from spikeyolo.errors import CheckpointError, ConfigError
+from spikeyolo.training.settings import TrainSettings
+from spikeyolo.training.transfer import starting_model
+
+NAMES = ("red", "green")
+
+
+def test_same_seed_same_weights():
+    first, second = (starting_model(TrainSettings(model="t"), NAMES)[0] for _ in range(2))
+    other = starting_model(TrainSettings(model="t", seed=1), NAMES)[0]
+    weights = [model.backbone.state_dict() for model in (first, second, other)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    assert any(not torch.equal(weights[0][key], weights[2][key]) for key in weights[0])
+
+
+def test_another_number_of_classes_takes_all_but_the_last_layers(tmp_path):
+    source = SpikeYOLO("t", num_classes=5)
+    source.save(tmp_path / "five.safetensors")
+    model, transfer = starting_model(TrainSettings(model=str(tmp_path / "five.safetensors")), NAMES)
+    assert transfer is not None
+    assert model.names == NAMES
+    assert model.config.num_classes == 2
+    state, own = source.state_dict(), model.state_dict()
+    assert all(torch.equal(own[name], state[name]) for name in transfer.taken)
+    assert len(transfer.taken) + len(transfer.fresh) == len(own)
+    fresh = [name for name, _ in transfer.fresh]
+    assert fresh
+    assert all(own[name].shape[0] == 2 and name.startswith("head.") for name in fresh)
+    assert set(transfer.unused) == set(fresh)
+    text = "\n".join(transfer.lines())
+    assert f"{len(transfer.taken)} of {len(own)} tensors taken over" in text
+    assert all(f"starts anew: {name} (" in text for name in fresh)
+
+
+def test_published_checkpoint_is_a_start():
+    golden = Path(__file__).parents[1] / "golden" / "tiny" / "reference.pt"
+    model, transfer = starting_model(TrainSettings(model=str(golden)), NAMES)
+    assert transfer is not None
+    assert len(transfer.taken) > 0.9 * len(model.state_dict())
+    assert model.config.timesteps == 1
+
+
+def test_folded_network_cannot_be_trained(tmp_path):
+    SpikeYOLO("t", num_classes=2).fold().save(tmp_path / "folded.safetensors")
+    with pytest.raises(CheckpointError, match="folded"):
+        starting_model(TrainSettings(model=str(tmp_path / "folded.safetensors")), NAMES)
+
+
+def test_unknown_model_names_the_presets():
+    with pytest.raises(ConfigError, match=r"neither a preset \(t, n, s"):
+        starting_model(TrainSettings(model="xxl"), NAMES)
+
+
+def test_freezing_by_prefix_ends_at_a_dot():
+    model, _ = starting_model(TrainSettings(model="t", freeze=["backbone", "neck"]), NAMES)
+    assert {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad} == {"head"}
+    with pytest.raises(ConfigError, match="'back'; its parts are backbone, neck, head"):
+        starting_model(TrainSettings(model="t", freeze=["back"]), NAMES)
+    with pytest.raises(ConfigError, match="nothing is left"):
+        starting_model(TrainSettings(model="t", freeze=["backbone", "neck", "head"]), NAMES)
+
+
+def test_changed_neuron_reaches_the_network():
+    model, _ = starting_model(TrainSettings(model="t", timesteps=2, max_count=2, neuron="gen1"), NAMES)
+    assert (model.config.timesteps, model.config.max_count, model.config.neuron) == (2, 2, "gen1")
