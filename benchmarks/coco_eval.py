@@ -1,6 +1,6 @@
 """COCO evaluation: `spikeyolo.evaluation` beside pycocotools, on generated boxes of COCO's density.
 
-    python benchmarks/coco_eval.py --pictures 500 --detections 100 --rounds 5
+    python benchmarks/coco_eval.py --images 500 --detections 100 --rounds 5
 
 Both start from detections in memory and end with the twelve numbers. The two take turns; medians are reported. Exits
 with 1 when the numbers differ by more than 1e-6.
@@ -25,15 +25,15 @@ from spikeyolo.evaluation.ground_truth import GroundTruth
 from spikeyolo.structures import Detections
 
 CLASSES = 80
-BOXES_A_PICTURE = 7.3  # of COCO val2017
+BOXES_A_IMAGE = 7.3  # of COCO val2017
 
 
-def generated(pictures: int, detections: int, seed: int) -> tuple[dict[str, Any], list[Detections]]:
-    """A COCO dataset of boxes and, for each picture, so many detections: half of them shifted boxes, half invented."""
+def generated(image_count: int, detections: int, seed: int) -> tuple[dict[str, Any], list[Detections]]:
+    """A COCO dataset of boxes and, for each image, so many detections: half of them shifted boxes, half invented."""
     rng = np.random.default_rng(seed)
     annotations, found = [], []
-    for image_id in range(1, pictures + 1):
-        count = int(rng.poisson(BOXES_A_PICTURE))
+    for image_id in range(1, image_count + 1):
+        count = int(rng.poisson(BOXES_A_IMAGE))
         sides = np.exp(rng.uniform(np.log(8), np.log(300), size=(count, 2)))
         xywh = np.concatenate([rng.uniform(0, 300, size=(count, 2)), sides], axis=1)
         labels = rng.integers(CLASSES, size=count)
@@ -52,7 +52,7 @@ def generated(pictures: int, detections: int, seed: int) -> tuple[dict[str, Any]
         boxes = np.concatenate([invented[:, :2], invented[:, :2] + np.abs(invented[:, 2:])], axis=1)
         scores = torch.tensor(rng.beta(1, 4, size=detections), dtype=torch.float32)
         found.append(Detections(torch.tensor(boxes, dtype=torch.float32), scores, torch.tensor(guessed)))
-    images = [{"id": image_id, "width": 640, "height": 640} for image_id in range(1, pictures + 1)]
+    images = [{"id": image_id, "width": 640, "height": 640} for image_id in range(1, image_count + 1)]
     categories = [{"id": k, "name": f"class {k}"} for k in range(1, CLASSES + 1)]
     return {"info": {}, "images": images, "categories": categories, "annotations": annotations}, found
 
@@ -87,12 +87,12 @@ def pycocotools(dataset: dict[str, Any], found: list[Detections]) -> np.ndarray:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="COCO evaluation beside pycocotools")
-    parser.add_argument("--pictures", type=int, default=500)
-    parser.add_argument("--detections", type=int, default=100, help="a picture")
+    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--detections", type=int, default=100, help="an image")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    dataset, found = generated(options.pictures, options.detections, options.seed)
+    dataset, found = generated(options.image_count, options.detections, options.seed)
     contestants = {
         "pycocotools": lambda: pycocotools(dataset, found),
         "spikeyolo, with curves and best F1": lambda: ours(dataset, found, curves=True),
@@ -105,9 +105,7 @@ def main() -> int:
             start = time.perf_counter()
             numbers[name] = run()
             seconds[name].append(time.perf_counter() - start)
-    table = Table(
-        title=f"{options.pictures} pictures, {options.detections} detections each, median of {options.rounds}"
-    )
+    table = Table(title=f"{options.images} images, {options.detections} detections each, median of {options.rounds}")
     for column in ("", "s", "min .. max", "times faster", "largest difference"):
         table.add_column(column, justify="right" if column else "left", no_wrap=not column)
     base = statistics.median(seconds["pycocotools"])

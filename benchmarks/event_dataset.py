@@ -31,23 +31,23 @@ from spikeyolo.data.events.description import read_event_description
 from spikeyolo.data.events.index import cache_file, load_event_index
 from spikeyolo.data.loader import Loader
 from spikeyolo.data.sampler import EpochBatchSampler
-from spikeyolo.events import Preparation, open_recording
+from spikeyolo.events import EventInput, open_recording
 from spikeyolo.synthetic.recordings import RecordingsConfig, write_recordings
 
 RECORDINGS = RecordingsConfig(
     train=100, val=1, test=1, size_hw=(240, 304), duration_us=1_000_000, label_every_us=100_000
 )
-PREPARATION = Preparation(timesteps=2, window_us=50_000)
+PREPARATION = EventInput(timesteps=2, window_us=50_000)
 BATCH = 16
 PUBLISHED_BYTES = 900_000  # of a labelled instant, as published
 
 FIRST_BATCH = """
 import sys, time
 from spikeyolo.data import EpochBatchSampler, Loader
-from spikeyolo.events import EventAugmentation, EventDataset, Preparation, load_event_index, read_event_description
+from spikeyolo.events import EventAugmentation, EventDataset, EventInput, load_event_index, read_event_description
 start = time.perf_counter()
 index = load_event_index(read_event_description(sys.argv[1]), "train")
-dataset = EventDataset(index, Preparation(timesteps=2, window_us=50_000), EventAugmentation())
+dataset = EventDataset(index, EventInput(timesteps=2, window_us=50_000), EventAugmentation())
 next(iter(Loader(dataset, EpochBatchSampler(len(dataset), 16, shuffle=True))))
 print(time.perf_counter() - start)
 """

@@ -1,4 +1,4 @@
-"""How fast pictures come: mosaic at 640 with 0, 1 and 2 workers, beside plain decoding and resizing (the limit).
+"""How fast images come: mosaic at 640 with 0, 1 and 2 workers, beside plain decoding and resizing (the limit).
 
     python benchmarks/loader.py [data.yaml or COCO JSON] [--imgsz 640] [--rounds 5] [--cache-mb 0]
 
@@ -53,14 +53,14 @@ def epochs(dataset: ImageDataset, workers: int, batch: int) -> Callable[[], int]
 
 
 def measure(ways: dict[str, Callable[[], int]], rounds: int) -> dict[str, float]:
-    """Median pictures a second of each way, after a first round that is not counted."""
+    """Median images a second of each way, after a first round that is not counted."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, run in ways.items():
             start = time.perf_counter()
-            pictures = run()
+            images = run()
             if number:
-                rates[name].append(pictures / (time.perf_counter() - start))
+                rates[name].append(images / (time.perf_counter() - start))
     return {name: statistics.median(values) for name, values in rates.items()}
 
 
@@ -82,7 +82,7 @@ def main() -> None:
     ways = {"plain decode and resize": plain(index, options.imgsz)}
     ways |= {f"mosaic, {n} workers": epochs(dataset, n, options.batch) for n in (0, 1, 2)}
     rates = measure(ways, options.rounds)
-    title = f"{len(index)} pictures at {options.imgsz}, {options.rounds} rounds, cache {options.cache_mb:g} MB"
+    title = f"{len(index)} images at {options.imgsz}, {options.rounds} rounds, cache {options.cache_mb:g} MB"
     table = Table("way", "images/s", "of the limit", title=title)
     for name, rate in rates.items():
         table.add_row(name, f"{rate:.1f}", f"{rate / rates['plain decode and resize']:.2f}")

@@ -22,7 +22,7 @@ WARMUP = 2
 
 
 def random_targets(batch: int, boxes: int, classes: int, imgsz: int) -> Targets:
-    """`boxes` boxes on each picture, from a tenth to a third of its side."""
+    """`boxes` boxes on each image, from a tenth to a third of its side."""
     count = batch * boxes
     sides = imgsz * (0.1 + 0.23 * torch.rand(count, 2))
     corners = torch.rand(count, 2) * (imgsz - sides)
@@ -45,9 +45,9 @@ def measure(
 
     Args:
         model: preset
-        imgsz: side of the pictures
-        batch: pictures
-        boxes: labelled boxes a picture
+        imgsz: side of the images
+        batch: images
+        boxes: labelled boxes an image
         classes: object classes
         rounds: steps that are timed
         device: cpu or cuda
@@ -78,7 +78,7 @@ def measure(
         for stage, start, end in zip(seconds, times, times[1:], strict=False):
             seconds[stage].append(end - start)
     medians = {stage: 1e3 * statistics.median(values[WARMUP:]) for stage, values in seconds.items()}
-    show(medians, f"{model}, {batch} pictures of {imgsz} px, {boxes} boxes each, {torch.get_num_threads()} threads")
+    show(medians, f"{model}, {batch} images of {imgsz} px, {boxes} boxes each, {torch.get_num_threads()} threads")
 
 
 def show(medians: dict[str, float], title: str) -> None:

@@ -2,7 +2,7 @@
 
     python benchmarks/network.py --preset s --size 640 --rounds 7
 
-All take turns on the same picture; medians are reported, and ratios to the baseline. Random weights: the time does not
+All take turns on the same image; medians are reported, and ratios to the baseline. Random weights: the time does not
 depend on them.
 """
 

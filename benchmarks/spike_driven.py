@@ -2,7 +2,7 @@
 
     python benchmarks/spike_driven.py --model t --imgsz 256
 
-Every form sees the same picture in turn, round after round, so that other work on the machine slows all alike. Memory
+Every form sees the same image in turn, round after round, so that other work on the machine slows all alike. Memory
 is how far a process grows in a pass, on Linux; the weights are not in it.
 """
 
@@ -64,8 +64,8 @@ def measure(model: str = "t", imgsz: int = 256, batch: int = 1, rounds: int = 15
 
     Args:
         model: a preset, or a saved model (.safetensors)
-        imgsz: side of the pictures
-        batch: pictures
+        imgsz: side of the images
+        batch: images
         rounds: passes that are timed
     """
     networks, images = forms(model), torch.rand(batch, 3, imgsz, imgsz)

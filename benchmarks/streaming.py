@@ -18,11 +18,11 @@ import time
 from pathlib import Path
 
 import spikeyolo
-from spikeyolo.events import Preparation, write_dat
+from spikeyolo.events import EventInput, write_dat
 from spikeyolo.synthetic.event_stream import noise_stream
 
 SIZE_HW = (240, 304)
-PREPARATION = Preparation("stacked_histogram", timesteps=2, window_us=100_000)  # type: ignore[arg-type]
+PREPARATION = EventInput("stacked_histogram", timesteps=2, window_us=100_000)  # type: ignore[arg-type]
 AT = (0.25, 0.5, 0.75, 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Shared fixtures: golden numbers in the repository, small generated runs, and real data beside it, which may be absent."""
+"""Shared fixtures: golden numbers, small generated runs, and real data beside the repository, which may be absent."""
 
 from __future__ import annotations
 

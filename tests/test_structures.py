@@ -31,7 +31,7 @@ def test_targets_refuse(changes, word):
         targets(**changes)
 
 
-def test_targets_joined_from_pictures():
+def test_targets_joined_from_images():
     boxes = [torch.tensor([BOX]), torch.zeros(0, 4), torch.tensor([BOX, BOX])]
     labels = [torch.tensor([3]), torch.zeros(0, dtype=torch.int64), torch.tensor([1, 2])]
     joined = Targets.from_images(labels, boxes)

@@ -26,9 +26,9 @@ def test_at_changes_nothing_but_time_and_count():
     changed = at(network, 2, 3)
     assert (changed.config.timesteps, changed.config.max_count) == (2, 3)
     same = at(network, network.config.timesteps, network.config.max_count)
-    picture = torch.rand(1, 3, 64, 64, dtype=torch.float64)
+    image = torch.rand(1, 3, 64, 64, dtype=torch.float64)
     with torch.inference_mode():
-        for ours, theirs in zip(same.double()(picture), network(picture), strict=True):
+        for ours, theirs in zip(same.double()(image), network(image), strict=True):
             assert ours.equal(theirs)
     with pytest.raises(ConfigError, match="dense"):
         at(network.fold(dense=True), 1, 1)

@@ -18,7 +18,7 @@ class CheckpointError(SpikeYOLOError):
 
 
 class DataError(SpikeYOLOError):
-    """A picture, label, recording or data set description that cannot be used."""
+    """An image, label, recording or data set description that cannot be used."""
 
 
 class TrainingError(SpikeYOLOError):

@@ -1,6 +1,6 @@
 """What flows between the rooms: Targets, Batch, Detections. Checked once, where they are made.
 
-Shape letters: T timesteps, B pictures in a batch, C channels, H rows, W columns, N boxes.
+Shape letters: T timesteps, B images in a batch, C channels, H rows, W columns, N boxes.
 All boxes are `xyxy`: left, top, right, bottom, in pixels, floating point.
 """
 
@@ -53,10 +53,10 @@ def _moved(value: Any, **changes: Any) -> Any:
 
 @dataclass(frozen=True)
 class Detections:
-    """What was found on one picture, best first.
+    """What was found on one image, best first.
 
     Attributes:
-        boxes: (N, 4) xyxy in pixels of the picture.
+        boxes: (N, 4) xyxy in pixels of the image.
         scores: (N,) in 0..1.
         labels: (N,) int64 class indices.
 
@@ -86,10 +86,10 @@ class Targets:
     """The labelled boxes of a whole batch, one row a box, in any order.
 
     Attributes:
-        image_index: (N,) int64, the picture of the batch a box lies on.
+        image_index: (N,) int64, the image of the batch a box lies on.
         labels: (N,) int64 class indices.
-        boxes: (N, 4) xyxy in pixels of the batch's pictures, with x1 < x2 and y1 < y2.
-        num_images: pictures in the batch; those without boxes count too.
+        boxes: (N, 4) xyxy in pixels of the batch's images, with x1 < x2 and y1 < y2.
+        num_images: images in the batch; those without boxes count too.
 
     Raises:
         ShapeError: on shapes that do not belong together, an index out of range, or a box not finite or without area.
@@ -133,7 +133,7 @@ class Targets:
 
     @classmethod
     def from_images(cls, labels: Sequence[Tensor], boxes: Sequence[Tensor]) -> Targets:
-        """Joins per-picture `labels` (N_i,) and `boxes` (N_i, 4); pictures without boxes hold empty tensors."""
+        """Joins per-image `labels` (N_i,) and `boxes` (N_i, 4); images without boxes hold empty tensors."""
         counts = torch.tensor([len(b) for b in boxes], dtype=torch.int64)
         image_index = torch.repeat_interleave(torch.arange(len(boxes)), counts)
         if not boxes:
@@ -143,10 +143,10 @@ class Targets:
 
 @dataclass(frozen=True)
 class Placement:
-    """How an original picture was scaled and shifted onto the canvas that the network sees, and the way back.
+    """How an original image was scaled and shifted onto the canvas that the network sees, and the way back.
 
     Attributes:
-        size_hw: rows and columns of the original picture.
+        size_hw: rows and columns of the original image.
         scale_xy: canvas pixels for one original pixel, along x and along y.
         offset_xy: canvas position of the original's top left corner.
     """
@@ -160,7 +160,7 @@ class Placement:
         return boxes * boxes.new_tensor(self.scale_xy * 2) + boxes.new_tensor(self.offset_xy * 2)
 
     def to_original(self, boxes: Tensor) -> Tensor:
-        """(N, 4) xyxy in canvas pixels -> original pixels, clipped to the original picture."""
+        """(N, 4) xyxy in canvas pixels -> original pixels, clipped to the original image."""
         rows, columns = self.size_hw
         original = (boxes - boxes.new_tensor(self.offset_xy * 2)) / boxes.new_tensor(self.scale_xy * 2)
         return original.clamp(min=0).minimum(original.new_tensor([columns, rows, columns, rows]))
@@ -168,14 +168,14 @@ class Placement:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a loader yields: pictures or event frames, their boxes, and where each came from.
+    """What a loader yields: images or event frames, their boxes, and where each came from.
 
     Attributes:
-        images: (B, C, H, W) pictures (RGB) or (T, B, C, H, W) event frames; uint8 0..255, or floating point: 0..1 for
-            pictures, what the representation gives for event frames.
+        images: (B, C, H, W) images (RGB) or (T, B, C, H, W) event frames; uint8 0..255, or floating point: 0..1 for
+            images, what the representation gives for event frames.
         targets: boxes in pixels of `images`.
-        placements: for each picture, how it was put on the canvas.
-        image_ids: for each picture, the id its data set knows it by (COCO's integer, or a path).
+        placements: for each image, how it was put on the canvas.
+        image_ids: for each image, the id its data set knows it by (COCO's integer, or a path).
     """
 
     images: Tensor
@@ -194,11 +194,11 @@ class Batch:
             ("placements", len(self.placements)),
             ("image_ids", len(self.image_ids)),
         ):
-            _expect(count == self.batch_size, f"Batch.{name}: {count} beside {self.batch_size} pictures")
+            _expect(count == self.batch_size, f"Batch.{name}: {count} beside {self.batch_size} images")
 
     @property
     def batch_size(self) -> int:
-        """Pictures (or event samples) in the batch."""
+        """Images (or event samples) in the batch."""
         return self.images.shape[-4]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:

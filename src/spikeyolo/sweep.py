@@ -19,7 +19,7 @@ from .energy.report import weighted_rate
 from .energy.technology import Technology
 from .errors import ConfigError
 from .evaluation.plots import save_figure
-from .evaluation.validate import ValidationSettings, read_pictures, validate
+from .evaluation.validate import ValidationSettings, read_images, validate
 from .files import write_atomically
 from .interop.reference import load_any
 from .model.detector import SpikeYOLO
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """What a network reaches, and what a picture costs it.
+    """What a network reaches, and what an image costs it.
 
     Attributes:
         timesteps: T.
@@ -40,7 +40,7 @@ class SweepPoint:
         AP: mean over overlaps of 0.50 to 0.95, 0..1.
         AP50: at an overlap of 0.50, 0..1.
         snn_mJ: with spikes, additions as counted.
-        ann_mJ: the same network as an ANN, dense, once a picture; none where the technology has no product.
+        ann_mJ: the same network as an ANN, dense, once an image; none where the technology has no product.
         firing_rate: share of the binary slots that hold a spike.
         synaptic_ops: additions.
     """
@@ -103,7 +103,7 @@ class Sweep:
         self.folder, self.data, self.split = folder, data, split
         self.settings, self.technology = settings, technology
         self.points: dict[tuple[int, int], SweepPoint] = {}
-        self.index = read_pictures(data, split)
+        self.index = read_images(data, split)
 
     def evaluate(
         self, weights: str, grid: Iterable[tuple[int, int]], device: str, told: Callable[[SweepPoint], None]
@@ -168,7 +168,7 @@ def sweep_table(points: Sequence[SweepPoint]) -> Table:
     from rich.table import Table
 
     table = Table(title="Average precision against energy")
-    for column in ("T", "D", "AP50", "AP", "firing rate", "M additions", "mJ a picture", "times less than ANN"):
+    for column in ("T", "D", "AP50", "AP", "firing rate", "M additions", "mJ an image", "times less than ANN"):
         table.add_column(column, justify="right")
     for point in sorted(points, key=lambda p: (p.timesteps, p.max_count)):
         table.add_row(
@@ -201,7 +201,7 @@ def plot_sweep(points: Sequence[SweepPoint], file: Path) -> None:
         for point in line:
             place = (point.snn_mJ, point.AP)
             axes.annotate(f"T = {point.timesteps}", place, (4, 5), textcoords="offset points", fontsize=8)
-    axes.set(xlabel="energy of a picture, mJ", ylabel="AP", title="Average precision against energy", ylim=(0, None))
+    axes.set(xlabel="energy of an image, mJ", ylabel="AP", title="Average precision against energy", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.margins(x=0.12)
     figure.legend(loc="outside right upper")

@@ -87,11 +87,11 @@ def test_view_draws_windows_and_their_boxes(capsys, data, tmp_path):
     code, said, _ = run(capsys, *words)
     assert code == 0
     assert "3 windows of 100 ms from 0 s on" in said  # the recording has no more
-    picture = read_rgb(str(out))
-    assert picture.shape == (64 * 6, 96 * 6 * 3 + 2 * 4, 3)
+    image = read_rgb(str(out))
+    assert image.shape == (64 * 6, 96 * 6 * 3 + 2 * 4, 3)
     (data.parent / "train" / "a_bbox.npy").unlink()
     run(capsys, *words)
-    assert not np.array_equal(read_rgb(str(out)), picture)
+    assert not np.array_equal(read_rgb(str(out)), image)
 
 
 @pytest.mark.parametrize(

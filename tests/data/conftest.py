@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.helpers.images import write_picture
+from tests.helpers.images import write_image
 
 
 @pytest.fixture(autouse=True)
@@ -13,10 +13,10 @@ def own_user_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
 
 @pytest.fixture
 def yolo_set(tmp_path: Path) -> Path:
-    """A data.yaml with three pictures 60 x 40, of which the last has no objects. The folder has a common name."""
+    """A data.yaml with three images 60 x 40, of which the last has no objects. The folder has a common name."""
     root = tmp_path / "set"
     for number, rows in enumerate(["0 0.5 0.5 0.5 0.5\n", "1 0.25 0.5 0.1 0.2\n0 0.75 0.5 0.1 0.2\n", ""]):
-        write_picture(root / "images" / "train" / f"{number}.png", value=60 * number)
+        write_image(root / "images" / "train" / f"{number}.png", value=60 * number)
         label = root / "labels" / "train" / f"{number}.txt"
         label.parent.mkdir(parents=True, exist_ok=True)
         label.write_text(rows)

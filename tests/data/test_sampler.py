@@ -9,18 +9,18 @@ from spikeyolo.data.sampler import EpochBatchSampler
 from spikeyolo.errors import ConfigError
 
 
-def pictures(sampler: EpochBatchSampler) -> list[list[int]]:
-    return [[picture for _, picture in batch] for batch in sampler]
+def images(sampler: EpochBatchSampler) -> list[list[int]]:
+    return [[image for _, image in batch] for batch in sampler]
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 7, 8, 9, 24])
 @pytest.mark.parametrize("batch", [1, 2, 3, 16])
 @pytest.mark.parametrize("replicas", [1, 2, 3])
-def test_evaluation_sees_each_picture_exactly_once(length: int, batch: int, replicas: int) -> None:
+def test_evaluation_sees_each_image_exactly_once(length: int, batch: int, replicas: int) -> None:
     samplers = [
         EpochBatchSampler(length, batch, shuffle=False, num_replicas=replicas, rank=rank) for rank in range(replicas)
     ]
-    batches = [pictures(sampler) for sampler in samplers]
+    batches = [images(sampler) for sampler in samplers]
     seen = list(itertools.chain.from_iterable(itertools.chain.from_iterable(batches)))
     assert sorted(seen) == list(range(length))
     assert [len(b) for b in batches] == [len(s) for s in samplers]
@@ -28,17 +28,17 @@ def test_evaluation_sees_each_picture_exactly_once(length: int, batch: int, repl
 
 
 def test_evaluation_of_one_process_is_in_order() -> None:
-    assert pictures(EpochBatchSampler(5, 2, shuffle=False)) == [[0, 1], [2, 3], [4]]
+    assert images(EpochBatchSampler(5, 2, shuffle=False)) == [[0, 1], [2, 3], [4]]
 
 
 @pytest.mark.parametrize(("length", "replicas"), [(16, 2), (17, 2), (19, 2), (20, 3), (16, 4), (22, 4)])
 def test_processes_together_learn_what_one_would(length: int, replicas: int) -> None:
-    alone = pictures(EpochBatchSampler(length, 12, shuffle=True, seed=3))
+    alone = images(EpochBatchSampler(length, 12, shuffle=True, seed=3))
     samplers = [
         EpochBatchSampler(length, 12 // replicas, shuffle=True, seed=3, num_replicas=replicas, rank=rank)
         for rank in range(replicas)
     ]
-    parts = [pictures(sampler) for sampler in samplers]
+    parts = [images(sampler) for sampler in samplers]
     assert len({len(part) for part in parts}) == 1  # or processes would wait for each other for ever
     joined = [list(itertools.chain.from_iterable(batches)) for batches in zip(*parts, strict=True)]
     left_out = length % 12 if 0 < length % 12 < replicas else 0
@@ -50,7 +50,7 @@ def test_epochs_differ_seeds_differ_and_repeat() -> None:
         sampler = EpochBatchSampler(50, 8, shuffle=True, seed=seed)
         sampler.set_epoch(epoch)
         assert {e for batch in sampler for e, _ in batch} == {epoch}
-        return pictures(sampler)
+        return images(sampler)
 
     assert order(1, 2) == order(1, 2)
     assert order(1, 2) != order(1, 3)
@@ -59,8 +59,8 @@ def test_epochs_differ_seeds_differ_and_repeat() -> None:
 
 
 def test_drop_last() -> None:
-    assert [len(b) for b in pictures(EpochBatchSampler(10, 4, shuffle=True))] == [4, 4, 2]
-    assert [len(b) for b in pictures(EpochBatchSampler(10, 4, shuffle=True, drop_last=True))] == [4, 4]
+    assert [len(b) for b in images(EpochBatchSampler(10, 4, shuffle=True))] == [4, 4, 2]
+    assert [len(b) for b in images(EpochBatchSampler(10, 4, shuffle=True, drop_last=True))] == [4, 4]
 
 
 @pytest.mark.parametrize("used", range(6))
@@ -70,10 +70,10 @@ def test_continues_in_the_middle_of_an_epoch(used: int) -> None:
     continued = EpochBatchSampler(20, 4, shuffle=True, seed=1)
     continued.load_state_dict({"epoch": 3, "start": used})
     continued.set_epoch(3)  # what a trainer calls before every epoch: it must not begin anew
-    assert pictures(continued) == pictures(whole)[used:]
+    assert images(continued) == images(whole)[used:]
     assert len(continued) == 5
     continued.set_epoch(4)
-    assert len(pictures(continued)) == 5
+    assert len(images(continued)) == 5
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from spikeyolo.synthetic.recordings import PREPARATION, RecordingsConfig
 SMALL = RecordingsConfig(train=2, val=1, test=2, size_hw=(64, 64), duration_us=400_000, label_every_us=200_000)
 
 
-def test_the_story_from_nothing_to_numbers_and_pictures(tmp_path):
+def test_the_story_from_nothing_to_numbers_and_images(tmp_path):
     said = []
     story = tell_events(tmp_path / "demo", epochs=1, say=said.append, config=SMALL)
     assert said[0].startswith("1. 2 recordings to train on, 1 to choose by, 2 to report")

@@ -84,7 +84,7 @@ def test_half_precision_logits_give_the_loss_in_float32():
 
 def test_wrong_targets():
     logits, targets, _ = golden_case("a")
-    with pytest.raises(ShapeError, match="of 4 pictures, the logits are of 3"):
+    with pytest.raises(ShapeError, match="of 4 images, the logits are of 3"):
         detection_loss(logits, Targets(targets.image_index, targets.labels, targets.boxes, 4), STRIDES)
     with pytest.raises(ShapeError, match="label 99"):
         detection_loss(logits, Targets(targets.image_index, targets.labels * 0 + 99, targets.boxes, 3), STRIDES)
@@ -102,7 +102,7 @@ def test_distribution_focal_loss_by_hand():
 
 
 def assign_by_tables(scores, boxes, points, targets):
-    """TOOD's assignment picture by picture with full tables: slow and plain."""
+    """TOOD's assignment image by image with full tables: slow and plain."""
     rows = []
     for image in range(len(scores)):
         mine = (targets.image_index == image).nonzero().flatten()

@@ -101,7 +101,7 @@ def test_a_layer_by_hand():
     assert layer.saturated == pytest.approx((seen == 2).double().mean().item())
     assert layer.silent == pytest.approx((seen[:3] + seen[3:] == 0).double().mean().item())
     stem = layers["backbone.stem"]
-    assert (stem.mac, stem.ac) == (3 * 16 * 49 * 16 * 16, 0.0)  # a still picture: once, not T times
+    assert (stem.mac, stem.ac) == (3 * 16 * 49 * 16 * 16, 0.0)  # a still image: once, not T times
     assert len(layers) == 89
 
 
@@ -172,18 +172,18 @@ def test_the_result_does_not_depend_on_the_batches():
     assert parts.layers() == whole
 
 
-def test_pictures_of_two_sizes_do_not_add_up():
+def test_images_of_two_sizes_do_not_add_up():
     exact = on_counts(lively(num_classes=1))
     with pytest.raises(DataError, match="different sizes"):
         tally(exact, [torch.rand(1, 3, 32, 32), torch.rand(1, 3, 64, 64)])
 
 
-def test_no_pictures():
-    with pytest.raises(ValueError, match="no pictures"):
+def test_no_images():
+    with pytest.raises(ValueError, match="no images"):
         count_layers(lively(num_classes=1), [])
 
 
-def test_maps_add_up_to_the_picture():
+def test_maps_add_up_to_the_image():
     exact = on_counts(lively(num_classes=2, timesteps=2))
     images = torch.rand(2, 3, 64, 96, dtype=torch.float64)
     spikes, additions = operation_maps(exact, images)
@@ -267,7 +267,7 @@ def test_a_technology_of_ones_own(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     data = write_shapes(tmp_path_factory.mktemp("energy") / "data", ShapesConfig(train=2, val=5, seed=1))
     return data, load_index(read_description(data), "val")
 
@@ -280,19 +280,19 @@ def trained(tmp_path_factory):
     return model, path
 
 
-def test_measure_does_not_depend_on_batches_or_processes(pictures, trained):
-    _, index = pictures
+def test_measure_does_not_depend_on_batches_or_processes(images, trained):
+    _, index = images
     whole = measure(trained[0], index, 64, batch=5)
-    assert whole.pictures == 5
+    assert whole.images == 5
     for options in ({"batch": 1}, {"batch": 3}, {"batch": 2, "processes": 2}):
         found = measure(trained[0], index, 64, **options)
         assert found.layers == whole.layers
-    assert [e.picture.shape for e in whole.examples] == [(64, 64, 3)] * 4
+    assert [e.image.shape for e in whole.examples] == [(64, 64, 3)] * 4
     assert whole.examples[0].spikes.shape == (16, 16)
 
 
-def test_json_holds_the_contract(pictures, trained):
-    values = to_json(measure(trained[0], pictures[1], 64), HOROWITZ)
+def test_json_holds_the_contract(images, trained):
+    values = to_json(measure(trained[0], images[1], 64), HOROWITZ)
     json.dumps(values, allow_nan=False)
     assert {"gmac", "ann_mJ", "snn_mJ", "layers"} <= values.keys()
     layer = values["layers"][1]
@@ -307,16 +307,16 @@ def test_json_holds_the_contract(pictures, trained):
     )
 
 
-def test_command(pictures, trained, tmp_path, capsys):
-    words = ["energy", "--weights", str(trained[1]), "--data", str(pictures[0]), "--imgsz", "64", "--workers", "0"]
+def test_command(images, trained, tmp_path, capsys):
+    words = ["energy", "--weights", str(trained[1]), "--data", str(images[0]), "--imgsz", "64", "--workers", "0"]
     assert main([*words, "--json", str(tmp_path / "e.json")]) == 0
     said = capsys.readouterr().out
     assert "88 convolutions on zeros and ones alone" in said
     assert "backbone.stage1.0.token_mixer.0" in said
-    assert json.loads((tmp_path / "e.json").read_text())["pictures"] == 5
+    assert json.loads((tmp_path / "e.json").read_text())["images"] == 5
     assert main([*words, "--technology", "nowhere"]) == 1
     assert "neither a file" in capsys.readouterr().err
     folded = tmp_path / "folded.safetensors"
     trained[0].fold().save(folded)
-    assert main(["energy", "--weights", str(folded), "--data", str(pictures[0])]) == 1
+    assert main(["energy", "--weights", str(folded), "--data", str(images[0])]) == 1
     assert "needs the trained model" in capsys.readouterr().err

@@ -21,7 +21,7 @@ VOID = {"meta", "img", "rect"}
 
 
 class Page(HTMLParser):
-    """The page's links, pictures, table cells, and the tags that are open at the end."""
+    """The page's links, images, table cells, and the tags that are open at the end."""
 
     def __init__(self, text):
         super().__init__()

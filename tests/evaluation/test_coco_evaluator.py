@@ -19,10 +19,10 @@ def evaluated(dataset, detections):
     return evaluator
 
 
-def one_class(boxes_per_picture, **more):
-    count = len(boxes_per_picture)
-    labels = [[0] * len(boxes) for boxes in boxes_per_picture]
-    return GroundTruth.from_images(range(count), [(100, 100)] * count, boxes_per_picture, labels, ["thing"], **more)
+def one_class(boxes_per_image, **more):
+    count = len(boxes_per_image)
+    labels = [[0] * len(boxes) for boxes in boxes_per_image]
+    return GroundTruth.from_images(range(count), [(100, 100)] * count, boxes_per_image, labels, ["thing"], **more)
 
 
 BOX, OTHER, FAR = [10, 10, 30, 30], [50, 50, 80, 90], [0, 60, 20, 80]
@@ -139,7 +139,7 @@ def test_merging_any_split_equals_one_pass(owners, padded):
     assert len(merged) == 12
 
 
-def test_picture_given_twice_or_unknown_or_never_is_an_error():
+def test_image_given_twice_or_unknown_or_never_is_an_error():
     evaluator = CocoEvaluator(one_class([[BOX], [BOX]]))
     found = as_detections([[*BOX, 0.9, 0]])
     evaluator.update([0], [found])
@@ -147,7 +147,7 @@ def test_picture_given_twice_or_unknown_or_never_is_an_error():
         evaluator.update([0], [found])
     with pytest.raises(DataError, match="not in the ground truth"):
         evaluator.update([7], [found])
-    with pytest.raises(DataError, match="1 of 2 pictures"):
+    with pytest.raises(DataError, match="1 of 2 images"):
         evaluator.compute()
     assert evaluator.compute(partial=True).images == 1
     assert evaluator.compute(partial=True).boxes == 1
@@ -183,7 +183,7 @@ def test_results_carry_original_ids_and_give_the_same_numbers(tmp_path):
         evaluator.write_results(tmp_path / "missing" / "results.json")
 
 
-def test_paths_serve_as_picture_ids():
+def test_paths_serve_as_image_ids():
     truth = GroundTruth.from_images(["b.jpg", "a.jpg"], [(9, 9)] * 2, [[[0, 0, 9, 9]], []], [[0], []], ["thing"])
     evaluator = CocoEvaluator(truth)
     evaluator.update(["a.jpg", "b.jpg"], [as_detections([]), as_detections([[0, 0, 9, 9, 0.5, 0]])])

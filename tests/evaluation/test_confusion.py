@@ -17,7 +17,7 @@ def confusions(boxes, labels, rows, crowd=None, **thresholds):
     return evaluator.confusion_matrix(**thresholds)
 
 
-def test_hand_made_picture():
+def test_hand_made_image():
     """A cat found, a dog taken for a cat, a dog missed, a dog seen where nothing is, a cat below the confidence."""
     rows = [[*A, 0.9, 0], [*B, 0.8, 0], [30, 0, 45, 20, 0.7, 1], [*FAR, 0.1, 1]]
     matrix = confusions([A, B, FAR], [0, 1, 1], rows)
@@ -57,6 +57,6 @@ def test_thresholds_are_heeded():
     assert confusions([A], [0], rows, iou=0.65, confidence=0.55).counts[0, 0] == 1
 
 
-def test_picture_without_boxes_and_without_detections():
+def test_image_without_boxes_and_without_detections():
     assert confusions([], [], []).counts.sum() == 0
     np.testing.assert_array_equal(confusions([], [], [[*A, 0.9, 1]]).counts[2], [0, 1, 0])

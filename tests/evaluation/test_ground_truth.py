@@ -23,7 +23,7 @@ def test_coco_annotations_become_boxes_labels_and_ids():
     assert truth.crowd[0]
 
 
-def test_tensors_and_empty_pictures_are_joined():
+def test_tensors_and_empty_images_are_joined():
     boxes = [torch.zeros(0, 4), torch.tensor([[0.0, 0.0, 2.0, 3.0]])]
     labels = [torch.zeros(0, dtype=torch.int64), torch.tensor([1])]
     truth = GroundTruth.from_images(["a", "b"], [(5, 5), (5, 5)], boxes, labels, ["x", "y"])

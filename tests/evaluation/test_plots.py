@@ -16,7 +16,7 @@ from spikeyolo.imaging.io import read_rgb
 
 
 def evaluator(classes):
-    dataset = generated_coco(1, pictures=10 + classes, classes=classes)
+    dataset = generated_coco(1, images=10 + classes, classes=classes)
     made = CocoEvaluator(GroundTruth.from_coco(dataset))
     found = fair_detections(dataset, seed=2)
     made.update(list(found), list(found.values()))
@@ -24,7 +24,7 @@ def evaluator(classes):
 
 
 @pytest.mark.parametrize("classes", [1, 80])
-def test_plots_are_pictures_with_something_on_them(tmp_path, classes):
+def test_plots_are_images_with_something_on_them(tmp_path, classes):
     made = evaluator(classes)
     curves = made.compute().curves
     for path in (
@@ -32,11 +32,11 @@ def test_plots_are_pictures_with_something_on_them(tmp_path, classes):
         plot_f1(curves, tmp_path / "f1.png"),
         plot_confusion(made.confusion_matrix(), tmp_path / "confusion.png"),
     ):
-        picture = read_rgb(path)
-        assert min(picture.shape[:2]) > 400
+        image = read_rgb(path)
+        assert min(image.shape[:2]) > 400
         # White paper, and ink on it.
-        assert (picture == 255).all(axis=2).mean() > 0.3
-        assert (picture.max(axis=2) < 100).mean() > 0.002
+        assert (image == 255).all(axis=2).mean() > 0.3
+        assert (image.max(axis=2) < 100).mean() > 0.002
 
 
 def test_plots_of_nothing_do_not_fail(tmp_path):

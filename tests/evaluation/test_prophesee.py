@@ -220,9 +220,9 @@ def test_recordings_are_kept_apart_though_their_times_are_equal():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_pycocotools_on_the_filtered_set(seed):
-    """Generated pictures dealt out as instants of three recordings; pycocotools gets what the rules leave."""
+    """Generated images dealt out as instants of three recordings; pycocotools gets what the rules leave."""
     protocol = Protocol(tuple("abcd"), tuple(range(4)), min_diagonal=40.0, min_side=15.0)
-    dataset = generated_coco(seed, pictures=24)
+    dataset = generated_coco(seed, images=24)
     dataset["annotations"] = [{**a, "iscrowd": 0} for a in dataset["annotations"]]
     detections = fair_detections(dataset, seed + 10)
     classes = {c["id"]: k for k, c in enumerate(dataset["categories"])}

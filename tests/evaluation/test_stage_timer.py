@@ -3,7 +3,7 @@ import pytest
 from spikeyolo.evaluation.timer import StageTimer
 
 
-def test_milliseconds_a_picture_without_the_first_batch():
+def test_milliseconds_a_image_without_the_first_batch():
     ticks = iter([0.0, 9.0, 10.0, 10.2, 10.2, 10.6, 20.0, 20.2, 30.0, 30.1])
     timer = StageTimer(warmup=1, clock=lambda: next(ticks))
     with timer.stage("network"):

@@ -21,12 +21,12 @@ SMALL = ValidationSettings(batch=3, imgsz=64, workers=0)
 
 def perfect(index):
     """The labelled boxes themselves, as detections."""
-    for picture, image_id in enumerate(index.image_ids):
-        boxes, labels = (torch.from_numpy(part) for part in index.objects(picture))
+    for image, image_id in enumerate(index.image_ids):
+        boxes, labels = (torch.from_numpy(part) for part in index.objects(image))
         yield image_id, Detections(boxes, torch.ones(len(boxes)), labels)
 
 
-def test_labelled_boxes_as_detections_have_ap_one_each_picture_once(shapes):
+def test_labelled_boxes_as_detections_have_ap_one_each_image_once(shapes):
     index = read_split(shapes, "val")
     evaluation = Evaluation.of(index)
     for image_id, found in perfect(index):

@@ -10,7 +10,7 @@ from tests.helpers.recordings import events_of, random_events
 
 import spikeyolo
 from spikeyolo.errors import ConfigError
-from spikeyolo.events import PREPARATIONS, Preparation, preparation_for, preparation_of, render, write_dat
+from spikeyolo.events import PREPARATIONS, EventInput, preparation_for, preparation_of, render, write_dat
 from spikeyolo.events.recording import open_recording
 from spikeyolo.events.render import frames_of
 
@@ -84,7 +84,7 @@ def test_published_checkpoint_says_how_it_was_prepared():
 
 def test_preparation_stays_with_the_weights(tmp_path):
     model = spikeyolo.SpikeYOLO("t", num_classes=2, in_channels=6, timesteps=3)
-    prepared = Preparation("voxel_grid", timesteps=3)
+    prepared = EventInput("voxel_grid", timesteps=3)
     prepared = replace(prepared, representation={"name": "voxel_grid", "bins": 6})
     model.preparation = prepared.to_dict()
     model.save(tmp_path / "m.safetensors")
@@ -95,15 +95,15 @@ def test_preparation_stays_with_the_weights(tmp_path):
 def test_orders_are_permutations_of_the_oldest_first():
     frames = np.arange(4)[:, None] * np.ones((1, 2), int)
     rng = np.random.default_rng(0)
-    assert Preparation(order="newest-first").in_order(frames, rng)[:, 0].tolist() == [3, 2, 1, 0]
-    assert Preparation().in_order(frames, rng)[:, 0].tolist() == [0, 1, 2, 3]
-    shuffled = {tuple(Preparation(order="shuffled").in_order(frames, rng)[:, 1].tolist()) for _ in range(200)}
+    assert EventInput(order="newest-first").in_order(frames, rng)[:, 0].tolist() == [3, 2, 1, 0]
+    assert EventInput().in_order(frames, rng)[:, 0].tolist() == [0, 1, 2, 3]
+    shuffled = {tuple(EventInput(order="shuffled").in_order(frames, rng)[:, 1].tolist()) for _ in range(200)}
     assert len(shuffled) == 24
 
 
 def test_shuffled_bins_keep_polarities_together():
     """Each slice of time, a bin of a timestep, moves as a whole: both its polarities."""
-    preparation = Preparation({"name": "stacked_histogram", "bins": 3}, order="shuffled")
+    preparation = EventInput({"name": "stacked_histogram", "bins": 3}, order="shuffled")
     time = np.arange(6).reshape(2, 1, 3)
     frames = (time + np.array([0, 100]).reshape(1, 2, 1)).reshape(2, 6, 1, 1) * np.ones((1, 1, 4, 5), int)
     orders = set()
@@ -119,7 +119,7 @@ def test_shuffled_bins_keep_polarities_together():
 @pytest.mark.parametrize("downscale", [1, 2])
 def test_frames_are_float_and_fill_up_to_multiples_of_32_without_events(tmp_path, name, downscale):
     write_dat(tmp_path / "a_td.dat", [random_events(3000, 90_000, (50, 70))], (50, 70))
-    preparation = Preparation(name, timesteps=2, window_us=50_000, downscale=downscale)
+    preparation = EventInput(name, timesteps=2, window_us=50_000, downscale=downscale)
     frames, _ = render(open_recording(tmp_path / "a_td.dat"), 80_000, preparation)
     rows, columns = -(-50 // downscale), 70 // downscale
     assert frames.dtype == np.float32
@@ -131,8 +131,8 @@ def test_frames_are_float_and_fill_up_to_multiples_of_32_without_events(tmp_path
 
 def test_downscaling_takes_the_events_of_four_pixels_together():
     events = random_events(2000, 50_000, (8, 10))
-    full = frames_of(events, 50_000, (8, 10), Preparation(window_us=50_000))
-    half = frames_of(events, 50_000, (8, 10), Preparation(window_us=50_000, downscale=2))
+    full = frames_of(events, 50_000, (8, 10), EventInput(window_us=50_000))
+    half = frames_of(events, 50_000, (8, 10), EventInput(window_us=50_000, downscale=2))
     np.testing.assert_array_equal(half, full.reshape(2, 2, 4, 2, 5, 2).sum((3, 5)))
 
 
@@ -140,10 +140,10 @@ def test_windows_beyond_the_recording_are_empty_and_whole(tmp_path):
     write_dat(tmp_path / "a_td.dat", [random_events(10, 1000, (32, 32))], (32, 32))
     recording = open_recording(tmp_path / "a_td.dat")
     for end in (-5000, 0, 10_000_000):
-        frames, _ = render(recording, end, Preparation())
+        frames, _ = render(recording, end, EventInput())
         assert frames.shape == (2, 2, 32, 32)
         assert not frames.any()
-    assert render(recording, 1000, Preparation())[0].sum() == 10
+    assert render(recording, 1000, EventInput())[0].sum() == 10
 
 
 @pytest.mark.parametrize(

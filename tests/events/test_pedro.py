@@ -11,7 +11,7 @@ from spikeyolo.data.events.dataset import EventDataset
 from spikeyolo.data.events.description import read_event_description
 from spikeyolo.data.events.index import load_event_index
 from spikeyolo.data.events.labels import write_boxes
-from spikeyolo.events import BOX_DTYPE, Preparation, open_recording, write_dat
+from spikeyolo.events import BOX_DTYPE, EventInput, open_recording, write_dat
 from spikeyolo.imaging.io import read_rgb
 
 SIZE_HW = (260, 346)
@@ -56,7 +56,7 @@ def test_real_windows_with_their_boxes(pedro, tmp_path, capsys):
                 for box in ElementTree.parse(pedro / "xml" / split / f"{name}.xml").iter("bndbox")
             ]
             np.testing.assert_allclose(index.objects(instant)[0], corners, atol=0.01)
-            sample = EventDataset(index, Preparation(window_us=int(index.t_us[instant])))[instant]
+            sample = EventDataset(index, EventInput(window_us=int(index.t_us[instant])))[instant]
             assert sample.frames.sum() == len(events)
     out = tmp_path / "v.png"
     words = ["events", "view", tmp_path / "test" / f"{NAME}_td.dat", "--windows", 1, "--data", data, "--out", out]

@@ -21,12 +21,12 @@ def coco_tiny():
     return json.loads(path.read_text())
 
 
-def generated_coco(seed, pictures=12, classes=4):
-    """Pictures with 0 to 8 boxes of all sizes, areas smaller than the boxes as masks have, one box in six a crowd."""
+def generated_coco(seed, image_count=12, classes=4):
+    """Images with 0 to 8 boxes of all sizes, areas smaller than the boxes as masks have, one box in six a crowd."""
     rng = np.random.default_rng(seed)
     categories = [{"id": 3 * k + 2, "name": f"class {k}"} for k in range(classes)]
     # Ids that neither start at one nor rise evenly nor come in order.
-    ids = (rng.permutation(pictures) * 7 + 40).tolist()
+    ids = (rng.permutation(image_count) * 7 + 40).tolist()
     images = [{"id": i, "width": 320, "height": 240, "file_name": f"{i}.jpg"} for i in ids]
     annotations = []
     for image_id in ids:
@@ -47,7 +47,7 @@ def generated_coco(seed, pictures=12, classes=4):
 
 
 def fair_detections(dataset, seed):
-    """For each picture id: most boxes found, shifted and rescaled, some twice, some as another class; some invented."""
+    """For each image id: most boxes found, shifted and rescaled, some twice, some as another class; some invented."""
     rng = np.random.default_rng(seed)
     labels = {category: k for k, category in enumerate(sorted(c["id"] for c in dataset["categories"]))}
     rows = {image["id"]: [] for image in dataset["images"]}

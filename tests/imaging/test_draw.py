@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from spikeyolo.errors import ShapeError
-from spikeyolo.imaging.draw import class_colour, draw_boxes, draw_detections, picture_grid
+from spikeyolo.imaging.draw import class_colour, draw_boxes, draw_detections, image_grid
 from spikeyolo.structures import Detections
 
 GREY = np.full((200, 300, 3), 128, dtype=np.uint8)
 NAMES = ["cat", "dog", "bird"]
 
 
-def coloured(picture, colour):
-    """(H, W): where the picture has just this colour."""
-    return (picture == np.array(colour)).all(axis=2)
+def coloured(image, colour):
+    """(H, W): where the image has just this colour."""
+    return (image == np.array(colour)).all(axis=2)
 
 
 def test_box_lies_where_it_is_said_in_the_colour_of_its_class_and_the_argument_stays():
@@ -30,7 +30,7 @@ def test_box_lies_where_it_is_said_in_the_colour_of_its_class_and_the_argument_s
     np.testing.assert_array_equal(drawn[160:], GREY[160:])
 
 
-def test_colour_belongs_to_the_class_whatever_else_is_on_the_picture():
+def test_colour_belongs_to_the_class_whatever_else_is_on_the_image():
     alone = draw_boxes(GREY, [[50, 60, 120, 150]], [1], NAMES)
     beside = draw_boxes(GREY, [[200, 60, 290, 150], [50, 60, 120, 150]], [2, 1], [*NAMES, "fish"])
     np.testing.assert_array_equal(alone[:, :125], beside[:, :125])
@@ -50,17 +50,17 @@ def test_scores_and_tracks_make_the_text_longer():
     assert width() < width(scores=[0.5]) < width(scores=[0.5], track_ids=[12])
 
 
-def test_text_grows_with_the_picture():
+def test_text_grows_with_the_image():
     def height(side):
-        picture = np.full((side, side, 3), 128, dtype=np.uint8)
-        drawn = draw_boxes(picture, [[side // 2, side // 2, side // 2 + 1, side // 2 + 1]], [0], NAMES)
+        image = np.full((side, side, 3), 128, dtype=np.uint8)
+        drawn = draw_boxes(image, [[side // 2, side // 2, side // 2 + 1, side // 2 + 1]], [0], NAMES)
         return coloured(drawn, class_colour(0)).any(axis=1).sum()
 
     assert height(2000) > 2 * height(500)
 
 
 @pytest.mark.parametrize("box", [[0, 0, 60, 60], [285, 90, 298, 150]])
-def test_name_of_a_box_at_the_border_is_inside_the_picture(box):
+def test_name_of_a_box_at_the_border_is_inside_the_image(box):
     width, height = box[2] - box[0], box[3] - box[1]
     drawn = draw_boxes(GREY, [box], [0], ["elephant"])
     middle = draw_boxes(GREY, [[100, 80, 100 + width, 80 + height]], [0], ["elephant"])
@@ -81,29 +81,29 @@ def test_detections_are_drawn_with_their_scores():
     np.testing.assert_array_equal(draw_detections(GREY, found, NAMES), expected)
 
 
-def test_crowded_picture_is_drawn():
+def test_crowded_image_is_drawn():
     boxes = np.tile([[50.0, 60.0, 120.0, 150.0]], (100, 1))
     assert coloured(draw_boxes(GREY, boxes, [0] * 100, NAMES), class_colour(0)).any()
 
 
 @pytest.mark.parametrize(
-    ("picture", "labels", "more", "message"),
+    ("image", "labels", "more", "message"),
     [
-        (GREY[..., 0], [0], {}, "picture"),
-        (GREY / 255, [0], {}, "picture"),
+        (GREY[..., 0], [0], {}, "image"),
+        (GREY / 255, [0], {}, "image"),
         (GREY, [0, 1], {}, "as many as boxes"),
         (GREY, [0], {"scores": [0.1, 0.2]}, "as many as boxes"),
         (GREY, [3], {}, "outside the 3 classes"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(picture, labels, more, message):
+def test_what_does_not_belong_together_is_refused(image, labels, more, message):
     with pytest.raises(ShapeError, match=message):
-        draw_boxes(picture, [[1, 1, 9, 9]], labels, NAMES, **more)
+        draw_boxes(image, [[1, 1, 9, 9]], labels, NAMES, **more)
 
 
-def test_grid_puts_each_picture_in_its_cell():
-    pictures = [np.full((4, 6, 3), value, dtype=np.uint8) for value in (10, 20, 30)]
-    sheet = picture_grid(pictures, columns=2, gap=1, background=200)
+def test_grid_puts_each_image_in_its_cell():
+    images = [np.full((4, 6, 3), value, dtype=np.uint8) for value in (10, 20, 30)]
+    sheet = image_grid(images, columns=2, gap=1, background=200)
     assert sheet.shape == (9, 13, 3)
     assert (sheet[:4, :6] == 10).all()
     assert (sheet[:4, 7:] == 20).all()
@@ -112,16 +112,16 @@ def test_grid_puts_each_picture_in_its_cell():
     assert (sheet[4] == 200).all()
 
 
-def test_smaller_picture_is_centred_and_columns_are_chosen():
+def test_smaller_image_is_centred_and_columns_are_chosen():
     small, large = np.zeros((2, 2, 3), dtype=np.uint8), np.full((6, 4, 3), 50, dtype=np.uint8)
-    sheet = picture_grid([small, large], gap=0)
+    sheet = image_grid([small, large], gap=0)
     assert sheet.shape == (6, 8, 3)
     assert (sheet[2:4, 1:3] == 0).all()
     assert (sheet[:2, :4] == 255).all()
-    assert picture_grid([large] * 9, gap=0).shape == (18, 12, 3)
-    assert picture_grid([large], columns=5, gap=3).shape == (6, 4, 3)
+    assert image_grid([large] * 9, gap=0).shape == (18, 12, 3)
+    assert image_grid([large], columns=5, gap=3).shape == (6, 4, 3)
     with pytest.raises(ShapeError, match="at least one"):
-        picture_grid([])
+        image_grid([])
 
 
 def test_importing_imaging_is_cheap_and_drawing_needs_no_torchvision():

@@ -17,8 +17,8 @@ def smooth(rows: int = 48, columns: int = 64) -> np.ndarray:
     return np.stack([x * 3, y * 4, 255 - x * 2 - y], axis=2).clip(0, 255).astype(np.uint8)
 
 
-def write(file: Path, picture: Image.Image, **options: object) -> Path:
-    picture.save(file, **options)
+def write(file: Path, image: Image.Image, **options: object) -> Path:
+    image.save(file, **options)
     return file
 
 
@@ -97,8 +97,8 @@ def test_cut_short_wherever(tmp_path: Path, kind: str, options: dict[str, object
     assert "\n" not in str(caught.value)
 
 
-def test_a_thumbnail_does_not_hide_that_the_picture_is_cut_short(tmp_path: Path) -> None:
-    """The end marker of an embedded thumbnail is not that of the picture."""
+def test_a_thumbnail_does_not_hide_that_the_image_is_cut_short(tmp_path: Path) -> None:
+    """The end marker of an embedded thumbnail is not that of the image."""
     stream = io.BytesIO()
     Image.fromarray(smooth()).save(stream, "JPEG")
     segment = b"Exif\0\0" + stream.getvalue()
@@ -119,10 +119,10 @@ def test_bytes_behind_the_end_are_harmless(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xd8\xff\xd9"])
-def test_no_picture(tmp_path: Path, content: bytes) -> None:
+def test_no_image(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "a.jpg"
     file.write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.jpg: .*picture"):
+    with pytest.raises(DataError, match=r"a\.jpg: .*image"):
         read_rgb(file)
 
 
@@ -137,11 +137,11 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reduce", [2, 4, 8])
 def test_reduced_pixels_stand_for_whole_squares(tmp_path: Path, suffix: str, reduce: int) -> None:
     """63 x 45 does not divide evenly: the sides are rounded up, the pixels inside stay averages of their squares."""
-    picture = smooth(45, 63)
+    image = smooth(45, 63)
     options = {"quality": 98, "subsampling": 0} if suffix == ".jpg" else {}
-    found = read_rgb(write(tmp_path / f"a{suffix}", Image.fromarray(picture), **options), reduce)
+    found = read_rgb(write(tmp_path / f"a{suffix}", Image.fromarray(image), **options), reduce)
     rows, columns = -(-45 // reduce), -(-63 // reduce)
     assert found.shape == (rows, columns, 3)
-    inside = picture[: 45 // reduce * reduce, : 63 // reduce * reduce]
+    inside = image[: 45 // reduce * reduce, : 63 // reduce * reduce]
     means = inside.reshape(45 // reduce, reduce, 63 // reduce, reduce, 3).mean(axis=(1, 3))
     assert np.abs(found[: 45 // reduce, : 63 // reduce] - means).max() <= 6

@@ -17,8 +17,8 @@ from spikeyolo.imaging.letterbox import letterbox
     ],
 )
 def test_position_by_hand(size, canvas, inner):
-    picture = np.full((*size, 3), 255, np.uint8)
-    result, placement = letterbox(picture, canvas)
+    image = np.full((*size, 3), 255, np.uint8)
+    result, placement = letterbox(image, canvas)
     expected = np.full((*canvas, 3), 114, np.uint8)
     expected[inner] = 255
     assert np.array_equal(result, expected)
@@ -29,9 +29,9 @@ def test_position_by_hand(size, canvas, inner):
     torch.testing.assert_close(placement.to_original(on_canvas), whole)
 
 
-def test_small_pictures_are_not_enlarged_on_demand():
-    picture = np.full((10, 20, 3), 255, np.uint8)
-    result, placement = letterbox(picture, (32, 32), scale_up=False)
+def test_small_images_are_not_enlarged_on_demand():
+    image = np.full((10, 20, 3), 255, np.uint8)
+    result, placement = letterbox(image, (32, 32), scale_up=False)
     assert (result == 255).sum() == 10 * 20 * 3
     assert placement.scale_xy == (1.0, 1.0)
 
@@ -42,14 +42,14 @@ def test_small_pictures_are_not_enlarged_on_demand():
 def test_a_drawn_rectangle_stays_in_its_box(rows, columns, canvas, data):
     x1, y1 = data.draw(st.integers(0, columns - 1)), data.draw(st.integers(0, rows - 1))
     x2, y2 = data.draw(st.integers(x1 + 1, columns)), data.draw(st.integers(y1 + 1, rows))
-    picture = np.zeros((rows, columns, 3), np.uint8)
-    picture[y1:y2, x1:x2] = 255
-    before = picture.copy()
-    result, placement = letterbox(picture, canvas)
-    assert np.array_equal(picture, before)
+    image = np.zeros((rows, columns, 3), np.uint8)
+    image[y1:y2, x1:x2] = 255
+    before = image.copy()
+    result, placement = letterbox(image, canvas)
+    assert np.array_equal(image, before)
     left, top, right, bottom = placement.to_canvas(torch.tensor([[x1, y1, x2, y2]]).double())[0].tolist()
     ys, xs = np.nonzero((result[..., 0] > 128) & (result[..., 0] != 114))
-    if len(xs):  # thin lines may fade when a picture shrinks
+    if len(xs):  # thin lines may fade when an image shrinks
         assert left - 1 <= xs.min()
         assert xs.max() + 1 <= right + 1
         assert top - 1 <= ys.min()

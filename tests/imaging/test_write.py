@@ -6,9 +6,9 @@ from spikeyolo.imaging.io import read_rgb, write_rgb
 
 
 def test_written_and_read_again(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
-    write_rgb(tmp_path / "page.png", picture)
-    assert np.array_equal(read_rgb(tmp_path / "page.png"), picture)
+    image = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
+    write_rgb(tmp_path / "page.png", image)
+    assert np.array_equal(read_rgb(tmp_path / "page.png"), image)
     assert [p.name for p in tmp_path.iterdir()] == ["page.png"]
 
 

@@ -153,7 +153,7 @@ def test_missing_file(tmp_path):
         spikeyolo.load(tmp_path / "m.safetensors")
 
 
-def test_predict_gives_boxes_in_pixels_of_each_picture():
+def test_predict_gives_boxes_in_pixels_of_each_image():
     network = model()
     tall, wide = np.full((90, 40, 3), 200, np.uint8), np.full((30, 120, 3), 50, np.uint8)
     found = network.predict([tall, wide], conf=0.0, imgsz=64, max_det=50)
@@ -183,9 +183,9 @@ def test_predict_of_a_tensor_is_decode_and_nms_of_the_logits():
         assert torch.equal(ours.labels, theirs.labels)
 
 
-@pytest.mark.parametrize("picture", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
-def test_predict_refuses_other_arrays(picture):
+@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+def test_predict_refuses_other_arrays(image):
     from spikeyolo.errors import ShapeError
 
     with pytest.raises(ShapeError, match="uint8"):
-        model().predict(picture)
+        model().predict(image)

@@ -137,15 +137,15 @@ def test_any_size_classes_channels_and_timesteps(preset, changes, shape):
             torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-def test_the_first_convolution_of_a_still_picture_is_done_once():
+def test_the_first_convolution_of_a_still_image_is_done_once():
     model = lively(timesteps=4, num_classes=2)
     seen = []
     model.backbone.stem.conv.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
     image = torch.rand(2, 3, 32, 32, dtype=torch.float64)
-    by_picture = model(image)
+    by_image = model(image)
     by_frames = model(image.expand(4, 2, 3, 32, 32))
     assert [tuple(shape) for shape in seen] == [(2, 3, 32, 32), (8, 3, 32, 32)]
-    for ours, theirs in zip(by_picture, by_frames, strict=True):
+    for ours, theirs in zip(by_image, by_frames, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 

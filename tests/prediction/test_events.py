@@ -14,12 +14,12 @@ from spikeyolo import SpikeYOLO, load_reference
 from spikeyolo.detection.anchors import decode
 from spikeyolo.detection.nms import non_maximum_suppression
 from spikeyolo.errors import ConfigError, DataError
-from spikeyolo.events import Preparation, open_recording, render, write_dat
-from spikeyolo.prediction.events import EventStream, find_recordings, predict_recordings, window_picture
+from spikeyolo.events import EventInput, open_recording, render, write_dat
+from spikeyolo.prediction.events import EventStream, find_recordings, predict_recordings, window_image
 from spikeyolo.prediction.images import PredictionSettings
 from spikeyolo.structures import STRIDES
 
-PREPARATION = Preparation("last_event_frame", timesteps=2, window_us=40_000)
+PREPARATION = EventInput("last_event_frame", timesteps=2, window_us=40_000)
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +84,10 @@ def test_the_first_whole_window_is_the_same_carried_or_not(model, recording):
     ("preparation", "said"),
     [
         (
-            Preparation(order="newest-first"),
+            EventInput(order="newest-first"),
             "carry: the network sees the timesteps of a window newest-first, not in order",
         ),
-        (Preparation(window_us=40_001), "has no 2 equal timesteps"),
+        (EventInput(window_us=40_001), "has no 2 equal timesteps"),
     ],
 )
 def test_what_cannot_be_carried(model, recording, preparation, said):
@@ -119,7 +119,7 @@ def test_real_time_factor_is_latency_over_length(model, recording, tmp_path):
     assert "does not keep up" in summary.speed()
 
 
-def test_a_model_of_pictures_asks_for_a_preparation(recording, tmp_path):
+def test_a_model_of_images_asks_for_a_preparation(recording, tmp_path):
     model = SpikeYOLO("t", num_classes=2)
     with pytest.raises(ConfigError, match="does not say how recordings become frames"):
         next(predict_recordings(model, [recording.path], PredictionSettings(tmp_path)))
@@ -138,21 +138,21 @@ def test_recordings_among_sources(tmp_path):
     found = find_recordings([str(tmp_path / "r")])
     assert [path.name for path in found] == ["a.h5", "b_td.dat"]
     assert find_recordings([str(tmp_path / "p.jpg")]) == []
-    with pytest.raises(DataError, match="name either pictures or recordings"):
+    with pytest.raises(DataError, match="name either images or recordings"):
         find_recordings([str(tmp_path / "r"), str(tmp_path / "p.jpg")])
 
 
 def test_a_window_is_drawn_red_and_blue_on_white(tmp_path, recording):
-    picture = window_picture(recording, 0, 1)
-    assert picture.shape == (60, 90, 3)
+    image = window_image(recording, 0, 1)
+    assert image.shape == (60, 90, 3)
     counts = {polarity: np.zeros((60, 90)) for polarity in (0, 1)}
     events = recording.window(0, 5000)
     for x, y, p in zip(events.x, events.y, events.polarity, strict=True):
         counts[int(p)][y, x] += 1
-    picture = window_picture(recording, 0, 5000).astype(int)
-    assert (picture[(counts[0] + counts[1]) == 0] == 255).all()
+    image = window_image(recording, 0, 5000).astype(int)
+    assert (image[(counts[0] + counts[1]) == 0] == 255).all()
     only_bright, only_dark = (counts[1] > 0) & (counts[0] == 0), (counts[0] > 0) & (counts[1] == 0)
-    assert (picture[only_bright][:, 0] == 255).all()
-    assert (picture[only_bright][:, 2] < 200).all()
-    assert (picture[only_dark][:, 2] == 255).all()
-    assert (picture[only_dark][:, 0] < 200).all()
+    assert (image[only_bright][:, 0] == 255).all()
+    assert (image[only_bright][:, 2] < 200).all()
+    assert (image[only_dark][:, 2] == 255).all()
+    assert (image[only_dark][:, 0] < 200).all()

@@ -17,7 +17,7 @@ from spikeyolo.synthetic.video import write_video
 
 
 class FixedDetector:
-    """Finds the same box of class "a/b" in the middle of every picture; what it was given is remembered."""
+    """Finds the same box of class "a/b" in the middle of every image; what it was given is remembered."""
 
     names = ("a/b", "other")
     form = "trainable"
@@ -25,19 +25,19 @@ class FixedDetector:
     def __init__(self):
         self.sizes = []
 
-    def predict(self, pictures, conf, iou, max_det, imgsz):
+    def predict(self, images, conf, iou, max_det, imgsz):
         if conf > 1:
             raise ConfigError("conf: out of range")
-        self.sizes.append(len(pictures))
+        self.sizes.append(len(images))
         found = []
-        for picture in pictures:
-            rows, columns = picture.shape[:2]
+        for image in images:
+            rows, columns = image.shape[:2]
             boxes = torch.tensor([[columns / 4, rows / 4, columns * 3 / 4, rows * 3 / 4]])
             found.append(Detections(boxes, torch.tensor([0.9]), torch.tensor([0])))
         return found
 
 
-def write_picture(path, rows=40, columns=60, value=200):
+def write_image(path, rows=40, columns=60, value=200):
     cv2.imwrite(str(path), np.full((rows, columns, 3), value, np.uint8))
     return path
 
@@ -52,7 +52,7 @@ def run(clips, settings, model=None):
 def test_sources_of_every_kind(tmp_path):
     for name in ("b.png", "a.jpg", "sub/a.jpg", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        write_picture(tmp_path / name) if not name.endswith("txt") else (tmp_path / name).write_text("x")
+        write_image(tmp_path / name) if not name.endswith("txt") else (tmp_path / name).write_text("x")
     write_video(tmp_path / "v.avi", frames=2, size_hw=(32, 32))
     clips = find_clips([tmp_path, tmp_path / "b.png", f"{tmp_path}/*.png", "3", "rtsp://somewhere/live"])
     assert [(c.name, c.moving) for c in clips] == [
@@ -71,8 +71,8 @@ def test_sources_of_every_kind(tmp_path):
     ("source", "word"),
     [
         ("nowhere.jpg", "no such file or folder"),
-        ("empty", "no pictures or videos in this folder"),
-        ("notes.txt", "neither a picture"),
+        ("empty", "no images or videos in this folder"),
+        ("notes.txt", "neither an image"),
         ("x*.png", "matches this pattern"),
     ],
 )
@@ -83,8 +83,8 @@ def test_sources_that_are_not_there(tmp_path, source, word):
         find_clips([tmp_path / source])
 
 
-def test_everything_that_can_be_written_about_a_picture(tmp_path):
-    clips = find_clips([write_picture(tmp_path / "p.png", rows=40, columns=60)])
+def test_everything_that_can_be_written_about_a_image(tmp_path):
+    clips = find_clips([write_image(tmp_path / "p.png", rows=40, columns=60)])
     out = tmp_path / "out"
     summary, _ = run(clips, PredictionSettings(out, json=True, text=True, crops=True))
     assert summary.frames == 1
@@ -117,9 +117,9 @@ def test_a_video_becomes_a_video_with_numbered_tracks(tmp_path):
     assert (out / "labels" / "v_000006.txt").read_text().split()[-1] == "1"
 
 
-def test_one_unreadable_picture_does_not_stop_the_others(tmp_path):
-    write_picture(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"not a picture")
+def test_one_unreadable_image_does_not_stop_the_others(tmp_path):
+    write_image(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"not an image")
     summary, _ = run(find_clips([tmp_path]), PredictionSettings(tmp_path / "out"))
     assert summary.frames == 1
     assert len(summary.unreadable) == 1
@@ -133,7 +133,7 @@ def test_one_unreadable_picture_does_not_stop_the_others(tmp_path):
 
 
 def test_json_is_valid_when_the_run_breaks_off(tmp_path):
-    clips = find_clips([write_picture(tmp_path / "a.png"), write_picture(tmp_path / "b.png")])
+    clips = find_clips([write_image(tmp_path / "a.png"), write_image(tmp_path / "b.png")])
     running = predict_sources(FixedDetector(), clips, PredictionSettings(tmp_path / "out", json=True))
     next(running)
     running.close()  # as an interruption does
@@ -181,7 +181,7 @@ def test_command_line(tmp_path, capsys):
 
     spikeyolo.SpikeYOLO("t", num_classes=2).save(tmp_path / "m.safetensors")
     for name in ("a.png", "b.png"):
-        write_picture(tmp_path / name)
+        write_image(tmp_path / name)
     words = ["predict", "--weights", str(tmp_path / "m.safetensors"), "--imgsz", "64", "--out", str(tmp_path / "out")]
     assert main([*words, "--source", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--json", "true"]) == 0
     assert "2 frames" in capsys.readouterr().out

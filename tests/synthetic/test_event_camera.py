@@ -23,9 +23,9 @@ def joined(chunks):
 
 def seen(levels, config=IDEAL, seed=0):
     """Events of the log intensities {t_us: (H, W) or a number, for a single pixel}."""
-    pictures = [(t, np.exp(np.atleast_2d(np.asarray(level, dtype=np.float64)))) for t, level in levels.items()]
-    camera = EventCamera(pictures[0][1].shape, config, np.random.default_rng(seed))
-    return joined(film(pictures, camera))
+    images = [(t, np.exp(np.atleast_2d(np.asarray(level, dtype=np.float64)))) for t, level in levels.items()]
+    camera = EventCamera(images[0][1].shape, config, np.random.default_rng(seed))
+    return joined(film(images, camera))
 
 
 def times(levels, config=IDEAL):
@@ -39,7 +39,7 @@ def times(levels, config=IDEAL):
         ({0: 0, 1000: 1.01}, [(248, "+"), (495, "+"), (743, "+"), (990, "+")]),  # one each 0.25 / 1.01 of the way
         ({0: 0, 1000: -1.01}, [(248, "-"), (495, "-"), (743, "-"), (990, "-")]),
         ({0: 0, 1000: 0.24}, []),  # not far enough
-        ({0: 0, 1000: 0.24, 2000: 0.26}, [(1500, "+")]),  # the way goes on over pictures
+        ({0: 0, 1000: 0.24, 2000: 0.26}, [(1500, "+")]),  # the way goes on over images
         ({0: 0, 1000: 0.5 + 1e-9, 2000: 0.26}, [(500, "+"), (1000, "+")]),  # back by 0.24: nothing
         ({0: 0, 1000: 0.5 + 1e-9, 2000: 0.0}, [(500, "+"), (1000, "+"), (1500, "-"), (2000, "-")]),
         ({0: 0, 1000: 0.2, 2000: -0.3}, [(1900, "-")]),  # from the memory 0, not from where it turned
@@ -93,7 +93,7 @@ def test_change_during_the_refractory_time_is_lost():
     cut=st.floats(0.01, 0.99),
     refractory_us=st.sampled_from([0, 200, 1500]),
 )
-def test_a_picture_more_on_the_straight_line_changes_nothing(steps, cut, refractory_us):
+def test_a_image_more_on_the_straight_line_changes_nothing(steps, cut, refractory_us):
     config = replace(IDEAL, refractory_us=refractory_us)
     levels = dict(zip(range(0, 1000 * len(steps) + 1, 1000), np.cumsum([0.0, *steps]).tolist(), strict=True))
     finer = dict(levels)
@@ -108,9 +108,9 @@ def test_a_picture_more_on_the_straight_line_changes_nothing(steps, cut, refract
         assert abs(t - t_fine) <= 1
 
 
-def random_film(seed, pictures=12, size=(9, 11)):
+def random_film(seed, images=12, size=(9, 11)):
     rng = np.random.default_rng(seed)
-    return {1000 * k: level for k, level in enumerate(np.cumsum(rng.normal(0, 0.4, (pictures, *size)), axis=0))}
+    return {1000 * k: level for k, level in enumerate(np.cumsum(rng.normal(0, 0.4, (images, *size)), axis=0))}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -142,11 +142,11 @@ def test_order_of_time_and_no_pixel_sooner_than_its_refractory_time(seed):
     assert gaps.min() >= 300
 
 
-def test_constant_picture_without_noise_is_silent_and_a_change_is_seen_where_it_is():
-    picture = np.random.default_rng(1).uniform(0.1, 1, (6, 8))
+def test_constant_image_without_noise_is_silent_and_a_change_is_seen_where_it_is():
+    image = np.random.default_rng(1).uniform(0.1, 1, (6, 8))
     camera = EventCamera((6, 8), replace(IDEAL, threshold_spread=0.05), np.random.default_rng(0))
-    assert sum(len(camera.step(picture, t)) for t in range(0, 100_000, 1000)) == 0
-    brighter = picture.copy()
+    assert sum(len(camera.step(image, t)) for t in range(0, 100_000, 1000)) == 0
+    brighter = image.copy()
     brighter[2, 5] *= 2
     events = camera.step(brighter, 100_000)
     assert set(zip(events.y.tolist(), events.x.tolist(), events.polarity.tolist(), strict=True)) == {(2, 5, 1)}
@@ -179,14 +179,14 @@ def test_same_generator_gives_the_same_events_and_another_others():
     assert len(first) != len(other) or (first.t_us != other.t_us).any()
 
 
-def test_picture_is_not_written_to_and_memory_does_not_grow():
-    picture = np.random.default_rng(0).uniform(0.1, 1, (64, 64)).astype(np.float32)
-    picture.setflags(write=False)
+def test_image_is_not_written_to_and_memory_does_not_grow():
+    image = np.random.default_rng(0).uniform(0.1, 1, (64, 64)).astype(np.float32)
+    image.setflags(write=False)
     camera = EventCamera((64, 64), CameraConfig(noise_hz=10.0), np.random.default_rng(0))
-    camera.step(picture, 0)
+    camera.step(image, 0)
     tracemalloc.start()
     for k in range(1, 300):
-        camera.step(np.roll(picture, k, axis=1), 2000 * k)
+        camera.step(np.roll(image, k, axis=1), 2000 * k)
         if k == 50:
             after_some = tracemalloc.get_traced_memory()[0]
     grown = tracemalloc.get_traced_memory()[0] - after_some

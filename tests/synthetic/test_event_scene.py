@@ -43,7 +43,7 @@ def test_box_is_as_tight_as_pixels_allow(name, seed):
     for t_us in range(0, 2_000_000, 130_000):
         # Sector borders of a wheel average to the level of the ground: a plain pattern shows the whole cover.
         shown = replace(scene, actors=tuple(replace(a, pattern=np.ones_like(a.pattern)) for a in scene.actors))
-        cover = np.log(shown.picture(t_us))
+        cover = np.log(shown.image(t_us))
         for box in scene.boxes([t_us]):
             x1, y1, x2, y2 = box["x"], box["y"], box["x"] + box["w"], box["y"] + box["h"]
             rows, columns = np.flatnonzero((cover > 0.3).any(axis=1)), np.flatnonzero((cover > 0.3).any(axis=0))
@@ -95,7 +95,7 @@ def test_wheels_turn_and_disks_move_as_their_names_say():
     wheel = actor("wheel clockwise", start_xy=(64.0, 48.0), velocity_xy=(0.0, 0.0), angle=0.0, spin=1.0)
     if wheel.pattern[len(wheel.pattern) // 2, -8] < 0:
         wheel = replace(wheel, pattern=-wheel.pattern)
-    before, after = (np.log(on_plain_ground(wheel).picture(t)) for t in (0, 1_000_000))
+    before, after = (np.log(on_plain_ground(wheel).image(t)) for t in (0, 1_000_000))
     assert before[48, 72] > 0 > before[48 + 7, 64 + 4]
     assert after[48 + 7, 64 + 4] > 0
 
@@ -121,7 +121,7 @@ def test_played_backwards_in_negative_a_class_becomes_its_partner_with_the_same_
 
     times = range(0, duration + 1, 4000)
     for t in times[::20]:
-        np.testing.assert_allclose(scene.picture(t) * partner.picture(duration - t), 1.0, atol=2e-3)
+        np.testing.assert_allclose(scene.image(t) * partner.image(duration - t), 1.0, atol=2e-3)
 
     config = CameraConfig(threshold_spread=0.0, refractory_us=0, noise_hz=0.0)
 
@@ -129,7 +129,7 @@ def test_played_backwards_in_negative_a_class_becomes_its_partner_with_the_same_
         """(2, H, W) ON less OFF events of the first and of the second half, and how many events there are."""
         camera = EventCamera(SIZE, config, np.random.default_rng(0))
         sums, count = np.zeros((2, *SIZE)), 0
-        for events in film(((t, seen.picture(t)) for t in times), camera):
+        for events in film(((t, seen.image(t)) for t in times), camera):
             half = (events.t_us > duration // 2).astype(int)
             np.add.at(sums, (half, events.y, events.x), events.polarity * 2.0 - 1)
             count += len(events)
@@ -168,7 +168,7 @@ def test_objects_stand_out_of_the_background():
         scene = random_event_scene(rng, SIZE, EventDifficulty(objects=1), [names[seed % len(names)]])
         camera = EventCamera(SIZE, CameraConfig(), rng)
         counts = np.zeros(SIZE)
-        for events in film(((t, scene.picture(t)) for t in range(400_000, 450_001, 4000)), camera):
+        for events in film(((t, scene.image(t)) for t in range(400_000, 450_001, 4000)), camera):
             np.add.at(counts, (events.y, events.x), 1)
         mask = np.zeros(SIZE, dtype=bool)
         for box in scene.boxes([450_000]):
@@ -184,12 +184,12 @@ def test_scene_without_labels_keeps_the_type_and_the_seed_decides():
     first, again, other = (
         random_event_scene(np.random.default_rng(seed), SIZE, EventDifficulty(), EVENT_CLASSES) for seed in (3, 3, 4)
     )
-    np.testing.assert_array_equal(first.picture(70_000), again.picture(70_000))
+    np.testing.assert_array_equal(first.image(70_000), again.image(70_000))
     np.testing.assert_array_equal(first.boxes([70_000]), again.boxes([70_000]))
-    assert not np.array_equal(first.picture(70_000), other.picture(70_000))
+    assert not np.array_equal(first.image(70_000), other.image(70_000))
     none = first.boxes([])
     assert none.dtype == BOX_DTYPE
     assert none.shape == (0,)
-    assert np.isfinite(first.picture(0)).all()
-    assert first.picture(0).dtype == np.float32
-    assert first.picture(0).shape == SIZE
+    assert np.isfinite(first.image(0)).all()
+    assert first.image(0).dtype == np.float32
+    assert first.image(0).shape == SIZE

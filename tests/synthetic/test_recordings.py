@@ -177,7 +177,7 @@ def test_files_hold_the_events_by_the_published_layout(tmp_path):
         {"size_hw": (128, 16)},
         {"duration_us": 0},
         {"label_every_us": 0},
-        {"pictures_hz": 0.0},
+        {"images_hz": 0.0},
         {"classes": ()},
         {"classes": ("square", "square")},
         {"classes": ("car",)},

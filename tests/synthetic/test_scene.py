@@ -37,7 +37,7 @@ def test_box_is_the_extent_of_the_visible_pixels(seed):
         assert seen[y2 - 1, x1:x2].any()
 
 
-def test_scenes_have_every_class_all_counts_and_boxes_on_the_picture():
+def test_scenes_have_every_class_all_counts_and_boxes_on_the_image():
     made = [scene(seed) for seed in range(60)]
     assert {int(label) for s in made for label in s.labels} == set(range(len(CLASS_NAMES)))
     assert {len(s.labels) for s in made} == set(range(Difficulty().max_shapes + 1))
@@ -49,9 +49,9 @@ def test_scenes_have_every_class_all_counts_and_boxes_on_the_picture():
 
 def test_same_generator_state_gives_the_same_scene_and_another_seed_another():
     first, again, other = scene(3), scene(3), scene(4)
-    np.testing.assert_array_equal(first.picture, again.picture)
+    np.testing.assert_array_equal(first.image, again.image)
     np.testing.assert_array_equal(first.boxes, again.boxes)
-    assert not np.array_equal(first.picture, other.picture)
+    assert not np.array_equal(first.image, other.image)
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_partly_hidden_shape_has_the_box_of_what_is_left():
 def test_painting_leaves_the_background_as_it_was():
     ground = np.full((*SIZE, 3), 90.0, dtype=np.float32)
     owner, drawn = visible_owner([UPRIGHT], SIZE)
-    picture = paint(ground, owner, drawn)
+    image = paint(ground, owner, drawn)
     assert (ground == 90).all()
-    np.testing.assert_allclose(picture[40, 60], UPRIGHT.colour)
-    np.testing.assert_allclose(picture[owner < 0], 90)
+    np.testing.assert_allclose(image[40, 60], UPRIGHT.colour)
+    np.testing.assert_allclose(image[owner < 0], 90)
 
 
 def test_difficulty_is_heeded():

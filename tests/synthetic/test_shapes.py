@@ -27,9 +27,9 @@ def test_layout_and_labels_match_the_scenes(tmp_path):
             boxes = np.concatenate([centres - spans / 2, centres + spans / 2], axis=1)
             np.testing.assert_array_equal(rows[:, 0], made.labels)
             np.testing.assert_allclose(boxes, made.boxes, atol=1e-3)
-            picture = read_rgb(yaml.parent / "images" / split / f"{index:06d}.jpg")
-            # JPEG keeps the picture, so red and blue were not swapped.
-            assert np.abs(picture.mean(axis=(0, 1)) - made.picture.mean(axis=(0, 1))).max() < 4
+            image = read_rgb(yaml.parent / "images" / split / f"{index:06d}.jpg")
+            # JPEG keeps the image, so red and blue were not swapped.
+            assert np.abs(image.mean(axis=(0, 1)) - made.image.mean(axis=(0, 1))).max() < 4
 
 
 def test_same_seed_gives_the_same_bytes_and_counts_do_not_matter(tmp_path):

@@ -24,10 +24,10 @@ def test_video_reads_back_as_the_scenes(tmp_path, name):
     assert [p.name for p in tmp_path.iterdir()] == [name]
     for frame, made in zip(frames, scenes, strict=True):
         assert frame.shape == (64, 96, 3)
-        assert np.abs(frame.astype(float) - made.picture).mean() < 20
+        assert np.abs(frame.astype(float) - made.image).mean() < 20
 
 
-def test_shapes_move_inside_the_picture():
+def test_shapes_move_inside_the_image():
     scenes = list(moving_scenes(40, (64, 96), 3, seed=1))
     boxes = np.concatenate([made.boxes for made in scenes])
     assert (boxes >= 0).all()

@@ -20,8 +20,8 @@ from spikeyolo.energy.measure import measure
 from spikeyolo.errors import ConfigError, DataError, TrainingError
 from spikeyolo.evaluation.event_evaluator import EventEvaluation, protocol_of
 from spikeyolo.evaluation.prophesee import GEN1
-from spikeyolo.evaluation.validate import ValidationSettings, read_pictures, read_split, validate
-from spikeyolo.events import Preparation, preparation_of
+from spikeyolo.evaluation.validate import ValidationSettings, read_images, read_split, validate
+from spikeyolo.events import EventInput, preparation_of
 from spikeyolo.structures import Detections
 from spikeyolo.training import module
 from spikeyolo.training.run import train
@@ -145,31 +145,31 @@ def test_protocols_by_name(name, diagonal):
 
 def test_energy_is_counted_on_recordings_whatever_the_batch(data):
     model, index = load_reference(GOLDEN / "gen1_tiny" / "reference.pt"), read_split(data, "train")
-    model.preparation = Preparation("last_event_frame", window_us=40_000).to_dict()
+    model.preparation = EventInput("last_event_frame", window_us=40_000).to_dict()
     one, four = (measure(model, index, 640, batch=batch, examples=2) for batch in (1, 4))
     assert one.layers == four.layers
-    assert (one.pictures, one.size_hw, one.timesteps) == (4, (64, 96), 2)
+    assert (one.images, one.size_hw, one.timesteps) == (4, (64, 96), 2)
     assert one.layers[0].timesteps == 2  # another frame each time, so the first convolution runs twice
     assert sum(layer.spikes for layer in one.layers) > 0
-    assert one.examples[0].picture.shape == (64, 96, 3)
-    assert one.examples[0].picture.dtype == np.uint8
+    assert one.examples[0].image.shape == (64, 96, 3)
+    assert one.examples[0].image.dtype == np.uint8
 
 
 @pytest.mark.parametrize("field", ["preparation", "representation", "window_us"])
-def test_settings_of_recordings_are_refused_for_pictures(shapes, field):
+def test_settings_of_recordings_are_refused_for_images(shapes, field):
     value = {"preparation": "counts", "representation": "voxel_grid", "window_us": 1000}[field]
     with pytest.raises(ConfigError, match=f"{field}: for recordings of event cameras"):
         train(TrainSettings(data=str(shapes), model="t", device="cpu", **{field: value}))
 
 
-def test_pictures_and_recordings_are_not_taken_for_each_other(run, data, shapes):
+def test_images_and_recordings_are_not_taken_for_each_other(run, data, shapes):
     with pytest.raises(ConfigError, match="describes recordings"):
-        read_pictures(data, "val")
-    pictures = SpikeYOLO("t", names=read_event_description(data).names, num_classes=2)
+        read_images(data, "val")
+    images = SpikeYOLO("t", names=read_event_description(data).names, num_classes=2)
     with pytest.raises(ConfigError, match="does not say how recordings become frames"):
-        validate(pictures, read_split(data, "val"))
+        validate(images, read_split(data, "val"))
     with pytest.raises(ConfigError, match="gives T, C = 2, 2; the network takes 1, 3"):
-        validate(pictures, read_split(data, "val"), ValidationSettings(preparation="counts"))
+        validate(images, read_split(data, "val"), ValidationSettings(preparation="counts"))
 
 
 def test_commands_from_recordings_to_detections(run, data, tmp_path, capsys):

@@ -34,7 +34,7 @@ def test_frozen_parameters_are_left_out():
     [(16, 5e-4), (40, 5e-4 * 80 / 64), (64, 5e-4), (128, 1e-3)],
     ids=["four batches of 16", "two of 40 are 80", "one", "never less than one"],
 )
-def test_decay_is_scaled_to_the_pictures_of_a_step(batch, expected):
+def test_decay_is_scaled_to_the_images_of_a_step(batch, expected):
     assert scaled_decay(TrainSettings(batch=batch)) == pytest.approx(expected)
 
 

@@ -36,7 +36,7 @@ class Toy(nn.Module):
 
 
 def batch() -> tuple[torch.Tensor, Targets]:
-    """Six pictures, of which the last two hold no boxes."""
+    """Six images, of which the last two hold no boxes."""
     generator = torch.Generator().manual_seed(1)
     corners = torch.rand(12, 2, generator=generator) * 30
     boxes = torch.cat([corners, corners + 8 + torch.rand(12, 2, generator=generator) * 20], dim=1)
@@ -113,7 +113,7 @@ def test_two_processes_write_one_run_whose_losses_are_those_of_one(shapes, tmp_p
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     rows = []
     # Without spikes and with small steps: where neurons round, the last bit of a sum decides between counts, and
-    # even the order of the pictures in a batch changes single losses. That gradients agree is tested above.
+    # even the order of the images in a batch changes single losses. That gradients agree is tested above.
     for processes in (1, 2):
         out = tmp_path / f"run{processes}"
         subprocess.run(

@@ -1,4 +1,4 @@
-"""Whole trainings of preset t on a few tiny pictures."""
+"""Whole trainings of preset t on a few tiny images."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def finished(shapes, tmp_path_factory) -> RunFolder:
 
 def test_run_folder_holds_what_the_design_says(finished, shapes):
     names = {path.name for path in finished.path.iterdir()}
-    pictures = {"train_batch0.png", "train_batch1.png", "train_batch2.png", "val_predictions.png", "curves.png"}
-    assert names == {"config.yaml", "results.csv", "best.safetensors", "last.ckpt", "tensorboard"} | pictures
+    images = {"train_batch0.png", "train_batch1.png", "train_batch2.png", "val_predictions.png", "curves.png"}
+    assert names == {"config.yaml", "results.csv", "best.safetensors", "last.ckpt", "tensorboard"} | images
     assert list((finished.path / "tensorboard").glob("events.*"))
     config = yaml.safe_load(finished.config.read_text())
     assert (config["data"], config["model"], config["epochs"]) == (str(shapes), "t", 2)
     rows = list(csv.DictReader(finished.results.read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    # Ten pictures are three batches. The warm-up, three batches long, sums 1, 1 and 2; an epoch's end steps anyway.
+    # Ten images are three batches. The warm-up, three batches long, sums 1, 1 and 2; an epoch's end steps anyway.
     assert [int(row["step"]) for row in rows] == [3, 5]
     for row in rows:
         assert all(float(row[name]) > 0 for name in ("box_loss", "class_loss", "distribution_loss", "lr", "mean_count"))

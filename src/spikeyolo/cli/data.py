@@ -3,15 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def check(
-    data: str, out: str = "runs/data-check", pictures: int = 16, strict: bool = False, cache: bool = True
-) -> None:
-    """Looks at every picture and label of a data set, says what was found, and draws a page of pictures with boxes.
+def check(data: str, out: str = "runs/data-check", images: int = 16, strict: bool = False, cache: bool = True) -> None:
+    """Looks at every image and label of a data set, says what was found, and draws a page of images with boxes.
 
     Args:
         data: a data.yaml or a COCO JSON
         out: folder for the pages, one a split
-        pictures: pictures on a page
+        images: images on a page
         strict: end with an error where anything has to be mended
         cache: use what an earlier scan found where no file has changed
     """
@@ -36,7 +34,7 @@ def check(
         if len(index):
             folder = Path(out)
             folder.mkdir(parents=True, exist_ok=True)
-            write_rgb(folder / f"{split}.png", index_sheet(index, pictures))
-            console.print(f"pictures with their boxes: {folder / f'{split}.png'}")
+            write_rgb(folder / f"{split}.png", index_sheet(index, images))
+            console.print(f"images with their boxes: {folder / f'{split}.png'}")
     if problems:
         raise DataError("; ".join(problems))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, events: bool = False) -> None:
-    """Generates pictures, trains a small detector on them, measures it and draws what it finds; minutes on a laptop.
+    """Generates images, trains a small detector on them, measures it and draws what it finds; minutes on a laptop.
 
     Args:
         out: folder for everything; runs/demo, or runs/demo-events, unless given
@@ -15,7 +15,7 @@ def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, event
     if events:
         _demo_events(_free(Path(out or "runs/demo-events")), epochs, seed)
     else:
-        _demo_pictures(_free(Path(out or "runs/demo")), epochs, seed)
+        _demo_images(_free(Path(out or "runs/demo")), epochs, seed)
 
 
 def _demo_events(out: Path, epochs: int | None, seed: int) -> None:
@@ -40,7 +40,7 @@ your data spikeyolo events info YOUR/data.yaml
     )
 
 
-def _demo_pictures(out: Path, epochs: int | None, seed: int) -> None:
+def _demo_images(out: Path, epochs: int | None, seed: int) -> None:
     from rich import print as show
 
     from ..demo.images import tell
@@ -51,7 +51,7 @@ def _demo_pictures(out: Path, epochs: int | None, seed: int) -> None:
     show(story.validation.timer.table())
     snn, ann = story.millijoules
     print(f"firing rate {story.firing_rate:.1%}: share of the binary slots that hold a spike")
-    print(f"energy of a picture, 45 nm model without memory: {snn:.3f} mJ with spikes, {ann:.3f} mJ as an ANN")
+    print(f"energy of an image, 45 nm model without memory: {snn:.3f} mJ with spikes, {ann:.3f} mJ as an ANN")
     print(
         f"""
 look at   {story.predictions}  (above as labelled, below as found)

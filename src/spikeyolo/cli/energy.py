@@ -18,16 +18,16 @@ def energy(
     json: str | None = None,
     html: str | None = None,
 ) -> None:
-    """Counts spikes and operations of a model on pictures or recordings, and what they cost, with spikes and as an ANN.
+    """Counts spikes and operations of a model on images or recordings, and what they cost, with spikes and as an ANN.
 
     Args:
         weights: a saved model (.safetensors) in its trained form, or a published checkpoint (.pt)
-        data: a data.yaml (of pictures, or of recordings of an event camera), or a COCO annotation file
+        data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
         split: train, val or test
-        imgsz: side of the square that pictures are letter-boxed to; that of the weights' run, or 640, unless given
-        batch: pictures looked at together
+        imgsz: side of the square that images are letter-boxed to; that of the weights' run, or 640, unless given
+        batch: images looked at together
         device: auto, cpu, cuda or cuda:N
-        workers: processes that prepare pictures
+        workers: processes that prepare images
         processes: processes that count, on CPUs
         technology: what an operation costs; a name of the package's table, or a YAML file of your own
         verify: also prove that the network runs on spikes and additions alone

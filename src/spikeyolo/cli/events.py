@@ -115,7 +115,7 @@ def view(
 
     Args:
         source: a recording
-        out: the picture to write
+        out: the image to write
         start_us: where the first window begins, in microseconds; at the first event unless given
         window_us: length of a window, in microseconds
         windows: how many are drawn
@@ -126,9 +126,9 @@ def view(
     from ..data.events.labels import boxes_path, clean_boxes, read_boxes
     from ..errors import ConfigError, DataError
     from ..events import open_recording
-    from ..imaging.draw import draw_boxes, picture_grid
+    from ..imaging.draw import draw_boxes, image_grid
     from ..imaging.io import write_rgb
-    from ..prediction.events import DRAWN_SIDE, window_picture
+    from ..prediction.events import DRAWN_SIDE, window_image
 
     if window_us < 1 or windows < 1:
         raise ConfigError(f"events view: window-us {window_us} and windows {windows} must be at least 1")
@@ -143,21 +143,21 @@ def view(
         boxes, _ = clean_boxes(boxes, recording.sensor_size_hw)
     names = [_name(description, number) for number in range(256)]
     enlarged = max(1, DRAWN_SIDE // max(recording.sensor_size_hw))
-    pictures = []
+    images = []
     for begin in range(start_us, min(start_us + windows * window_us, max(recording.duration_us, 1)), window_us):
-        picture = window_picture(recording, begin, begin + window_us)
-        picture = picture.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
+        image = window_image(recording, begin, begin + window_us)
+        image = image.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
         if boxes is not None:
             own = boxes[(boxes["t"] > begin) & (boxes["t"] <= begin + window_us)]
             own = own[own["t"] == own["t"].max()] if len(own) else own
-            picture = draw_boxes(picture, corners(own) * enlarged, own["class_id"], names)
-        pictures.append(picture)
+            image = draw_boxes(image, corners(own) * enlarged, own["class_id"], names)
+        images.append(image)
     try:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror})") from error
-    write_rgb(Path(out), picture_grid(pictures, columns=min(4, len(pictures)), background=128))
-    drawn = f"{len(pictures)} windows of {window_us / 1e3:g} ms from {start_us / 1e6:g} s on"
+    write_rgb(Path(out), image_grid(images, columns=min(4, len(images)), background=128))
+    drawn = f"{len(images)} windows of {window_us / 1e3:g} ms from {start_us / 1e6:g} s on"
     print(f"{drawn}, brighter red, darker blue: {out}")
 
 

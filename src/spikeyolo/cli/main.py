@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 COMMANDS = {
-    "demo": "the whole story on generated pictures, or with --events on recordings, in minutes",
-    "data check": "look at every picture and label of a data set, and say what is wrong",
-    "train": "train a detector on labelled pictures or recordings, or go on with a training",
+    "demo": "the whole story on generated images, or with --events on recordings, in minutes",
+    "data check": "look at every image and label of a data set, and say what is wrong",
+    "train": "train a detector on labelled images or recordings, or go on with a training",
     "val": "measure the average precision and the speed of a model",
-    "predict": "find objects on pictures, videos, cameras and recordings of event cameras",
-    "energy": "count spikes and operations on pictures, and what they cost, beside the same network as an ANN",
+    "predict": "find objects on images, videos, cameras and recordings of event cameras",
+    "energy": "count spikes and operations on images, and what they cost, beside the same network as an ANN",
     "sweep": "average precision against energy, over numbers of timesteps and largest spike counts",
     "events info": "sensor, duration, rate and labels of recordings of event cameras",
     "events view": "draw windows of a recording, with the boxes labelled in them",

@@ -24,21 +24,21 @@ def predict(
     preparation: str | None = None,
     window_us: int | None = None,
 ) -> None:
-    """Finds objects on pictures, folders, glob patterns, videos and cameras, and on recordings of event cameras.
+    """Finds objects on images, folders, glob patterns, videos and cameras, and on recordings of event cameras.
 
     Args:
         weights: a saved model (.safetensors) or a published checkpoint (.pt)
-        source: a picture, folder, "glob*", video, camera number or stream address, or a recording of an event camera
+        source: an image, folder, "glob*", video, camera number or stream address, or a recording of an event camera
             (.dat, .h5, .raw, .aedat4, .es); several after each other
         out: folder for what is written
         conf: least score of a detection, 0..1
         iou: overlap over which the weaker of two boxes of a class is dropped, 0..1
-        max_det: most detections of a picture
-        imgsz: side of the square that pictures are letter-boxed to, a multiple of 32
-        batch: pictures looked at together
+        max_det: most detections of an image
+        imgsz: side of the square that images are letter-boxed to, a multiple of 32
+        batch: images looked at together
         device: auto, cpu, cuda or cuda:N
         fold: fold the batch norms first, which is faster and gives the same result
-        draw: write pictures and videos with boxes
+        draw: write images and videos with boxes
         json: write OUT/predictions.json
         text: write YOLO text files, OUT/labels/*.txt
         crops: write what each box shows, OUT/crops/CLASS/*.jpg

@@ -34,10 +34,10 @@ def sweep(
         timesteps: values of T, with commas
         max_count: values of D, with commas
         split: on which to evaluate: train, val or test
-        imgsz: side of the square that pictures are letter-boxed to; that of the run or recipe, or 640, unless given
-        batch: pictures looked at together in evaluation
+        imgsz: side of the square that images are letter-boxed to; that of the run or recipe, or 640, unless given
+        batch: images looked at together in evaluation
         device: auto, cpu, cuda or cuda:N
-        workers: processes that prepare pictures
+        workers: processes that prepare images
         technology: what an operation costs; a name of the package's table, or a YAML file of your own
         out: folder for sweep.csv, sweep.json, sweep.png and the runs
     """

@@ -21,21 +21,21 @@ def val(
     json: str | None = None,
     out: str | None = None,
 ) -> None:
-    """Measures the average precision and the speed of a model on labelled pictures, or on recordings of event cameras.
+    """Measures the average precision and the speed of a model on labelled images, or on recordings of event cameras.
 
     On recordings by the protocol that the data.yaml names (gen1, 1mpx), with plain COCO beside it.
 
     Args:
         weights: a saved model (.safetensors) or a published checkpoint (.pt)
-        data: a data.yaml (of pictures, or of recordings of an event camera), or a COCO annotation file
+        data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
         split: train, val or test
-        batch: pictures looked at together
-        imgsz: side of the square that pictures are letter-boxed to; that of the weights' run, or 640, unless given
+        batch: images looked at together
+        imgsz: side of the square that images are letter-boxed to; that of the weights' run, or 640, unless given
         device: auto, cpu, cuda or cuda:N
         conf: least score of a detection
         iou: overlap over which the weaker of two boxes of a class is dropped
-        max_det: most detections of a picture
-        workers: processes that prepare pictures
+        max_det: most detections of an image
+        workers: processes that prepare images
         fold: fold the batch norms first, which is faster and gives the same result
         spike_driven: run on binary spikes, by additions alone, once that is proven for these weights; much slower
         integer: the same with int8 weights and 32-bit fixed-point potentials

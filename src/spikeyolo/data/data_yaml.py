@@ -1,4 +1,4 @@
-"""What the data.yaml files of pictures and of recordings have in common."""
+"""What the data.yaml files of images and of recordings have in common."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Loader(DataLoader[Any]):
     protocol by which Lightning saves and restores loaders. A whole pass moves on to the next epoch by itself.
 
     Args:
-        dataset: the pictures, or the windows of recordings.
+        dataset: the images, or the windows of recordings.
         sampler: the batches.
         workers: processes that prepare batches; 0 for none.
         pin_memory: page-locked memory, for a faster way to a GPU.

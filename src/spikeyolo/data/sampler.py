@@ -9,20 +9,20 @@ from torch.utils.data import Sampler
 
 from ..errors import ConfigError
 
-Key = tuple[int, int]  # (epoch, picture): all that decides what a sample looks like, whichever worker makes it
+Key = tuple[int, int]  # (epoch, image): all that decides what a sample looks like, whichever worker makes it
 
 
 class EpochBatchSampler(Sampler[list[Key]]):
-    """Batches of (epoch, picture) keys for one or several processes, resumable within an epoch.
+    """Batches of (epoch, image) keys for one or several processes, resumable within an epoch.
 
     In training all processes share one shuffled order: the union of their n-th batches is the n-th batch of a single
     process with `batch_size * num_replicas`, so the number of processes does not change what is learnt from. The last,
-    smaller batch is spread evenly; only when it has fewer pictures than there are processes it is left out.
-    In evaluation each picture is seen exactly once over all processes, none twice; processes may differ by one batch.
+    smaller batch is spread evenly; only when it has fewer images than there are processes it is left out.
+    In evaluation each image is seen exactly once over all processes, none twice; processes may differ by one batch.
 
     Args:
-        length: pictures in the data set.
-        batch_size: pictures a batch and process.
+        length: images in the data set.
+        batch_size: images a batch and process.
         shuffle: training (True) or evaluation (False).
         seed: of the order.
         num_replicas: processes.
@@ -81,7 +81,7 @@ class EpochBatchSampler(Sampler[list[Key]]):
     def __iter__(self) -> Iterator[list[Key]]:
         epoch = self.epoch
         for number in range(self.start, len(self)):
-            yield [(epoch, int(picture)) for picture in self._batch(number, epoch)]
+            yield [(epoch, int(image)) for image in self._batch(number, epoch)]
 
     def _batch(self, number: int, epoch: int) -> np.ndarray:
         if not self.shuffle:

@@ -12,9 +12,9 @@ from ..data.events.dataset import EventDataset
 from ..data.events.index import EventIndex
 from ..evaluation.validate import Validation, ValidationSettings, read_split, validate
 from ..events import preparation_of
-from ..imaging.draw import draw_boxes, draw_detections, picture_grid
+from ..imaging.draw import draw_boxes, draw_detections, image_grid
 from ..imaging.io import write_rgb
-from ..imaging.tensors import frames_picture
+from ..imaging.tensors import frames_image
 from ..model.checkpoint import load
 from ..model.detector import SpikeYOLO
 from ..progress import progress_bar
@@ -67,7 +67,7 @@ def tell_events(
         seed: of recordings, weights and order.
         say: told each step.
         config: of the recordings; those of the demo unless given.
-        order: of the timesteps, see `Preparation`; "shuffled" shows what is lost without the order of time.
+        order: of the timesteps, see `EventInput`; "shuffled" shows what is lost without the order of time.
 
     Raises:
         ConfigError: the folder already holds a training.
@@ -97,8 +97,8 @@ def _page(model: SpikeYOLO, index: EventIndex, count: int = 6) -> np.ndarray:
     labelled, found = [], []
     for instant in np.linspace(0, len(index) - 1, count).round().astype(int).tolist():
         sample = dataset[instant]
-        picture = frames_picture(sample.frames).repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
-        labelled.append(draw_boxes(picture, sample.boxes * ENLARGED, sample.labels, index.names))
+        image = frames_image(sample.frames).repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
+        labelled.append(draw_boxes(image, sample.boxes * ENLARGED, sample.labels, index.names))
         (detections,) = model.predict(sample.frames.unsqueeze(1))
-        found.append(draw_detections(picture, replace(detections, boxes=detections.boxes * ENLARGED), index.names))
-    return picture_grid(labelled + found, columns=count, background=128)
+        found.append(draw_detections(image, replace(detections, boxes=detections.boxes * ENLARGED), index.names))
+    return image_grid(labelled + found, columns=count, background=128)

@@ -1,6 +1,6 @@
 """Anchor points and the distributions over the sides of a box, there and back.
 
-Shape letters: B pictures, A anchor points of all levels together, C classes.
+Shape letters: B images, A anchor points of all levels together, C classes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Task-aligned assignment: which anchor points answer for which labelled box.
 
-The work is done on pairs (target, anchor point inside its box) only, of all pictures at once: no loop over pictures,
+The work is done on pairs (target, anchor point inside its box) only, of all images at once: no loop over images,
 and no table of every target by every anchor point.
 
-Shape letters: B pictures, A anchor points, C classes, N targets, P pairs.
+Shape letters: B images, A anchor points, C classes, N targets, P pairs.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Assignment:
     """The anchor points that answer for a target, P of them.
 
     Attributes:
-        image_index: (P,) picture.
-        anchor_index: (P,) anchor point; no (picture, anchor point) appears twice.
+        image_index: (P,) image.
+        anchor_index: (P,) anchor point; no (image, anchor point) appears twice.
         target_index: (P,) row of the targets.
         weight: (P,) the aligned target score, 0..1.
     """
@@ -70,7 +70,7 @@ def assign_targets(scores: Tensor, boxes: Tensor, points: Tensor, targets: Targe
         scores: (B, A, C) class scores 0..1.
         boxes: (B, A, 4) predicted boxes, xyxy in pixels.
         points: (A, 2) anchor points in pixels.
-        targets: of the B pictures.
+        targets: of the B images.
 
     Source: Feng et al., TOOD: Task-aligned One-stage Object Detection, ICCV 2021, section 3.2.
     """

@@ -28,7 +28,7 @@ class DetectionLoss:
     """The loss and its parts.
 
     Attributes:
-        total: scalar to minimise: the sum of the parts times the number of pictures in the batch.
+        total: scalar to minimise: the sum of the parts times the number of images in the batch.
         box: scalar, 1 - CIoU, after its gain; like the other parts without gradient, for display.
         classes: scalar, binary cross-entropy, after its gain.
         distribution: scalar, distribution focal loss, after its gain.
@@ -78,7 +78,7 @@ def detection_loss(
         gains: weights of the parts; the published ones unless given.
 
     Raises:
-        ShapeError: targets of another number of pictures, or a label that is not below C.
+        ShapeError: targets of another number of images, or a label that is not below C.
 
     Source: Feng et al., TOOD, ICCV 2021; Li et al., GFL, NeurIPS 2020; Zheng et al., CIoU, AAAI 2020.
     """
@@ -86,7 +86,7 @@ def detection_loss(
     distributions, classes, points, point_strides = split_logits([widen(level) for level in logits], strides)
     num_images, _, num_classes = classes.shape
     if targets.num_images != num_images:
-        raise ShapeError(f"targets: of {targets.num_images} pictures, the logits are of {num_images}")
+        raise ShapeError(f"targets: of {targets.num_images} images, the logits are of {num_images}")
     if len(targets) and int(targets.labels.max()) >= num_classes:
         raise ShapeError(f"targets: label {int(targets.labels.max())}, the logits have {num_classes} classes")
 

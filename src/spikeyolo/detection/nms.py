@@ -10,7 +10,7 @@ from ..structures import Detections
 from .boxes import box_iou
 
 MAX_CANDIDATES = 30_000
-"""Boxes of a picture that are looked at: the best by score."""
+"""Boxes of an image that are looked at: the best by score."""
 
 _BLOCK = 512
 
@@ -31,12 +31,12 @@ def non_maximum_suppression(
         scores: (B, A, C) in 0..1.
         conf: least score, exclusive.
         iou: largest overlap of two boxes that are both kept.
-        max_det: most boxes of a picture.
+        max_det: most boxes of an image.
         class_agnostic: boxes of different classes suppress each other too.
         multi_label: a box may be kept for each class over `conf`, as in evaluation; otherwise for its best one.
 
     Returns:
-        For each picture its detections, best first; of equal scores the earlier box first.
+        For each image its detections, best first; of equal scores the earlier box first.
 
     Raises:
         ConfigError: a threshold outside 0..1, or max_det below 1.

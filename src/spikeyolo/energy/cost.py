@@ -20,12 +20,12 @@ from .technology import Technology
 
 
 def layer_millijoule(layer: LayerCount, technology: Technology) -> float:
-    """Computation of one layer for a picture; 0 for the first one where the technology cannot multiply."""
+    """Computation of one layer for an image; 0 for the first one where the technology cannot multiply."""
     return (layer.mac * (technology.mac_pj or 0.0) + layer.ac * technology.ac_pj) * 1e-9
 
 
 def snn_millijoule(layers: Sequence[LayerCount], technology: Technology) -> float:
-    """Computation for a picture when every layer that is fed by spikes needs additions only."""
+    """Computation for an image when every layer that is fed by spikes needs additions only."""
     return sum(layer_millijoule(layer, technology) for layer in layers)
 
 
@@ -35,12 +35,12 @@ def by_formula(layers: Sequence[LayerCount]) -> list[LayerCount]:
 
 
 def ann_millijoule(macs: float, technology: Technology) -> float | None:
-    """Computation for a picture in an ANN, every operation a multiply-accumulate; None where there is none."""
+    """Computation for an image in an ANN, every operation a multiply-accumulate; None where there is none."""
     return None if technology.mac_pj is None else macs * technology.mac_pj * 1e-9
 
 
 def memory_millijoule(layer: LayerCount, technology: Technology, ann: bool = False) -> float:
-    """Memory traffic of one layer for a picture; with `ann` as if it were fed by values, once a picture.
+    """Memory traffic of one layer for an image; with `ann` as if it were fed by values, once an image.
 
     Raises:
         ConfigError: no memory figures for this technology.

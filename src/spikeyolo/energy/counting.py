@@ -1,10 +1,10 @@
-"""What a spike-driven network does for a picture: spikes by layer, and the operations they cause, counted exactly.
+"""What a spike-driven network does for an image: spikes by layer, and the operations they cause, counted exactly.
 
 The network is measured in the form in which it would run on hardware: dense, its sums exact (`model.spike_driven`), so
 that the counts do not depend on the batch size, the number of processes or the order of addition. Every figure is a
-sum over pictures, divided once at the end; nothing runs that is not a picture of the data (no warm-up).
+sum over images, divided once at the end; nothing runs that is not an image of the data (no warm-up).
 
-T and D are handled once, here: a mean count is per neuron and *timestep*, 0..D; operations are per *picture*, all T
+T and D are handled once, here: a mean count is per neuron and *timestep*, 0..D; operations are per *image*, all T
 timesteps together.
 """
 
@@ -27,19 +27,19 @@ from ..model.forms.spike_driven import SpikeDrivenConv, run_on_slots
 
 @dataclass(frozen=True)
 class LayerCount:
-    """What one convolution of the dense form does for a picture.
+    """What one convolution of the dense form does for an image.
 
     Attributes:
         name: of the unit in the network.
         macs: multiply-accumulates of the convolution for one timestep, every position of the padded input counted.
-        mean_count: mean spike count of its input, 0..D, over pictures, timesteps and positions; None for the first
-            convolution, which sees the picture.
-        timesteps: how often it is computed for a picture; 1 for the first one of a still picture.
+        mean_count: mean spike count of its input, 0..D, over images, timesteps and positions; None for the first
+            convolution, which sees the image.
+        timesteps: how often it is computed for an image; 1 for the first one of a still image.
         max_count: D.
-        synaptic_ops: additions of a weight that a picture really causes: a spike at the border or between the strides
+        synaptic_ops: additions of a weight that an image really causes: a spike at the border or between the strides
             reaches fewer neurons. None where it was not counted: the formula stands in.
         histogram: for each timestep the share of neurons with a count of 0, 1, ..., D.
-        silent: share of neurons that stay silent through all timesteps of a picture.
+        silent: share of neurons that stay silent through all timesteps of an image.
         inputs: neurons that feed it.
         outputs: values that it computes in a timestep.
         weights: its weights, without the biases.
@@ -74,28 +74,28 @@ class LayerCount:
 
     @property
     def formula_ac(self) -> float:
-        """Additions for a picture as the literature estimates them: macs * mean count * T."""
+        """Additions for an image as the literature estimates them: macs * mean count * T."""
         return 0.0 if self.mean_count is None else self.macs * self.mean_count * self.timesteps
 
     @property
     def ac(self) -> float:
-        """Additions for a picture: counted, or by the formula where they were not."""
+        """Additions for an image: counted, or by the formula where they were not."""
         return self.formula_ac if self.synaptic_ops is None else self.synaptic_ops
 
     @property
     def mac(self) -> int:
-        """Multiply-accumulates for a picture."""
+        """Multiply-accumulates for an image."""
         return self.macs * self.timesteps if self.mean_count is None else 0
 
     @property
     def spikes(self) -> float:
-        """Spikes that enter it for a picture."""
+        """Spikes that enter it for an image."""
         return 0.0 if self.mean_count is None else self.mean_count * self.inputs * self.timesteps
 
 
 @dataclass
 class UnitTally:
-    """Sums over pictures for one unit; see LayerCount."""
+    """Sums over images for one unit; see LayerCount."""
 
     macs: int
     timesteps: int
@@ -108,9 +108,9 @@ class UnitTally:
     synaptic_ops: int = 0
 
     def add(self, other: UnitTally) -> None:
-        """Takes the sums of other pictures."""
+        """Takes the sums of other images."""
         if (self.macs, self.timesteps, self.inputs) != (other.macs, other.timesteps, other.inputs):
-            raise DataError("pictures of different sizes cannot be counted together")
+            raise DataError("images of different sizes cannot be counted together")
         if self.histogram is not None and other.histogram is not None:
             self.histogram = self.histogram + other.histogram
         self.silent += other.silent
@@ -119,18 +119,18 @@ class UnitTally:
 
 @dataclass
 class Tally:
-    """Sums over pictures for all units, in the order in which they run. Tallies of parts of a data set add up."""
+    """Sums over images for all units, in the order in which they run. Tallies of parts of a data set add up."""
 
-    pictures: int = 0
+    images: int = 0
     units: dict[str, UnitTally] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
-        """Takes the sums of other pictures.
+        """Takes the sums of other images.
 
         Raises:
             DataError: they have another size.
         """
-        self.pictures += other.pictures
+        self.images += other.images
         for name, unit in other.units.items():
             if name in self.units:
                 self.units[name].add(unit)
@@ -138,21 +138,21 @@ class Tally:
                 self.units[name] = unit
 
     def layers(self) -> list[LayerCount]:
-        """The figures of a picture.
+        """The figures of an image.
 
         Raises:
-            ValueError: no pictures.
+            ValueError: no images.
         """
-        if not self.pictures:
-            raise ValueError("energy: no pictures to count on")
-        return [_layer(name, unit, self.pictures) for name, unit in self.units.items()]
+        if not self.images:
+            raise ValueError("energy: no images to count on")
+        return [_layer(name, unit, self.images) for name, unit in self.units.items()]
 
 
-def _layer(name: str, unit: UnitTally, pictures: int) -> LayerCount:
+def _layer(name: str, unit: UnitTally, images: int) -> LayerCount:
     sizes: dict[str, Any] = {"inputs": unit.inputs, "outputs": unit.outputs, "weights": unit.weights}
     if unit.histogram is None:
         return LayerCount(name, unit.macs, None, unit.timesteps, unit.max_count, **sizes)
-    neurons = unit.inputs * pictures
+    neurons = unit.inputs * images
     spikes = int((unit.histogram * torch.arange(unit.max_count + 1)).sum())
     return LayerCount(
         name,
@@ -160,7 +160,7 @@ def _layer(name: str, unit: UnitTally, pictures: int) -> LayerCount:
         spikes / (neurons * unit.timesteps),
         unit.timesteps,
         unit.max_count,
-        synaptic_ops=unit.synaptic_ops / pictures,
+        synaptic_ops=unit.synaptic_ops / images,
         histogram=tuple(tuple(share / neurons for share in row) for row in unit.histogram.tolist()),
         silent=unit.silent / neurons,
         **sizes,
@@ -217,7 +217,7 @@ def tally(network: SpikeYOLO, batches: Iterable[Tensor]) -> Tally:
 
     Args:
         network: in its spike-driven form, on counts.
-        batches: pictures as for the model's forward, all of one size; of any length.
+        batches: images as for the model's forward, all of one size; of any length.
     """
     assert network.form == SPIKE_DRIVEN
     max_count = network.config.max_count
@@ -226,7 +226,7 @@ def tally(network: SpikeYOLO, batches: Iterable[Tensor]) -> Tally:
         here = Tally(batch.shape[-4])
 
         def see(name: str, conv: nn.Conv2d, x: Tensor, y: Tensor, here: Tally = here) -> None:
-            here.units[name] = _unit(conv, x, y, here.pictures, max_count, name == "backbone.stem")
+            here.units[name] = _unit(conv, x, y, here.images, max_count, name == "backbone.stem")
 
         with watched(network, see):
             network(batch.to(network.device, network.dtype))
@@ -234,10 +234,10 @@ def tally(network: SpikeYOLO, batches: Iterable[Tensor]) -> Tally:
     return total
 
 
-def _unit(conv: nn.Conv2d, x: Tensor, y: Tensor, pictures: int, max_count: int, first: bool) -> UnitTally:
+def _unit(conv: nn.Conv2d, x: Tensor, y: Tensor, images: int, max_count: int, first: bool) -> UnitTally:
     unit = UnitTally(
         macs=conv.weight[0].numel() * y[0].numel(),
-        timesteps=len(x) // pictures,
+        timesteps=len(x) // images,
         max_count=max_count,
         inputs=x[0].numel(),
         outputs=y[0].numel(),
@@ -247,7 +247,7 @@ def _unit(conv: nn.Conv2d, x: Tensor, y: Tensor, pictures: int, max_count: int, 
         return unit
     steps = x.reshape(unit.timesteps, -1)
     unit.histogram = torch.stack([torch.bincount(s.long(), minlength=max_count + 1) for s in steps]).cpu()
-    unit.silent = int((x.reshape(unit.timesteps, pictures, -1).sum(0) == 0).sum())
+    unit.silent = int((x.reshape(unit.timesteps, images, -1).sum(0) == 0).sum())
     reach = fan_out(conv, x.shape[-2:], y.shape[-2:]).to(x.device)
     unit.synaptic_ops = round(float((x.double().sum((0, 1)) * reach).sum()))
     return unit
@@ -258,11 +258,11 @@ def count_layers(model: SpikeYOLO, batches: Iterable[Tensor]) -> list[LayerCount
 
     Args:
         model: trained or folded; its spike-driven form is measured.
-        batches: pictures as for the model's forward, all of one size; batches may differ in length, and each picture
+        batches: images as for the model's forward, all of one size; batches may differ in length, and each image
             weighs the same.
 
     Raises:
-        ValueError: no pictures at all.
+        ValueError: no images at all.
         ConfigError: an ANN twin or an integer network.
     """
     return tally(on_counts(model), batches).layers()
@@ -270,7 +270,7 @@ def count_layers(model: SpikeYOLO, batches: Iterable[Tensor]) -> list[LayerCount
 
 @torch.no_grad()
 def operation_maps(network: SpikeYOLO, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Where on each picture the spikes and the additions are.
+    """Where on each image the spikes and the additions are.
 
     Args:
         network: from `on_counts`.
@@ -278,15 +278,15 @@ def operation_maps(network: SpikeYOLO, images: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         spikes and additions, each (B, H / 4, W / 4) float64; a layer's share is spread evenly over the pixels that a
-        neuron stands for, so that the sum of a map is the picture's number of spikes, or of additions.
+        neuron stands for, so that the sum of a map is the image's number of spikes, or of additions.
     """
-    pictures, rows, columns = images.shape[-4], images.shape[-2] // 4, images.shape[-1] // 4
-    maps = torch.zeros(2, pictures, rows, columns, dtype=torch.float64)
+    batch_size, rows, columns = images.shape[-4], images.shape[-2] // 4, images.shape[-1] // 4
+    maps = torch.zeros(2, batch_size, rows, columns, dtype=torch.float64)
 
     def see(name: str, conv: nn.Conv2d, x: Tensor, y: Tensor) -> None:
         if name == "backbone.stem":
             return
-        spikes = x.double().sum(1).reshape(-1, pictures, *x.shape[-2:]).sum(0)
+        spikes = x.double().sum(1).reshape(-1, batch_size, *x.shape[-2:]).sum(0)
         reach = fan_out(conv, x.shape[-2:], y.shape[-2:]).to(x.device)
         side = rows // x.shape[-2]
         both = torch.stack([spikes, spikes * reach]).cpu() / side**2
@@ -299,11 +299,11 @@ def operation_maps(network: SpikeYOLO, images: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def macs_of_forms(model: SpikeYOLO, size_hw: tuple[int, int]) -> dict[str, int]:
-    """Multiply-accumulates for one look at a picture by the same network as an ANN, in each of its forms.
+    """Multiply-accumulates for one look at an image by the same network as an ANN, in each of its forms.
 
     Args:
         model: in its trained form.
-        size_hw: rows and columns of the picture.
+        size_hw: rows and columns of the image.
 
     Returns:
         "unfolded": as trained, convolutions alone; "norms": what its batch norms add, one a value;

@@ -17,22 +17,22 @@ from ..data.loader import Loader
 from ..data.sampler import EpochBatchSampler
 from ..errors import ConfigError
 from ..events import preparation_for
-from ..imaging.tensors import batch_pictures
+from ..imaging.tensors import batch_images
 from ..model.detector import SpikeYOLO
 from .counting import LayerCount, Tally, macs_of_forms, on_counts, operation_maps, tally
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture with where its spikes and additions are.
+    """An image with where its spikes and additions are.
 
     Attributes:
-        picture: (H, W, 3) uint8 RGB, as the network sees it.
-        spikes: (H / 4, W / 4) spikes of a picture, all layers together.
+        image: (H, W, 3) uint8 RGB, as the network sees it.
+        spikes: (H / 4, W / 4) spikes of an image, all layers together.
         additions: (H / 4, W / 4) additions that they cause.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     spikes: np.ndarray
     additions: np.ndarray
 
@@ -43,17 +43,17 @@ class Measurement:
 
     Attributes:
         layers: in the order in which they run.
-        pictures: how many were looked at.
-        size_hw: rows and columns of a picture.
+        images: how many were looked at.
+        size_hw: rows and columns of an image.
         macs: multiply-accumulates of the same network as an ANN, by form; see `macs_of_forms`.
         parameters: weights and biases of the dense form.
         timesteps: T.
         max_count: D.
-        examples: the first pictures.
+        examples: the first images.
     """
 
     layers: list[LayerCount]
-    pictures: int
+    images: int
     size_hw: tuple[int, int]
     macs: dict[str, int]
     parameters: int
@@ -99,47 +99,47 @@ def measure(
     examples: int = 4,
     progress: Callable[[int], None] | None = None,
 ) -> Measurement:
-    """Counts spikes and operations of a model on the pictures of an index.
+    """Counts spikes and operations of a model on the images of an index.
 
     Args:
         model: in its trained form.
-        index: the pictures, or labelled instants of recordings; each weighs the same.
-        imgsz: side of the square that pictures are letter-boxed to.
-        batch: pictures looked at together; does not change the result, like the next two.
-        workers: processes that prepare pictures, when one process counts.
+        index: the images, or labelled instants of recordings; each weighs the same.
+        imgsz: side of the square that images are letter-boxed to.
+        batch: images looked at together; does not change the result, like the next two.
+        workers: processes that prepare images, when one process counts.
         processes: processes that count, on CPUs.
-        examples: pictures that are kept with their maps.
-        progress: told how many pictures are done (with one process).
+        examples: images that are kept with their maps.
+        progress: told how many images are done (with one process).
 
     Raises:
-        ConfigError: a model that is not in its trained form or has no spikes; several processes on a GPU; no pictures.
+        ConfigError: a model that is not in its trained form or has no spikes; several processes on a GPU; no images.
     """
     if model.form != "trainable":
         raise ConfigError(f"energy: needs the trained model, this file holds its {model.form} form")
     if not len(index):
-        raise ConfigError("energy: the data set has no pictures")
+        raise ConfigError("energy: the data set has no images")
     dataset, network = _samples(model, index, imgsz), on_counts(model)
     if processes == 1:
         total = Tally()
         for images in _batches(dataset, batch, workers, 0, 1):
             total.add(tally(network, [_scaled(images)]))
             if progress is not None:
-                progress(total.pictures)
+                progress(total.images)
     else:
         total = _by_processes(network, dataset, batch, processes)
     shown = next(_batches(dataset, min(examples, len(index)), 0, 0, 1))
     size_hw = (shown.shape[-2], shown.shape[-1])
     spikes, additions = operation_maps(network, _scaled(shown))
-    pictures = batch_pictures(shown, examples)
+    drawn = batch_images(shown, examples)
     return Measurement(
         layers=total.layers(),
-        pictures=total.pictures,
+        images=total.images,
         size_hw=size_hw,
         macs=macs_of_forms(model, size_hw),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         timesteps=model.config.timesteps,
         max_count=model.config.max_count,
-        examples=[Example(p, s.numpy(), a.numpy()) for p, s, a in zip(pictures, spikes, additions, strict=True)],
+        examples=[Example(p, s.numpy(), a.numpy()) for p, s, a in zip(drawn, spikes, additions, strict=True)],
     )
 
 

@@ -24,11 +24,11 @@ def _image(rgb: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(content.tobytes()).decode()
 
 
-def _heat(values: np.ndarray, picture: np.ndarray) -> str:
-    """Values from none (dark) to the most, in the size of the picture."""
+def _heat(values: np.ndarray, image: np.ndarray) -> str:
+    """Values from none (dark) to the most, in the size of the image."""
     import cv2
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     levels = np.rint(255 * values / max(float(values.max()), 1e-12)).astype(np.uint8)
     coloured = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]
     return _image(cv2.resize(np.ascontiguousarray(coloured), (width, height), interpolation=cv2.INTER_NEAREST))
@@ -36,9 +36,9 @@ def _heat(values: np.ndarray, picture: np.ndarray) -> str:
 
 def _maps(example: Example, technology: Technology) -> dict[str, Any]:
     return {
-        "picture": _image(example.picture),
-        "spikes": _heat(example.spikes, example.picture),
-        "additions": _heat(example.additions, example.picture),
+        "image": _image(example.image),
+        "spikes": _heat(example.spikes, example.image),
+        "additions": _heat(example.additions, example.image),
         "total_spikes": float(example.spikes.sum()),
         "energy": float(example.additions.sum()) * technology.ac_pj * 1e-9,
     }

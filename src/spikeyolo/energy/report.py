@@ -42,9 +42,9 @@ def _layer_json(layer: LayerCount, technology: Technology) -> dict[str, Any]:
 
 
 def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
-    """Everything that was measured, and its energy for a picture, as plain values.
+    """Everything that was measured, and its energy for an image, as plain values.
 
-    `gmac` is that of the dense form, once a picture; `snn_mJ` takes additions as counted, `snn_formula_mJ` as the
+    `gmac` is that of the dense form, once an image; `snn_mJ` takes additions as counted, `snn_formula_mJ` as the
     literature estimates them; both are computation alone. `ann` holds the same network as an ANN: in the dense form,
     the comparison of the literature; in the separable form, which is what an ANN would really run; and not folded.
     """
@@ -61,7 +61,7 @@ def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
         "snn_memory_mJ": sum(memory_millijoule(x, technology) for x in layers) if memory else None,
         "ann_memory_mJ": sum(memory_millijoule(x, technology, ann=True) for x in layers) if memory else None,
         "ann": {form: {"gmac": macs / 1e9, "mJ": ann_millijoule(macs, technology)} for form, macs in ann.items()},
-        "pictures": found.pictures,
+        "images": found.images,
         "size_hw": found.size_hw,
         "timesteps": found.timesteps,
         "max_count": found.max_count,
@@ -95,7 +95,7 @@ def layer_table(found: Measurement, technology: Technology) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    title = f"A picture of {found.size_hw[0]} x {found.size_hw[1]}, mean of {found.pictures}"
+    title = f"An image of {found.size_hw[0]} x {found.size_hw[1]}, mean of {found.images}"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # fits 80 columns
     table.add_column("layer", overflow="fold")
     for column in ("MMAC", "mean count", "rate", "silent", "at D", "M additions", "by formula", "mJ"):
@@ -126,7 +126,7 @@ def summary_table(found: Measurement, technology: Technology) -> Table:
     from rich.table import Table
 
     values = to_json(found, technology)
-    table = Table(title=f"Energy of a picture: {technology.label}", caption=technology.source)
+    table = Table(title=f"Energy of an image: {technology.label}", caption=technology.source)
     for column in ("", "operations", "mJ"):
         table.add_column(column, justify="left" if not column else "right")
     first = sum(layer.mac for layer in found.layers)

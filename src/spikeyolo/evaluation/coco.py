@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from hotcoco import COCO, COCOeval
 
 State = dict[ImageId, np.ndarray]
-"""What an evaluator has collected: for each picture (N, 6) float32 of x1, y1, x2, y2, score, label."""
+"""What an evaluator has collected: for each image (N, 6) float32 of x1, y1, x2, y2, score, label."""
 
 S = TypeVar("S")
 
 
 class CocoEvaluator:
-    """Collects detections, picture by picture, and gives COCO's average precision.
+    """Collects detections, image by image, and gives COCO's average precision.
 
-    Each picture counts once: giving one twice to the same evaluator is an error, while evaluators of several processes
-    may share pictures (a distributed sampler fills up the last batch with some), of which the first is kept.
+    Each image counts once: giving one twice to the same evaluator is an error, while evaluators of several processes
+    may share images (a distributed sampler fills up the last batch with some), of which the first is kept.
 
     Args:
-        truth: the labelled boxes of all pictures.
+        truth: the labelled boxes of all images.
     """
 
     def __init__(self, truth: GroundTruth) -> None:
@@ -39,7 +39,7 @@ class CocoEvaluator:
         self._rows: State = {}
 
     def __len__(self) -> int:
-        """Pictures given so far."""
+        """Images given so far."""
         return len(self._rows)
 
     def reset(self) -> None:
@@ -47,34 +47,34 @@ class CocoEvaluator:
         self._rows.clear()
 
     def update(self, image_ids: Sequence[ImageId], detections: Sequence[Detections]) -> None:
-        """Takes the detections of some pictures, in pixels of the original pictures; none is an empty Detections.
+        """Takes the detections of some images, in pixels of the original images; none is an empty Detections.
 
         Raises:
-            DataError: a picture that the ground truth does not know or that was given before, a class out of range, or
+            DataError: an image that the ground truth does not know or that was given before, a class out of range, or
                 a number that is not finite.
         """
         for image_id, found in zip(image_ids, detections, strict=True):
             rows = detection_rows(found)
             self._check(image_id, rows)
             if image_id in self._rows:
-                raise DataError(f"picture {image_id!r}: its detections were given before")
+                raise DataError(f"image {image_id!r}: its detections were given before")
             self._rows[image_id] = rows
 
     def _check(self, image_id: ImageId, rows: np.ndarray) -> None:
         if image_id not in self._index:
-            raise DataError(f"picture {image_id!r}: not in the ground truth")
+            raise DataError(f"image {image_id!r}: not in the ground truth")
         if not np.isfinite(rows).all():
-            raise DataError(f"picture {image_id!r}: a detection with a number that is not finite")
+            raise DataError(f"image {image_id!r}: a detection with a number that is not finite")
         classes = len(self.truth.class_names)
         if len(rows) and not 0 <= rows[:, 5].min() <= rows[:, 5].max() < classes:
-            raise DataError(f"picture {image_id!r}: a detection with a class outside 0..{classes - 1}")
+            raise DataError(f"image {image_id!r}: a detection with a class outside 0..{classes - 1}")
 
     def state(self) -> State:
         """What was collected, to be sent to another process and merged there."""
         return dict(self._rows)
 
     def merge(self, states: Iterable[Mapping[ImageId, np.ndarray]]) -> None:
-        """Takes over what others have collected; of a picture that several have, the first is kept."""
+        """Takes over what others have collected; of an image that several have, the first is kept."""
         for state in states:
             for image_id, rows in state.items():
                 self._check(image_id, rows)
@@ -87,18 +87,18 @@ class CocoEvaluator:
         self.merge(states)
 
     def compute(self, *, partial: bool = False, curves: bool = True) -> Metrics:
-        """COCO's numbers over the pictures given.
+        """COCO's numbers over the images given.
 
         Args:
-            partial: allow that pictures of the ground truth were not given, and leave them out.
+            partial: allow that images of the ground truth were not given, and leave them out.
             curves: also find the best F1 of each class and the curves (this takes several times as long).
 
         Raises:
-            DataError: pictures are missing and `partial` is not set.
+            DataError: images are missing and `partial` is not set.
         """
         missing = len(self._index) - len(self._rows)
         if missing and not partial:
-            raise DataError(f"{missing} of {len(self._index)} pictures were never evaluated")
+            raise DataError(f"{missing} of {len(self._index)} images were never evaluated")
         chosen = _chosen_ids(self._rows)
         evaluation = _evaluation(self.truth, self._rows, chosen)
         accumulated = evaluation.eval
@@ -137,11 +137,11 @@ class CocoEvaluator:
         return np.bincount(self.truth.labels[counted], minlength=len(self.truth.class_names))
 
     def confusion_matrix(self, confidence: float = 0.25, iou: float = 0.5) -> ConfusionMatrix:
-        """What the boxes of each class on the pictures given were taken for; see ConfusionMatrix."""
+        """What the boxes of each class on the images given were taken for; see ConfusionMatrix."""
         return count_confusions(self.truth, self._rows, confidence, iou)
 
     def results(self) -> list[dict[str, Any]]:
-        """The detections as COCO results, under the original picture and category ids.
+        """The detections as COCO results, under the original image and category ids.
 
         Rounded below what can change a match or the order of two scores: the file gives the very same numbers.
         """
@@ -189,7 +189,7 @@ def all_gathered(state: S) -> list[S]:
 
 
 def _chosen_ids(rows: Mapping[ImageId, np.ndarray]) -> list[ImageId]:
-    # COCO's tools go through the pictures by rising id, which decides between detections of equal score.
+    # COCO's tools go through the images by rising id, which decides between detections of equal score.
     return sorted(rows, key=lambda image_id: (isinstance(image_id, str), image_id))
 
 
@@ -198,7 +198,7 @@ def _xywh(boxes: np.ndarray) -> np.ndarray:
 
 
 def _load(truth: GroundTruth, rows: Mapping[ImageId, np.ndarray], chosen: Sequence[ImageId]) -> tuple[COCO, COCO]:
-    """Ground truth and detections of the chosen pictures, under picture and category ids 1, 2, 3, ..."""
+    """Ground truth and detections of the chosen images, under image and category ids 1, 2, 3, ..."""
     from hotcoco import COCO
 
     place = {image_id: number for number, image_id in enumerate(chosen, start=1)}

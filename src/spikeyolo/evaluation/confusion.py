@@ -12,7 +12,7 @@ from .ground_truth import GroundTruth, ImageId
 class ConfusionMatrix:
     """What the boxes of each class were taken for. K classes.
 
-    On each picture the detections of at least `confidence` choose, best first, the free labelled box that they overlap
+    On each image the detections of at least `confidence` choose, best first, the free labelled box that they overlap
     most, of whatever class, if that is by at least `iou`. One that finds none but lies on a crowd of its own class is
     not counted.
 
@@ -40,7 +40,7 @@ def _overlaps(a: np.ndarray, b: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     return bbox_iou(xywh(a), xywh(b), crowd).reshape(len(a), len(b))
 
 
-def _count_picture(
+def _count_image(
     counts: np.ndarray, rows: np.ndarray, boxes: np.ndarray, labels: np.ndarray, crowd: np.ndarray, iou: float
 ) -> None:
     nothing = len(counts) - 1
@@ -64,7 +64,7 @@ def _count_picture(
 def count_confusions(
     truth: GroundTruth, rows: Mapping[ImageId, np.ndarray], confidence: float, iou: float
 ) -> ConfusionMatrix:
-    """Counts over the pictures in `rows`: (N, 6) of x1, y1, x2, y2, score, label."""
+    """Counts over the images in `rows`: (N, 6) of x1, y1, x2, y2, score, label."""
     classes = len(truth.class_names)
     counts = np.zeros((classes + 1, classes + 1), dtype=np.int64)
     order = np.argsort(truth.image_index, kind="stable")
@@ -74,5 +74,5 @@ def count_confusions(
             continue
         mine = order[starts[index] : starts[index + 1]]
         kept = rows[image_id][rows[image_id][:, 4] >= confidence]
-        _count_picture(counts, kept, truth.boxes[mine], truth.labels[mine], truth.crowd[mine], iou)
+        _count_image(counts, kept, truth.boxes[mine], truth.labels[mine], truth.crowd[mine], iou)
     return ConfusionMatrix(counts, truth.class_names, confidence, iou)

@@ -12,7 +12,7 @@ ImageId = int | str
 
 
 def _joined(parts: Sequence[Any] | None, width: int | None, dtype: Any) -> np.ndarray | None:
-    """Per-picture arrays as one; `width` columns, or none at all."""
+    """Per-image arrays as one; `width` columns, or none at all."""
     if parts is None:
         return None
     shape = (-1,) if width is None else (-1, width)
@@ -22,14 +22,14 @@ def _joined(parts: Sequence[Any] | None, width: int | None, dtype: Any) -> np.nd
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """The labelled boxes that detections are compared with, in pixels of the original pictures.
+    """The labelled boxes that detections are compared with, in pixels of the original images.
 
-    M pictures, N boxes, K classes.
+    M images, N boxes, K classes.
 
     Attributes:
         image_ids: M ids, each once: COCO's integers, or paths.
-        sizes_hw: (M, 2) rows and columns of each picture.
-        image_index: (N,) the picture of each box, an index into image_ids.
+        sizes_hw: (M, 2) rows and columns of each image.
+        image_index: (N,) the image of each box, an index into image_ids.
         boxes: (N, 4) float64 xyxy in pixels.
         labels: (N,) class indices.
         crowd: (N,) bool: a region of many objects; what is found in it counts neither for nor against.
@@ -39,7 +39,7 @@ class GroundTruth:
 
     Raises:
         ShapeError: arrays that do not belong together.
-        DataError: an id given twice, or a class or picture index out of range.
+        DataError: an id given twice, or a class or image index out of range.
     """
 
     image_ids: tuple[ImageId, ...]
@@ -53,9 +53,9 @@ class GroundTruth:
     category_ids: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        pictures, count = len(self.image_ids), len(self.boxes)
+        images, count = len(self.image_ids), len(self.boxes)
         for name, shape in (
-            ("sizes_hw", (pictures, 2)),
+            ("sizes_hw", (images, 2)),
             ("image_index", (count,)),
             ("boxes", (count, 4)),
             ("labels", (count,)),
@@ -66,9 +66,9 @@ class GroundTruth:
                 raise ShapeError(f"GroundTruth.{name}: expected {shape}, got {getattr(self, name).shape}")
         if len(self.category_ids) != len(self.class_names) or len(set(self.category_ids)) != len(self.category_ids):
             raise DataError(f"GroundTruth.category_ids: {len(self.class_names)} different ones are needed")
-        if len(set(self.image_ids)) != pictures:
-            raise DataError("GroundTruth.image_ids: a picture is named twice")
-        for name, limit in (("labels", len(self.class_names)), ("image_index", pictures)):
+        if len(set(self.image_ids)) != images:
+            raise DataError("GroundTruth.image_ids: an image is named twice")
+        for name, limit in (("labels", len(self.class_names)), ("image_index", images)):
             values = getattr(self, name)
             if count and not 0 <= values.min() <= values.max() < limit:
                 raise DataError(f"GroundTruth.{name}: {values.min()}..{values.max()} is outside 0..{limit - 1}")
@@ -88,7 +88,7 @@ class GroundTruth:
         areas: Sequence[Any] | None = None,
         category_ids: Sequence[int] | None = None,
     ) -> GroundTruth:
-        """Joins per-picture boxes (N_i, 4) xyxy, labels (N_i,) and, where known, crowd flags and areas (N_i,).
+        """Joins per-image boxes (N_i, 4) xyxy, labels (N_i,) and, where known, crowd flags and areas (N_i,).
 
         Without `areas` a box's own area is taken; without `category_ids` the classes are 1, 2, ... K.
         """
@@ -119,7 +119,7 @@ class GroundTruth:
         """From the contents of a COCO annotation file; classes in the order of their category ids.
 
         Raises:
-            DataError: a field is missing, or an annotation names a picture or category that the file does not hold.
+            DataError: a field is missing, or an annotation names an image or category that the file does not hold.
         """
         try:
             names = {int(category["id"]): str(category["name"]) for category in dataset["categories"]}

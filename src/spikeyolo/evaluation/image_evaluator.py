@@ -17,7 +17,7 @@ from .metrics import Metrics
 
 
 def to_input(images: Tensor) -> Tensor:
-    """Batch images -> floating point 0..1, pictures in channels_last order, the fastest for convolutions."""
+    """Batch images -> floating point 0..1, images in channels_last order, the fastest for convolutions."""
     if images.dtype == torch.uint8:
         images = images.float() / 255
     return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
@@ -30,7 +30,7 @@ def suppress(logits: Sequence[Tensor], conf: float, iou: float, max_det: int) ->
 
 
 def on_original(found: Sequence[Detections], batch: Batch) -> list[Detections]:
-    """Detections on the canvas -> in pixels of the original pictures."""
+    """Detections on the canvas -> in pixels of the original images."""
     return [
         Detections(place.to_original(d.boxes), d.scores, d.labels)
         for d, place in zip(found, batch.placements, strict=True)
@@ -39,10 +39,10 @@ def on_original(found: Sequence[Detections], batch: Batch) -> list[Detections]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluator for the pictures of an index, which go by the index's ids and classes.
+    """An evaluator for the images of an index, which go by the index's ids and classes.
 
     Attributes:
-        index: the pictures.
+        index: the images.
         evaluator: under the ids and classes of the annotation file, where there is one.
     """
 
@@ -60,7 +60,7 @@ class Evaluation:
         return cls(index, CocoEvaluator(truth), dict(zip(index.image_ids, own, strict=True)), torch.tensor(order))
 
     def update(self, image_ids: Sequence[ImageId], found: Sequence[Detections]) -> None:
-        """Takes detections in pixels of the original pictures."""
+        """Takes detections in pixels of the original images."""
         moved = [
             Detections(d.boxes.float().cpu(), d.scores.float().cpu(), self.label_order[d.labels.cpu()]) for d in found
         ]
@@ -75,11 +75,11 @@ class Evaluation:
         self.evaluator.gather()
 
     def compute(self, curves: bool = False) -> Metrics:
-        """The numbers over all pictures of the index; pictures of the annotation file that were unusable are left out.
+        """The numbers over all images of the index; images of the annotation file that were unusable are left out.
 
         Raises:
-            DataError: some pictures of the index were not given.
+            DataError: some images of the index were not given.
         """
         if len(self.evaluator) != len(self.index):
-            raise DataError(f"{len(self.evaluator)} of {len(self.index)} pictures were evaluated")
+            raise DataError(f"{len(self.evaluator)} of {len(self.index)} images were evaluated")
         return self.evaluator.compute(partial=True, curves=curves)

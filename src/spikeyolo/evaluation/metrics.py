@@ -37,7 +37,7 @@ class Curves:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """All detections of one class over all pictures, best first, the ignored ones left out.
+    """All detections of one class over all images, best first, the ignored ones left out.
 
     Attributes:
         scores: (N,) falling.
@@ -112,13 +112,13 @@ class Metrics:
         APs: of boxes below 32 * 32 square pixels.
         APm: of boxes from 32 * 32 to 96 * 96.
         APl: of boxes above 96 * 96.
-        AR1: average recall with 1 detection a picture.
+        AR1: average recall with 1 detection an image.
         AR10: with 10.
         AR100: with 100.
         ARs: with 100, of small boxes.
         ARm: of medium ones.
         ARl: of large ones.
-        images: pictures evaluated.
+        images: images evaluated.
         boxes: labelled boxes on them, crowds not counted.
         detections: detections on them.
         per_class: one entry a class, in the order of the labels.
@@ -170,7 +170,7 @@ def _shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def class_table(metrics: Metrics, by: str = "", places: str = "on {} pictures") -> Table:
+def class_table(metrics: Metrics, by: str = "", places: str = "on {} images") -> Table:
     """Per-class numbers under those of all classes together, for `rich.print`.
 
     Args:

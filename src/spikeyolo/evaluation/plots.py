@@ -1,4 +1,4 @@
-"""Pictures of an evaluation. Drawn with matplotlib's objects: no global figure, no display."""
+"""Images of an evaluation. Drawn with matplotlib's objects: no global figure, no display."""
 
 from __future__ import annotations
 

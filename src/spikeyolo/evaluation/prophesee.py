@@ -1,6 +1,6 @@
 """The Prophesee protocol: average precision on recordings of event cameras, as papers on Gen1 and 1 Mpx report it.
 
-An instant is a moment of a recording at which at least one box is labelled; it plays the part of a picture.
+An instant is a moment of a recording at which at least one box is labelled; it plays the part of an image.
 
 1. Boxes of classes that are not evaluated, boxes at or before 0.5 s, and boxes below a smallest diagonal or side are
    dropped, from the labels and from the detections alike (each by its own time and size).

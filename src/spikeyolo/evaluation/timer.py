@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class StageTimer:
-    """Milliseconds a picture that each stage takes.
+    """Milliseconds an image that each stage takes.
 
     A GPU is waited for at both ends of a stage. The first batches are left out, as they compile, allocate and fill
     caches, unless there are no others.
@@ -54,19 +54,19 @@ class StageTimer:
         yield
         self._open[name] = self._open.get(name, 0.0) + self._now() - start
 
-    def end_batch(self, pictures: int) -> None:
-        """Closes a batch of this many pictures."""
-        self._batches.append((pictures, self._open))
+    def end_batch(self, images: int) -> None:
+        """Closes a batch of this many images."""
+        self._batches.append((images, self._open))
         self._open = {}
 
     def milliseconds(self) -> dict[str, float]:
-        """Milliseconds a picture for each stage, in the order they first ran; empty before the first batch ends."""
+        """Milliseconds an image for each stage, in the order they first ran; empty before the first batch ends."""
         measured = self._batches[self._warmup :] or self._batches
-        pictures = sum(count for count, _ in measured)
+        images = sum(count for count, _ in measured)
         names = dict.fromkeys(name for _, stages in measured for name in stages)
-        if pictures == 0:
+        if images == 0:
             return {}
-        return {name: 1e3 * sum(stages.get(name, 0.0) for _, stages in measured) / pictures for name in names}
+        return {name: 1e3 * sum(stages.get(name, 0.0) for _, stages in measured) / images for name in names}
 
     def table(self) -> Table:
         """The stages with their sum, for `rich.print`."""
@@ -74,7 +74,7 @@ class StageTimer:
 
         table = Table(title=f"Speed on {self._device}")
         table.add_column("stage")
-        table.add_column("ms a picture", justify="right")
+        table.add_column("ms an image", justify="right")
         stages = self.milliseconds()
         for name, value in stages.items():
             table.add_row(name, f"{value:.2f}")

@@ -41,12 +41,12 @@ class ValidationSettings:
     """How a model is evaluated; the defaults are COCO's rule.
 
     Attributes:
-        batch: pictures looked at together
-        imgsz: side of the square that pictures are letter-boxed to, a multiple of 32
+        batch: images looked at together
+        imgsz: side of the square that images are letter-boxed to, a multiple of 32
         conf: least score of a detection
         iou: overlap over which the weaker of two boxes of a class is dropped
-        max_det: most detections of a picture
-        workers: processes that prepare pictures
+        max_det: most detections of an image
+        workers: processes that prepare images
         preparation: how recordings become frames, by name, in place of what the model says
     """
 
@@ -78,7 +78,7 @@ class Validation:
     event_metrics: EventMetrics | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers, and the speed of each stage in ms a picture.
+        """The numbers, and the speed of each stage in ms an image.
 
         Of recordings those of HEADLINE are by the protocol of the data set, which `protocol` names; both rules follow
         whole, each under its name.
@@ -134,27 +134,27 @@ def check_classes(model_names: Sequence[str], data_names: Sequence[str]) -> None
 
 
 def read_split(data: str | Path, split: str) -> Index | EventIndex:
-    """The pictures, or labelled instants, of a split; see `load_index` and `load_event_index`."""
+    """The images, or labelled instants, of a split; see `load_index` and `load_event_index`."""
     if is_event_description(Path(data)):
         return load_event_index(read_event_description(data), split)
     return load_index(read_description(Path(data)), split)
 
 
-def read_pictures(data: str | Path, split: str) -> Index:
-    """The pictures of a split.
+def read_images(data: str | Path, split: str) -> Index:
+    """The images of a split.
 
     Raises:
         ConfigError: the file describes recordings.
     """
     index = read_split(data, split)
     if isinstance(index, EventIndex):
-        raise ConfigError(f"{data}: describes recordings of an event camera; this command takes pictures")
+        raise ConfigError(f"{data}: describes recordings of an event camera; this command takes images")
     return index
 
 
 @torch.inference_mode()
 def validate(model: SpikeYOLO, index: Index | EventIndex, settings: ValidationSettings | None = None) -> Validation:
-    """Average precision of a model on the pictures or instants of an index, on the device where the model is.
+    """Average precision of a model on the images or instants of an index, on the device where the model is.
 
     Raises:
         ConfigError: another number of classes, or the same ones in another order; of recordings, a model that does not
@@ -198,6 +198,6 @@ def _samples(
 
 
 def trained_size(weights: Path) -> int | None:
-    """The picture size of the run in whose folder the weights lie, if they lie in one."""
+    """The image size of the run in whose folder the weights lie, if they lie in one."""
     config = weights.parent / "config.yaml"
     return read_settings(config).imgsz if config.is_file() else None

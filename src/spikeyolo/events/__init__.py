@@ -4,7 +4,7 @@ It knows no labels and no data sets.
 """
 
 from .dat import write_dat
-from .event_input import PREPARATIONS, Preparation, preparation_for, preparation_of
+from .event_input import PREPARATIONS, EventInput, preparation_for, preparation_of
 from .recording import READERS, Recording, open_recording
 from .render import render
 from .representations import (
@@ -21,8 +21,8 @@ __all__ = [
     "BOX_DTYPE",
     "PREPARATIONS",
     "READERS",
+    "EventInput",
     "Events",
-    "Preparation",
     "Recording",
     "RepresentationConfig",
     "count_frames",

@@ -24,7 +24,7 @@ def _representation(value: Any) -> RepresentationConfig:
 
 
 @dataclass(frozen=True)
-class Preparation:
+class EventInput:
     """How a recording becomes what the network sees: (T, C, H, W) frames of the events before an instant.
 
     Attributes:
@@ -73,7 +73,7 @@ class Preparation:
 
     @property
     def is_grey(self) -> bool:
-        """Whether frames are pictures of grey values 0..255 (uint8), of which 127 says that there was no event."""
+        """Whether frames are images of grey values 0..255 (uint8), of which 127 says that there was no event."""
         return self.representation.name == "last_event_frame"
 
     @property
@@ -111,30 +111,30 @@ class Preparation:
 
 
 PREPARATIONS = {
-    "counts": Preparation(),
-    "gen1-published": Preparation(
+    "counts": EventInput(),
+    "gen1-published": EventInput(
         RepresentationConfig("last_event_frame"), 2, 250_000, order="newest-first", letterbox=320
     ),
 }
 """`gen1-published` is what the published Gen1 checkpoint was trained on, its reversed time included."""
 
 
-def preparation_of(value: str | Mapping[str, Any] | Preparation | None, **changes: Any) -> Preparation:
+def preparation_of(value: str | Mapping[str, Any] | EventInput | None, **changes: Any) -> EventInput:
     """A preparation by its name, or from a mapping of its fields, with those `changes` that are not None.
 
     Raises:
         ConfigError: a name or field that does not exist, or a value out of range.
     """
     if value is None:
-        found = Preparation()
-    elif isinstance(value, Preparation):
+        found = EventInput()
+    elif isinstance(value, EventInput):
         found = value
     elif isinstance(value, str):
         if value not in PREPARATIONS:
             raise ConfigError(f"preparation: {value!r} is not one of {', '.join(PREPARATIONS)}")
         found = PREPARATIONS[value]
     elif isinstance(value, Mapping):
-        found = build(Preparation, value, "preparation")
+        found = build(EventInput, value, "preparation")
     else:
         raise ConfigError(f"preparation: expected a name ({', '.join(PREPARATIONS)}) or settings, got {value!r}")
     given = {name: change for name, change in changes.items() if change is not None}
@@ -145,7 +145,7 @@ def preparation_of(value: str | Mapping[str, Any] | Preparation | None, **change
 
 def preparation_for(
     kept: Mapping[str, Any] | None, in_channels: int, timesteps: int, given: str | None = None, **changes: Any
-) -> Preparation:
+) -> EventInput:
     """How recordings become frames for a network.
 
     Args:
@@ -160,7 +160,7 @@ def preparation_for(
     """
     if kept is None and given is None:
         raise ConfigError(
-            "the model does not say how recordings become frames (was it trained on pictures?); name a preparation: "
+            "the model does not say how recordings become frames (was it trained on images?); name a preparation: "
             + ", ".join(PREPARATIONS)
         )
     found = preparation_of(given or kept, **changes)

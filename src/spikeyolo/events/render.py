@@ -6,12 +6,12 @@ import numpy as np
 
 from ..imaging.letterbox import letterbox
 from ..structures import Placement
-from .event_input import Preparation
+from .event_input import EventInput
 from .recording import Recording
 from .types import Events
 
 
-def render(recording: Recording, end_us: int, preparation: Preparation) -> tuple[np.ndarray, Placement]:
+def render(recording: Recording, end_us: int, preparation: EventInput) -> tuple[np.ndarray, Placement]:
     """The frames of the window that ends at an instant, on the canvas that the network sees.
 
     Args:
@@ -28,7 +28,7 @@ def render(recording: Recording, end_us: int, preparation: Preparation) -> tuple
     return on_canvas(frames, recording.sensor_size_hw, preparation)
 
 
-def frames_of(events: Events, end_us: int, sensor_size_hw: tuple[int, int], preparation: Preparation) -> np.ndarray:
+def frames_of(events: Events, end_us: int, sensor_size_hw: tuple[int, int], preparation: EventInput) -> np.ndarray:
     """The frames of the window that ends at an instant, oldest first, not yet on the canvas.
 
     Returns:
@@ -44,13 +44,13 @@ def frames_of(events: Events, end_us: int, sensor_size_hw: tuple[int, int], prep
 
 
 def on_canvas(
-    frames: np.ndarray, sensor_size_hw: tuple[int, int], preparation: Preparation
+    frames: np.ndarray, sensor_size_hw: tuple[int, int], preparation: EventInput
 ) -> tuple[np.ndarray, Placement]:
     """Frames (T, C, H, W) put on the canvas, and how boxes in pixels of the *sensor* are put there."""
     canvas_hw, scale = preparation.canvas_hw(sensor_size_hw), 1 / preparation.downscale
     if preparation.letterbox is not None:
         placed = [letterbox(np.ascontiguousarray(frame.transpose(1, 2, 0)), canvas_hw) for frame in frames]
-        canvas = np.stack([picture.transpose(2, 0, 1) for picture, _ in placed])
+        canvas = np.stack([image.transpose(2, 0, 1) for image, _ in placed])
         inner = placed[0][1]
         scale_xy = (inner.scale_xy[0] * scale, inner.scale_xy[1] * scale)
         return canvas, Placement(sensor_size_hw, scale_xy, inner.offset_xy)

@@ -29,17 +29,17 @@ def _ink(colour: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def draw_boxes(
-    picture: np.ndarray,
+    image: np.ndarray,
     boxes: Any,
     labels: Any,
     class_names: Sequence[str],
     scores: Any = None,
     track_ids: Any = None,
 ) -> np.ndarray:
-    """Draws boxes with their class names, scores and track numbers; lines and text grow with the picture.
+    """Draws boxes with their class names, scores and track numbers; lines and text grow with the image.
 
     Args:
-        picture: (H, W, 3) uint8 RGB; stays as it is.
+        image: (H, W, 3) uint8 RGB; stays as it is.
         boxes: (N, 4) xyxy in pixels; array, list or tensor on the CPU.
         labels: (N,) class indices.
         class_names: a name for each class.
@@ -47,13 +47,13 @@ def draw_boxes(
         track_ids: (N,) integers.
 
     Returns:
-        (H, W, 3) uint8 RGB, a new picture.
+        (H, W, 3) uint8 RGB, a new image.
 
     Raises:
-        ShapeError: the picture is not (H, W, 3) uint8, the columns differ in length, or a label has no name.
+        ShapeError: the image is not (H, W, 3) uint8, the columns differ in length, or a label has no name.
     """
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise ShapeError(f"picture: expected (H, W, 3) uint8, got {picture.dtype} {picture.shape}")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ShapeError(f"image: expected (H, W, 3) uint8, got {image.dtype} {image.shape}")
     corners = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
     classes = np.asarray(labels, dtype=np.int64).reshape(-1)
     if len(classes) != len(corners) or any(c is not None and len(c) != len(corners) for c in (scores, track_ids)):
@@ -61,24 +61,24 @@ def draw_boxes(
     if len(classes) and not 0 <= classes.min() <= classes.max() < len(class_names):
         raise ShapeError(f"labels: {classes.min()}..{classes.max()} is outside the {len(class_names)} classes")
     if len(corners) == 0:
-        return picture.copy()
+        return image.copy()
     texts = [class_names[label] for label in classes.tolist()]
     if track_ids is not None:
         texts = [f"#{int(number)} {text}" for number, text in zip(track_ids, texts, strict=True)]
     if scores is not None:
         texts = [f"{text} {float(score):.2f}" for text, score in zip(texts, scores, strict=True)]
-    return _annotated(picture, corners, classes, texts)
+    return _annotated(image, corners, classes, texts)
 
 
-def _annotated(picture: np.ndarray, boxes: np.ndarray, labels: np.ndarray, texts: list[str]) -> np.ndarray:
+def _annotated(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, texts: list[str]) -> np.ndarray:
     import supervision as sv  # costs 0.8 s to import
 
-    side = min(picture.shape[:2])
+    side = min(image.shape[:2])
     colours = [class_colour(label) for label in range(int(labels.max()) + 1)]
     fill, ink = (sv.ColorPalette([sv.Color(*c) for c in row]) for row in (colours, [_ink(c) for c in colours]))
     found = sv.Detections(xyxy=boxes, class_id=labels)
     # supervision draws in OpenCV's order of channels.
-    scene = picture[..., ::-1].copy()
+    scene = image[..., ::-1].copy()
     scene = sv.BoxAnnotator(color=fill, thickness=max(round(side / 320), 1)).annotate(scene, found)
     scale = min(max(side / 1000, 0.32), 2.0)
     writer = sv.LabelAnnotator(
@@ -87,44 +87,44 @@ def _annotated(picture: np.ndarray, boxes: np.ndarray, labels: np.ndarray, texts
         text_scale=scale,
         text_thickness=max(round(1.5 * scale), 1),
         text_padding=max(round(6 * scale), 1),
-        # Keeps the names inside the picture and apart from each other; among crowds it takes too long and helps little.
+        # Keeps the names inside the image and apart from each other; among crowds it takes too long and helps little.
         smart_position=len(boxes) <= _APART,
     )
     return np.ascontiguousarray(writer.annotate(scene, found, labels=texts)[..., ::-1])
 
 
-def draw_detections(picture: np.ndarray, detections: Detections, class_names: Sequence[str]) -> np.ndarray:
-    """Draws detections with class names and scores on an RGB picture (H, W, 3) uint8; see draw_boxes."""
+def draw_detections(image: np.ndarray, detections: Detections, class_names: Sequence[str]) -> np.ndarray:
+    """Draws detections with class names and scores on an RGB image (H, W, 3) uint8; see draw_boxes."""
     found = detections.to("cpu")
-    return draw_boxes(picture, found.boxes, found.labels, class_names, found.scores)
+    return draw_boxes(image, found.boxes, found.labels, class_names, found.scores)
 
 
-def picture_grid(
-    pictures: Sequence[np.ndarray], columns: int | None = None, gap: int = 4, background: int = 255
+def image_grid(
+    images: Sequence[np.ndarray], columns: int | None = None, gap: int = 4, background: int = 255
 ) -> np.ndarray:
-    """A sheet of pictures, row by row, each in the middle of a cell as large as the largest picture.
+    """A sheet of images, row by row, each in the middle of a cell as large as the largest image.
 
     Args:
-        pictures: at least one (H_i, W_i, 3) uint8.
+        images: at least one (H_i, W_i, 3) uint8.
         columns: how many beside each other; about as many as rows when not given.
         gap: pixels between the cells.
-        background: grey value 0..255 around the pictures.
+        background: grey value 0..255 around the images.
 
     Returns:
         (H, W, 3) uint8.
 
     Raises:
-        ShapeError: no pictures, or one that is not (H, W, 3) uint8.
+        ShapeError: no images, or one that is not (H, W, 3) uint8.
     """
-    if not pictures or any(p.ndim != 3 or p.shape[2] != 3 or p.dtype != np.uint8 for p in pictures):
-        raise ShapeError("pictures: at least one is needed, all (H, W, 3) uint8")
-    columns = min(columns or math.ceil(math.sqrt(len(pictures))), len(pictures))
-    rows = math.ceil(len(pictures) / columns)
-    height, width = (max(p.shape[axis] for p in pictures) for axis in (0, 1))
+    if not images or any(p.ndim != 3 or p.shape[2] != 3 or p.dtype != np.uint8 for p in images):
+        raise ShapeError("images: at least one is needed, all (H, W, 3) uint8")
+    columns = min(columns or math.ceil(math.sqrt(len(images))), len(images))
+    rows = math.ceil(len(images) / columns)
+    height, width = (max(p.shape[axis] for p in images) for axis in (0, 1))
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
     sheet = np.full(shape, background, dtype=np.uint8)
-    for index, picture in enumerate(pictures):
-        top = index // columns * (height + gap) + (height - picture.shape[0]) // 2
-        left = index % columns * (width + gap) + (width - picture.shape[1]) // 2
-        sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    for index, image in enumerate(images):
+        top = index // columns * (height + gap) + (height - image.shape[0]) // 2
+        left = index % columns * (width + gap) + (width - image.shape[1]) // 2
+        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
     return sheet

@@ -9,18 +9,18 @@ from ..errors import DataError
 
 
 def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
-    """Reads a picture file as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
+    """Reads an image file as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
 
-    Grey pictures get three equal channels, CMYK ones are converted, 16-bit ones are scaled to 8 bits (their high byte),
+    Grey images get three equal channels, CMYK ones are converted, 16-bit ones are scaled to 8 bits (their high byte),
     transparency is dropped, and of an animation the first frame is read.
 
     Args:
-        path: the picture file.
-        reduce: 1, 2, 4 or 8: the picture is made that much smaller while it is decoded (JPEG: at once, the faster the
+        path: the image file.
+        reduce: 1, 2, 4 or 8: the image is made that much smaller while it is decoded (JPEG: at once, the faster the
             larger; others: by averaging), its sides rounded up; each pixel stands for exactly so many by so many.
 
     Raises:
-        DataError: the file does not exist, is not a picture, or is cut short.
+        DataError: the file does not exist, is not an image, or is cut short.
     """
     path = Path(path)
     try:
@@ -34,30 +34,30 @@ def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
 
 
 def decode_rgb(encoded: bytes, reduce: int = 1) -> np.ndarray:
-    """`read_rgb` on the bytes of a picture file; its errors name no file."""
+    """`read_rgb` on the bytes of an image file; its errors name no file."""
     import cv2  # costs 0.1 s to import
 
     if not encoded:
-        raise DataError("an empty file, not a picture")
+        raise DataError("an empty file, not an image")
     if is_cut_short(encoded):
-        raise DataError("the picture is cut short (its end marker is missing); copy or export the file again")
+        raise DataError("the image is cut short (its end marker is missing); copy or export the file again")
     reduces_itself = reduce > 1 and encoded.startswith(b"\xff\xd8")
     flags = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
     flag = flags[reduce] if reduces_itself else cv2.IMREAD_COLOR_RGB
     try:
-        picture = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), flag)
+        image = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), flag)
     except cv2.error:  # a header that asks for more pixels than OpenCV allows
-        picture = None
-    if picture is None:
-        raise DataError("not a picture that OpenCV can decode, or one that is damaged or cut short")
+        image = None
+    if image is None:
+        raise DataError("not an image that OpenCV can decode, or one that is damaged or cut short")
     if reduces_itself:  # the reduced flags know blue first only
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     if reduce > 1:
-        rows, columns = -(-picture.shape[0] // reduce), -(-picture.shape[1] // reduce)
-        rest = (rows * reduce - picture.shape[0], columns * reduce - picture.shape[1])
-        padded = cv2.copyMakeBorder(picture, 0, rest[0], 0, rest[1], cv2.BORDER_REPLICATE)
+        rows, columns = -(-image.shape[0] // reduce), -(-image.shape[1] // reduce)
+        rest = (rows * reduce - image.shape[0], columns * reduce - image.shape[1])
+        padded = cv2.copyMakeBorder(image, 0, rest[0], 0, rest[1], cv2.BORDER_REPLICATE)
         return cv2.resize(padded, (columns, rows), interpolation=cv2.INTER_AREA)
-    return picture
+    return image
 
 
 def is_cut_short(encoded: bytes) -> bool:
@@ -73,8 +73,8 @@ def is_cut_short(encoded: bytes) -> bool:
     return False
 
 
-def write_rgb(path: str | os.PathLike[str], picture: np.ndarray) -> None:
-    """Writes an (H, W, 3) uint8 RGB picture in the format of the file's ending: beside, then renamed.
+def write_rgb(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Writes an (H, W, 3) uint8 RGB image in the format of the file's ending: beside, then renamed.
 
     Raises:
         DataError: the file cannot be written.
@@ -83,11 +83,11 @@ def write_rgb(path: str | os.PathLike[str], picture: np.ndarray) -> None:
 
     path = Path(path)
     try:
-        encoded, content = cv2.imencode(path.suffix, np.ascontiguousarray(picture[..., ::-1]))
+        encoded, content = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1]))
     except cv2.error:
         encoded = False
     if not encoded:
-        raise DataError(f"{path}: a picture of shape {picture.shape} cannot be written in this format")
+        raise DataError(f"{path}: an image of shape {image.shape} cannot be written in this format")
     beside = path.with_name(f".{path.name}.tmp")
     try:
         beside.write_bytes(content.tobytes())

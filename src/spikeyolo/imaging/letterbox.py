@@ -4,32 +4,32 @@ import numpy as np
 
 from ..structures import Placement
 
-PAD_VALUE = 114  # the grey that YOLO networks, the published one too, were trained to see around a picture
+PAD_VALUE = 114  # the grey that YOLO networks, the published one too, were trained to see around an image
 
 
-def letterbox(picture: np.ndarray, canvas_hw: tuple[int, int], scale_up: bool = True) -> tuple[np.ndarray, Placement]:
-    """Scales a picture to fit a canvas, keeping its aspect ratio, and centres it on grey.
+def letterbox(image: np.ndarray, canvas_hw: tuple[int, int], scale_up: bool = True) -> tuple[np.ndarray, Placement]:
+    """Scales an image to fit a canvas, keeping its aspect ratio, and centres it on grey.
 
     Args:
-        picture: (H, W, C) uint8.
+        image: (H, W, C) uint8.
         canvas_hw: rows and columns of the canvas.
-        scale_up: whether a picture smaller than the canvas is enlarged.
+        scale_up: whether an image smaller than the canvas is enlarged.
 
     Returns:
         The canvas (canvas_h, canvas_w, C) uint8, and the placement that maps boxes both ways.
     """
     import cv2  # costs 0.1 s to import
 
-    rows, columns = picture.shape[:2]
+    rows, columns = image.shape[:2]
     scale = min(canvas_hw[0] / rows, canvas_hw[1] / columns)
     if not scale_up:
         scale = min(scale, 1.0)
     new_rows, new_columns = max(round(rows * scale), 1), max(round(columns * scale), 1)
     if (new_rows, new_columns) != (rows, columns):
         interpolation = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
-        picture = cv2.resize(picture, (new_columns, new_rows), interpolation=interpolation)
+        image = cv2.resize(image, (new_columns, new_rows), interpolation=interpolation)
     top, left = (canvas_hw[0] - new_rows) // 2, (canvas_hw[1] - new_columns) // 2
-    canvas = np.full((*canvas_hw, picture.shape[2]), PAD_VALUE, dtype=np.uint8)
-    canvas[top : top + new_rows, left : left + new_columns] = picture
+    canvas = np.full((*canvas_hw, image.shape[2]), PAD_VALUE, dtype=np.uint8)
+    canvas[top : top + new_rows, left : left + new_columns] = image
     # The scale of each axis is that of the rounded size, so that boxes land on the very pixels they surround.
     return canvas, Placement((rows, columns), (new_columns / columns, new_rows / rows), (left, top))

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 
-def frames_picture(frames: Tensor) -> np.ndarray:
-    """Event frames (T, C, H, W) as one picture (H, W, 3) uint8 RGB to look at.
+def frames_image(frames: Tensor) -> np.ndarray:
+    """Event frames (T, C, H, W) as one image (H, W, 3) uint8 RGB to look at.
 
     Grey values (uint8): the last frame. Else the sum over T: the first half of the channels (darker events) in blue,
     the second (brighter) in red, on white; of a single channel, what is below 0 in blue and above in red.
@@ -23,15 +23,15 @@ def frames_picture(frames: Tensor) -> np.ndarray:
     return (torch.stack([red, torch.minimum(red, blue), blue], dim=-1) * 255).round().byte().numpy()
 
 
-def batch_pictures(images: Tensor, count: int) -> list[np.ndarray]:
+def batch_images(images: Tensor, count: int) -> list[np.ndarray]:
     """The first of a batch, each (H, W, 3) uint8 RGB.
 
     Args:
-        images: pictures (B, 3, H, W), uint8 or 0..1, or event frames (T, B, C, H, W).
-        count: pictures at most.
+        images: images (B, 3, H, W), uint8 or 0..1, or event frames (T, B, C, H, W).
+        count: images at most.
     """
     if images.ndim == 5:
-        return [frames_picture(frames) for frames in images[:, :count].cpu().unbind(1)]
+        return [frames_image(frames) for frames in images[:, :count].cpu().unbind(1)]
     chosen = images[:count].cpu()
     pixels = chosen if chosen.dtype == torch.uint8 else (chosen * 255).round().to(torch.uint8)
-    return [np.ascontiguousarray(picture.permute(1, 2, 0).numpy()) for picture in pixels]
+    return [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in pixels]

@@ -34,7 +34,7 @@ class Backbone(nn.Module):
         self.sppf = SpikingSPPF(c4, make)
 
     def forward(self, x: Tensor, timesteps: int, state: NeuronState | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """`timesteps` repeats a still picture (1, B, C, H, W), after the first convolution, which is so done once."""
+        """`timesteps` repeats a still image (1, B, C, H, W), after the first convolution, which is so done once."""
         x = self.stem(x)
         x = x.expand(timesteps, *x.shape[1:])
         x = self.stage1(x, state)

@@ -1,6 +1,6 @@
 """The blocks of SpikeYOLO, all made of one unit: neurons, a convolution on their counts, a batch norm.
 
-Shape letters: T timesteps, B pictures, C channels, H rows, W columns. Between blocks flow membrane potentials
+Shape letters: T timesteps, B images, C channels, H rows, W columns. Between blocks flow membrane potentials
 (T, B, C, H, W); shortcuts add potentials, never spikes. Source: Luo et al., ECCV 2024, section 3.2.
 """
 
@@ -119,7 +119,7 @@ class SpikingConv(nn.Module):
     """The unit of the network: neurons fire, a convolution weighs their counts, a batch norm scales the result.
 
     Args:
-        neuron: ILIF or ClippedReLU; None for the first convolution, which sees the picture.
+        neuron: ILIF or ClippedReLU; None for the first convolution, which sees the image.
         conv: maps (N, in, H, W) to (N, out, H', W'): a convolution, RepConv or SepRepConv.
         norm: None in the last layers of the head, and after folding.
 

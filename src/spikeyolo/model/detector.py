@@ -30,7 +30,7 @@ FORMS = (TRAINABLE, SEPARABLE, DENSE, SPIKE_DRIVEN, INTEGER)
 """How the convolutions are held and run: as trained; in one of the two folded forms (see `reparam`); on binary spikes
 (`spike_driven`); on binary spikes with int8 weights (`integer`)."""
 
-Picture = str | os.PathLike[str] | np.ndarray
+Image = str | os.PathLike[str] | np.ndarray
 
 
 class SpikeYOLO(nn.Module):
@@ -42,7 +42,7 @@ class SpikeYOLO(nn.Module):
         **changes: fields of `NetworkConfig` to set: num_classes, timesteps, max_count, neuron, ...
 
     Shape:
-        images: (B, C, H, W) still pictures, each shown `timesteps` times, or (T, B, C, H, W) event frames; floating
+        images: (B, C, H, W) still images, each shown `timesteps` times, or (T, B, C, H, W) event frames; floating
             point 0..1, H and W multiples of 32 -> three (B, 64 + num_classes, H / stride, W / stride) of logits,
             strides 8, 16, 32.
 
@@ -123,27 +123,27 @@ class SpikeYOLO(nn.Module):
     @torch.no_grad()
     def predict(
         self,
-        images: Tensor | Picture | Sequence[Picture],
+        images: Tensor | Image | Sequence[Image],
         conf: float = 0.25,
         iou: float = 0.7,
         max_det: int = 300,
         imgsz: int | tuple[int, int] = 640,
     ) -> list[Detections]:
-        """Finds objects on pictures.
+        """Finds objects on images.
 
         Args:
             images: a path, an (H, W, 3) uint8 RGB array, or a list of these, of any size; or a tensor as for `forward`.
             conf: least score of a detection.
             iou: overlap over which the weaker of two boxes of a class is dropped.
-            max_det: most detections of a picture.
-            imgsz: rows and columns of the canvas that pictures are letter-boxed to (one number: square), multiples
+            max_det: most detections of an image.
+            imgsz: rows and columns of the canvas that images are letter-boxed to (one number: square), multiples
                 of 32. Not used for a tensor.
 
         Returns:
-            For each picture its detections, best first, boxes in pixels of the picture given.
+            For each image its detections, best first, boxes in pixels of the image given.
 
         Raises:
-            DataError: a file that is not a readable picture.
+            DataError: a file that is not a readable image.
             ShapeError: an array or tensor of another shape or type.
             ConfigError: a threshold or imgsz out of range.
         """
@@ -184,7 +184,7 @@ class SpikeYOLO(nn.Module):
         return self._in_form(DENSE if dense else SEPARABLE)
 
     def to_spike_driven(self) -> SpikeYOLO:
-        """A copy that runs on binary spikes, T x D slots a picture, its convolutions by additions alone.
+        """A copy that runs on binary spikes, T x D slots an image, its convolutions by additions alone.
 
         Equal to this one up to the order in which it adds. It is a proof and the hardware's pattern, not a fast form:
         a CPU or GPU computes each slot as a whole convolution. See `spike_driven` and `verify_spike_driven`.
@@ -241,7 +241,7 @@ class SpikeYOLO(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What pictures must be: the dtype of the weights, and float32 where these are integers."""
+        """What images must be: the dtype of the weights, and float32 where these are integers."""
         dtype = next(iter(self.state_dict().values())).dtype
         return dtype if dtype.is_floating_point else torch.float32
 
@@ -256,15 +256,15 @@ class SpikeYOLO(nn.Module):
         return f"{self.config}, form={self.form}"
 
 
-def _load(pictures: Sequence[Picture], canvas_hw: tuple[int, int]) -> tuple[Tensor, list[Placement]]:
-    """Letter-boxed pictures (B, 3, H, W) uint8 RGB, and where each lies on its canvas."""
+def _load(images: Sequence[Image], canvas_hw: tuple[int, int]) -> tuple[Tensor, list[Placement]]:
+    """Letter-boxed images (B, 3, H, W) uint8 RGB, and where each lies on its canvas."""
     canvases, placements = [], []
-    for picture in pictures:
-        if not isinstance(picture, np.ndarray):
-            picture = read_rgb(picture)
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
-            raise ShapeError(f"images: expected uint8 (H, W, 3) RGB, got {picture.dtype} {picture.shape}")
-        canvas, placement = letterbox(picture, canvas_hw)
+    for image in images:
+        if not isinstance(image, np.ndarray):
+            image = read_rgb(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ShapeError(f"images: expected uint8 (H, W, 3) RGB, got {image.dtype} {image.shape}")
+        canvas, placement = letterbox(image, canvas_hw)
         canvases.append(canvas)
         placements.append(placement)
     if not canvases:

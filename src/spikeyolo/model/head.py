@@ -33,7 +33,7 @@ class DetectHead(nn.Module):
                 SpikingConv(make_neuron(), last, None),
             )
 
-        # Classes start as if a 640-pixel picture held 5 objects, so that the first losses are not all background.
+        # Classes start as if a 640-pixel image held 5 objects, so that the first losses are not all background.
         priors = [math.log(5 / num_classes / (640 / stride) ** 2) for stride in STRIDES]
         self.box = nn.ModuleList(branch(channels, box_width, 4 * REG_MAX, 1.0) for channels in in_channels)
         self.classes = nn.ModuleList(

@@ -25,13 +25,13 @@ class NetworkConfig:
         last_ratio: hidden ratio of the neck's last block.
         num_classes: object classes.
         in_channels: channels of the input: 3 for RGB.
-        timesteps: T; a still picture is shown this many times.
+        timesteps: T; a still image is shown this many times.
         neuron: "coco", "gen1" (decay 0.5, gain 0.5) or "relu" (the ANN twin: no spikes, clipped at max_count).
         max_count: D, the most spikes a neuron fires in a timestep, 1..16.
         decay: in place of the flavour's.
         gain: in place of the flavour's.
         input_levels: steps from 0 to 1 of the input of an integer network, which takes -255..255 of them: 255 for 8-bit
-            pictures, 1 for counts of events.
+            images, 1 for counts of events.
 
     Raises:
         ConfigError: a value out of range.

@@ -15,8 +15,8 @@ from torch import Tensor
 from ..detection.anchors import decode
 from ..detection.nms import non_maximum_suppression
 from ..errors import ConfigError, DataError
-from ..events import READERS, Preparation, Recording, RepresentationConfig, open_recording, preparation_for, render
-from ..imaging.tensors import frames_picture
+from ..events import READERS, EventInput, Recording, RepresentationConfig, open_recording, preparation_for, render
+from ..imaging.tensors import frames_image
 from ..model.detector import SpikeYOLO
 from ..spiking import NeuronState
 from ..structures import STRIDES, Detections
@@ -34,14 +34,14 @@ class RecordingClip(Clip):
     """A recording as a video that runs at the recording's own pace.
 
     Attributes:
-        step_us: time from one picture to the next.
+        step_us: time from one image to the next.
     """
 
     step_us: int = 40_000
 
     @property
     def fps(self) -> float:
-        """Pictures a second."""
+        """Images a second."""
         return min(1e6 / self.step_us, LARGEST_FPS)
 
 
@@ -87,7 +87,7 @@ class EventStream:
         self,
         model: SpikeYOLO,
         recording: Recording,
-        preparation: Preparation,
+        preparation: EventInput,
         *,
         carry: bool = False,
         conf: float = 0.25,
@@ -192,8 +192,8 @@ def predict_recordings(
             clip = RecordingClip(str(file), name, True, enlarged, stream.step_us)
             tracker = Tracker(clip.fps) if settings.track else None
             for index, step in enumerate(stream):
-                picture = window_picture(stream.recording, step.end_us - stream.step_us, step.end_us)
-                frame = Frame(picture, clip, index, step.end_us)
+                image = window_image(stream.recording, step.end_us - stream.step_us, step.end_us)
+                frame = Frame(image, clip, index, step.end_us)
                 found = Found(frame, *tracker.follow(step.detections)) if tracker else Found(frame, step.detections)
                 writer.write(found)
                 summary.detections.update(model.names[i] for i in found.detections.labels.tolist())
@@ -217,16 +217,16 @@ def find_recordings(sources: Sequence[str]) -> list[Path]:
         recordings = [file for file in inside if file.suffix.lower() in READERS]
         (found.extend(recordings) if recordings else others.append(source))
     if found and others:
-        raise DataError(f"{others[0]}: no recording, but {found[0]} is one; name either pictures or recordings")
+        raise DataError(f"{others[0]}: no recording, but {found[0]} is one; name either images or recordings")
     return found
 
 
-def window_picture(recording: Recording, start_us: int, end_us: int) -> np.ndarray:
+def window_image(recording: Recording, start_us: int, end_us: int) -> np.ndarray:
     """The events of a window, brighter ones in red and darker ones in blue on white, (H, W, 3) uint8 RGB."""
     counts = RepresentationConfig().render(
         recording.window(start_us, end_us), start_us, end_us, recording.sensor_size_hw, 1
     )
-    return frames_picture(torch.from_numpy(counts))
+    return frames_image(torch.from_numpy(counts))
 
 
 def _names(files: Sequence[Path]) -> list[str]:

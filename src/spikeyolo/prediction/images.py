@@ -21,10 +21,10 @@ class PredictionSettings:
         out: folder for everything that is written.
         conf: least score of a detection.
         iou: overlap over which the weaker of two boxes of a class is dropped.
-        max_det: most detections of a picture.
-        imgsz: side of the square that pictures are letter-boxed to.
-        batch: pictures looked at together; frames of a video too.
-        draw: write pictures and videos with boxes.
+        max_det: most detections of an image.
+        imgsz: side of the square that images are letter-boxed to.
+        batch: images looked at together; frames of a video too.
+        draw: write images and videos with boxes.
         json: write OUT/predictions.json.
         text: write YOLO text files.
         crops: write what each box shows.
@@ -50,7 +50,7 @@ class PredictionSettings:
 
 @dataclass
 class Summary:
-    """What a run found: frames seen, detections by class name, and pictures that could not be read."""
+    """What a run found: frames seen, detections by class name, and images that could not be read."""
 
     frames: int = 0
     detections: Counter[str] = field(default_factory=Counter)
@@ -60,7 +60,7 @@ class Summary:
 def predict_sources(model: SpikeYOLO, clips: Sequence[Clip], settings: PredictionSettings) -> Iterator[Summary]:
     """Runs the detector over all clips; yields the running summary after each batch, so that progress can be shown.
 
-    Memory does not grow with the length of a video. A picture that cannot be read is named in the summary, and the
+    Memory does not grow with the length of a video. An image that cannot be read is named in the summary, and the
     others go on; a single source that cannot be read is an error.
 
     Raises:
@@ -96,7 +96,7 @@ def _look(
     model: SpikeYOLO, frames: list[Frame], settings: PredictionSettings, tracker: Tracker | None
 ) -> Iterator[Found]:
     results = model.predict(
-        [frame.picture for frame in frames], settings.conf, settings.iou, settings.max_det, settings.imgsz
+        [frame.image for frame in frames], settings.conf, settings.iou, settings.max_det, settings.imgsz
     )
     for frame, result in zip(frames, results, strict=True):
         detections = result.to("cpu")

@@ -1,4 +1,4 @@
-"""Where pictures come from: files, folders, globs, videos and cameras, one frame at a time."""
+"""Where images come from: files, folders, globs, videos and cameras, one frame at a time."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import numpy as np
 from ..errors import DataError
 from ..imaging.io import read_rgb
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture to look at.
+    """One image to look at.
 
     Attributes:
-        picture: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB.
         clip: what it is part of.
         index: its place in the clip, from 0.
         t_us: of a recording, the time up to which events were seen.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     clip: Clip
     index: int
     t_us: int | None = None
@@ -36,7 +36,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Clip:
-    """A picture file, a video file or a camera.
+    """An image file, a video file or a camera.
 
     Attributes:
         source: as the user named it, or the file found in a folder.
@@ -80,7 +80,7 @@ def find_clips(sources: Sequence[str | os.PathLike[str]]) -> list[Clip]:
     """The clips that files, folders, glob patterns, camera numbers and stream addresses stand for, in a fixed order.
 
     Raises:
-        DataError: a source that is not there, that is neither picture nor video, or a folder without either.
+        DataError: a source that is not there, that is neither image nor video, or a folder without either.
     """
     found: list[tuple[str, bool]] = []
     for source in (os.fspath(source) for source in sources):
@@ -89,19 +89,17 @@ def find_clips(sources: Sequence[str | os.PathLike[str]]) -> list[Clip]:
         elif os.path.isdir(source):
             inside = [str(path) for path in sorted(Path(source).rglob("*")) if _kind(path) is not None]
             if not inside:
-                raise DataError(f"{source}: no pictures or videos in this folder ({', '.join(PICTURES + VIDEOS)})")
+                raise DataError(f"{source}: no images or videos in this folder ({', '.join(IMAGES + VIDEOS)})")
             found += [(path, _kind(Path(path)) == "video") for path in inside]
         elif os.path.isfile(source):
             kind = _kind(Path(source))
             if kind is None:
-                raise DataError(
-                    f"{source}: neither a picture ({', '.join(PICTURES)}) nor a video ({', '.join(VIDEOS)})"
-                )
+                raise DataError(f"{source}: neither an image ({', '.join(IMAGES)}) nor a video ({', '.join(VIDEOS)})")
             found.append((source, kind == "video"))
         elif glob.has_magic(source):
             matches = [path for path in sorted(glob.glob(source, recursive=True)) if _kind(Path(path)) is not None]
             if not matches:
-                raise DataError(f"{source}: no picture or video matches this pattern")
+                raise DataError(f"{source}: no image or video matches this pattern")
             found += [(path, _kind(Path(path)) == "video") for path in matches]
         else:
             raise DataError(f"{source}: no such file or folder")
@@ -110,7 +108,7 @@ def find_clips(sources: Sequence[str | os.PathLike[str]]) -> list[Clip]:
 
 def _kind(path: Path) -> str | None:
     suffix = path.suffix.lower()
-    return "picture" if suffix in PICTURES else "video" if suffix in VIDEOS else None
+    return "image" if suffix in IMAGES else "video" if suffix in VIDEOS else None
 
 
 def _named(found: list[tuple[str, bool]]) -> list[Clip]:
@@ -143,10 +141,10 @@ def _video_frames(clip: Clip) -> Iterator[Frame]:
     try:
         index = 0
         while True:
-            read, picture = capture.read()
+            read, image = capture.read()
             if not read:
                 break
-            yield Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), clip, index)
+            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), clip, index)
             index += 1
     finally:
         capture.release()

@@ -1,4 +1,4 @@
-"""What is written about each frame: drawn pictures and videos, JSON, YOLO text, crops; nothing is kept in memory."""
+"""What is written about each frame: drawn images and videos, JSON, YOLO text, crops; nothing is kept in memory."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Writer(ABC):
 
 
 class DrawingWriter(Writer):
-    """Frames with boxes drawn on them: OUT/NAME.jpg for a picture, OUT/NAME.mp4 for a video."""
+    """Frames with boxes drawn on them: OUT/NAME.jpg for an image, OUT/NAME.mp4 for a video."""
 
     def __init__(self, folder: Path, names: Sequence[str]):
         self.folder, self.names = folder, names
@@ -61,9 +61,9 @@ class DrawingWriter(Writer):
 
     def write(self, found: Found) -> None:
         frame, detections, times = found.frame, found.detections, found.frame.clip.enlarged
-        picture = frame.picture.repeat(times, axis=0).repeat(times, axis=1)
+        image = frame.image.repeat(times, axis=0).repeat(times, axis=1)
         boxes = detections.boxes * times
-        drawn = draw_boxes(picture, boxes, detections.labels, self.names, detections.scores, found.track_ids)
+        drawn = draw_boxes(image, boxes, detections.labels, self.names, detections.scores, found.track_ids)
         if not frame.clip.moving:
             write_rgb(self.folder / f"{frame.clip.name}.jpg", drawn)
             return
@@ -108,7 +108,7 @@ class JsonWriter(Writer):
 
     def write(self, found: Found) -> None:
         assert self._file is not None
-        rows, columns = found.frame.picture.shape[:2]
+        rows, columns = found.frame.image.shape[:2]
         entry = {
             "source": found.frame.clip.source,
             "frame": found.frame.index,
@@ -139,7 +139,7 @@ class JsonWriter(Writer):
 class TextWriter(Writer):
     """YOLO text, OUT/labels/NAME.txt (NAME_000012.txt for frame 12 of a video).
 
-    A line a box: class, centre and size as shares of the picture, score, and with tracking the track number. A frame
+    A line a box: class, centre and size as shares of the image, score, and with tracking the track number. A frame
     without detections gets an empty file.
     """
 
@@ -147,7 +147,7 @@ class TextWriter(Writer):
         self.folder = folder
 
     def write(self, found: Found) -> None:
-        rows, columns = found.frame.picture.shape[:2]
+        rows, columns = found.frame.image.shape[:2]
         lines = []
         for i, (x1, y1, x2, y2) in enumerate(found.detections.boxes.tolist()):
             shares = ((x1 + x2) / 2 / columns, (y1 + y2) / 2 / rows, (x2 - x1) / columns, (y2 - y1) / rows)
@@ -168,8 +168,8 @@ class CropWriter(Writer):
         self.folder, self.names = folder, names
 
     def write(self, found: Found) -> None:
-        picture = found.frame.picture
-        rows, columns = picture.shape[:2]
+        image = found.frame.image
+        rows, columns = image.shape[:2]
         for i, (x1, y1, x2, y2) in enumerate(found.detections.boxes.tolist()):
             left, top = max(int(x1), 0), max(int(y1), 0)
             right, bottom = min(int(np.ceil(x2)), columns), min(int(np.ceil(y2)), rows)
@@ -181,7 +181,7 @@ class CropWriter(Writer):
             )
             folder = self.folder / (safe.strip(". ") or "_")
             folder.mkdir(exist_ok=True)
-            write_rgb(folder / f"{_frame_name(found.frame)}_{i}.jpg", picture[top:bottom, left:right])
+            write_rgb(folder / f"{_frame_name(found.frame)}_{i}.jpg", image[top:bottom, left:right])
 
 
 def _frame_name(frame: Frame) -> str:

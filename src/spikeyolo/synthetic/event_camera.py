@@ -1,8 +1,8 @@
-"""An event camera, from pictures of intensity: what each pixel would have reported between them.
+"""An event camera, from images of intensity: what each pixel would have reported between them.
 
 A pixel remembers the logarithm of the intensity at its last event. Where the logarithm has risen from there by the
 pixel's ON threshold, or fallen by its OFF threshold, it reports an event and remembers the new value. Between two
-pictures the logarithm is taken to change linearly, so a pixel may report several events at interpolated times.
+images the logarithm is taken to change linearly, so a pixel may report several events at interpolated times.
 
 Sources: Lichtsteiner et al., IEEE JSSC 43(2), 2008 (the pixel: memory, two thresholds, held in reset for the refractory
 time); Rebecq et al., ESIM, CoRL 2018 (linear interpolation); Hu et al., v2e, CVPRW 2021, arXiv 2006.07722 (spread of
@@ -65,7 +65,7 @@ class CameraConfig:
 
 
 class EventCamera:
-    """Takes one picture after the other and gives the events between them; its memory is a few pictures in size.
+    """Takes one image after the other and gives the events between them; its memory is a few images in size.
 
     Args:
         size_hw: rows and columns of the sensor.
@@ -83,32 +83,32 @@ class EventCamera:
         self._noise_until = np.cumsum(np.where(hot, config.hot_noise_hz, config.noise_hz))
         self._reset_until = np.full(pixels, -np.inf)  # us, the end of each pixel's refractory time
         self._memory = np.zeros(pixels)
-        self._level = np.zeros(pixels)  # log intensity of the last picture
+        self._level = np.zeros(pixels)  # log intensity of the last image
         self._t_us: int | None = None
 
-    def step(self, picture: np.ndarray, t_us: int) -> Events:
-        """The events since the last picture, in the order of time; none for the first, from which the memory starts.
+    def step(self, image: np.ndarray, t_us: int) -> Events:
+        """The events since the last image, in the order of time; none for the first, from which the memory starts.
 
         Args:
-            picture: (H, W) linear intensities.
+            image: (H, W) linear intensities.
             t_us: its time in microseconds, later than the last one's.
 
         Raises:
             ShapeError: not the size of the sensor.
             DataError: a time that does not rise, or an intensity that is not finite.
         """
-        if picture.shape != self.size_hw:
-            raise ShapeError(f"picture: expected {self.size_hw}, got {picture.shape}")
-        level = np.log(np.maximum(picture.ravel(), self.config.floor)).astype(np.float64)
+        if image.shape != self.size_hw:
+            raise ShapeError(f"image: expected {self.size_hw}, got {image.shape}")
+        level = np.log(np.maximum(image.ravel(), self.config.floor)).astype(np.float64)
         if not np.isfinite(level).all():
-            raise DataError(f"picture at {t_us} us: an intensity that is not finite")
+            raise DataError(f"image at {t_us} us: an intensity that is not finite")
         before, t_before = self._level, self._t_us
         self._level, self._t_us = level, t_us
         if t_before is None:
             self._memory = level.copy()
             return Events.empty()
         if t_us <= t_before:
-            raise DataError(f"picture at {t_us} us: not later than the one before, at {t_before} us")
+            raise DataError(f"image at {t_us} us: not later than the one before, at {t_before} us")
         signal = self._crossings(before, t_before, level, t_us)
         t, pixel, polarity = (np.concatenate(both) for both in zip(signal, self._noise(t_before, t_us), strict=True))
         order = np.argsort(t, kind="stable")
@@ -139,7 +139,7 @@ class EventCamera:
         period = (threshold + lost) / speed
 
         self._reset_until[pixel] = last + self.config.refractory_us
-        # A pixel still held when the picture ends gets its memory on release, whatever is written here.
+        # A pixel still held when the image ends gets its memory on release, whatever is written here.
         self._memory[pixel] += np.sign(change) * (count * (threshold + lost))
         later = np.repeat(np.cumsum(count), count) - 1 - np.arange(count.sum())  # events of the pixel still to come
         t = np.repeat(last, count) - later * np.repeat(period, count)
@@ -156,7 +156,7 @@ class EventCamera:
         return self._rng.integers(t_before, t_us, size=count), pixel, polarity
 
 
-def film(pictures: Iterable[tuple[int, np.ndarray]], camera: EventCamera) -> Iterator[Events]:
-    """The events of a camera that sees (t_us, picture) after (t_us, picture), step by step."""
-    for t_us, picture in pictures:
-        yield camera.step(picture, t_us)
+def film(images: Iterable[tuple[int, np.ndarray]], camera: EventCamera) -> Iterator[Events]:
+    """The events of a camera that sees (t_us, image) after (t_us, image), step by step."""
+    for t_us, image in images:
+        yield camera.step(image, t_us)

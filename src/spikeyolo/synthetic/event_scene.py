@@ -7,7 +7,7 @@ Light and dark objects are equally frequent and nothing has a preferred directio
 the two apart. A wheel drifts slowly, so only its class hangs on the order; a fast disk is found at one end of its trail
 of events or at the other, so its box does too.
 
-Pictures are built as logarithms of the intensity, 0 being the mean, so that exchanging light and dark is a change of
+Images are built as logarithms of the intensity, 0 being the mean, so that exchanging light and dark is a change of
 sign. Lengths are in pixels, a pixel covers column x to x + 1, speeds are a second, and angles turn clockwise as seen.
 """
 
@@ -132,7 +132,7 @@ class EventScene:
     sway_spin: float
     actors: tuple[Actor, ...]
 
-    def picture(self, t_us: float) -> np.ndarray:
+    def image(self, t_us: float) -> np.ndarray:
         """(H, W) float32 linear intensities, 1 being the mean of the background."""
         import cv2
 
@@ -140,11 +140,11 @@ class EventScene:
         turn = self.sway_angle + self.sway_spin * t
         middle = [(side - 1) / 2 for side in self.ground.shape[::-1]]
         centre = (middle[0] + self.sway_radius * math.cos(turn), middle[1] + self.sway_radius * math.sin(turn))
-        picture: np.ndarray = cv2.getRectSubPix(self.ground, (columns, rows), centre)
+        image: np.ndarray = cv2.getRectSubPix(self.ground, (columns, rows), centre)
         for actor in self.actors:
             window, alpha, pattern = self._view(actor, t)
-            picture[window] += alpha * (pattern - picture[window])
-        return np.exp(picture)
+            image[window] += alpha * (pattern - image[window])
+        return np.exp(image)
 
     def _view(self, actor: Actor, t: float) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
         """The part of the sensor around an actor, which may be empty, and there its cover (h, w) and pattern (h, w)."""

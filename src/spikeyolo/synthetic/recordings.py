@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from ..errors import ConfigError
-from ..events import Events, Preparation, RepresentationConfig
+from ..events import EventInput, Events, RepresentationConfig
 from .event_camera import CameraConfig, EventCamera, film
 from .event_scene import EVENT_CLASSES, EventDifficulty, EventScene, random_event_scene
 from .folder import is_generated, record_of, replace_folder
@@ -21,7 +21,7 @@ EVENT_SPLITS = ("train", "val", "test")
 # A change of the drawing or of the camera that changes recordings raises this, so that an older folder is made again.
 VERSION = 2
 
-PREPARATION = Preparation(RepresentationConfig("stacked_histogram", bins=5), timesteps=2, window_us=100_000)
+PREPARATION = EventInput(RepresentationConfig("stacked_histogram", bins=5), timesteps=2, window_us=100_000)
 """In two timesteps of 50 ms a wheel turns a quarter of what makes it look the same again, in steps of 10 ms."""
 
 
@@ -37,7 +37,7 @@ class RecordingsConfig:
         size_hw: rows and columns of the sensor.
         duration_us: length of each recording.
         label_every_us: from one labelled instant to the next; the first is so long after the start.
-        pictures_hz: pictures a second that the camera model sees; it interpolates between them.
+        images_hz: images a second that the camera model sees; it interpolates between them.
         classes: some of EVENT_CLASSES, by class id. The two wheels, or the two disks, are told apart by the order of
             time alone.
         difficulty: how hard the recordings are.
@@ -54,13 +54,13 @@ class RecordingsConfig:
     size_hw: tuple[int, int] = (128, 128)
     duration_us: int = 2_000_000
     label_every_us: int = 50_000
-    pictures_hz: float = 250.0
+    images_hz: float = 250.0
     classes: tuple[str, ...] = EVENT_CLASSES[:4]
     difficulty: EventDifficulty = field(default_factory=EventDifficulty)
     camera: CameraConfig = field(default_factory=CameraConfig)
 
     def __post_init__(self) -> None:
-        least = {"seed": 0, "train": 1, "val": 1, "test": 1, "duration_us": 1, "label_every_us": 1, "pictures_hz": 1}
+        least = {"seed": 0, "train": 1, "val": 1, "test": 1, "duration_us": 1, "label_every_us": 1, "images_hz": 1}
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ConfigError(f"{name}: {getattr(self, name)} is below {value}")
@@ -81,10 +81,10 @@ def event_recording(config: RecordingsConfig, split: str, index: int) -> tuple[I
     scene = recording_scene(config, split, index)
     camera_rng = np.random.default_rng([config.seed, EVENT_SPLITS.index(split), index, 1])
     camera = EventCamera(config.size_hw, config.camera, camera_rng)
-    count = int(config.duration_us * 1e-6 * config.pictures_hz) + 1
+    count = int(config.duration_us * 1e-6 * config.images_hz) + 1
     times = np.linspace(0, config.duration_us, max(count, 2)).round().astype(np.int64).tolist()
     labelled = range(config.label_every_us, config.duration_us + 1, config.label_every_us)
-    return film(((t, scene.picture(t)) for t in times), camera), scene.boxes(labelled)
+    return film(((t, scene.image(t)) for t in times), camera), scene.boxes(labelled)
 
 
 def recordings_complete(root: str | os.PathLike[str], config: RecordingsConfig) -> bool:
@@ -159,5 +159,5 @@ def write_reordered(data: Path, order: str) -> Path:
     return file
 
 
-def _as_yaml(preparation: Preparation) -> str:
+def _as_yaml(preparation: EventInput) -> str:
     return yaml.safe_dump({"preparation": preparation.to_dict()}, sort_keys=False)

@@ -20,10 +20,10 @@ _FRACTION_BITS = 4  # cv2 draws with sixteenths of a pixel
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How hard the pictures are; lengths are shares of the shorter side of the picture.
+    """How hard the images are; lengths are shares of the shorter side of the image.
 
     Attributes:
-        max_shapes: shapes tried in a picture: 0 to max_shapes, each number as often as the others.
+        max_shapes: shapes tried in an image: 0 to max_shapes, each number as often as the others.
         radius: smallest and largest radius of a shape's circumscribed circle; small ones are more frequent.
         contrast: smallest and largest distance of a shape's colour from the background's, 0..255.
         texture: largest amplitude of the texture on a shape, 0..255.
@@ -64,16 +64,16 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is on it.
+    """An image and what is on it.
 
     Attributes:
-        picture: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB.
         owner: (H, W) int16, the shape that is seen at each pixel (a row of `boxes`), -1 for the background.
         boxes: (N, 4) float64 xyxy in pixels: the extent of each shape's visible pixels.
         labels: (N,) int64 indices into CLASS_NAMES.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     owner: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
@@ -102,7 +102,7 @@ _OUTLINES: tuple[tuple[np.ndarray, ...], ...] = (
 
 
 def shape_mask(shape: Shape, size_hw: tuple[int, int]) -> np.ndarray:
-    """(H, W) bool: the pixels of the picture that the shape covers."""
+    """(H, W) bool: the pixels of the image that the shape covers."""
     import cv2
 
     c, s = math.cos(shape.angle), math.sin(shape.angle)
@@ -116,7 +116,7 @@ def shape_mask(shape: Shape, size_hw: tuple[int, int]) -> np.ndarray:
 
 
 def random_shape(rng: Generator, size_hw: tuple[int, int], difficulty: Difficulty, ground: np.ndarray) -> Shape:
-    """A shape of a random class, its centre on the picture, its colour apart from `ground` (3,), the background's."""
+    """A shape of a random class, its centre on the image, its colour apart from `ground` (3,), the background's."""
     rows, columns = size_hw
     low, high = (share * min(rows, columns) for share in difficulty.radius)
     radius = math.exp(rng.uniform(math.log(low), math.log(high)))
@@ -196,35 +196,35 @@ def background(rng: Generator, size_hw: tuple[int, int], difficulty: Difficulty)
 
 def paint(ground: np.ndarray, owner: np.ndarray, shapes: Sequence[Shape]) -> np.ndarray:
     """(H, W, 3) float32: the shapes, each with its stripes, on the background; the arguments stay as they are."""
-    picture = ground.copy()
+    image = ground.copy()
     for index, shape in enumerate(shapes):
         y, x = np.nonzero(owner == index)
         across = x * math.cos(shape.texture_angle) + y * math.sin(shape.texture_angle)
         stripes = shape.texture * np.sin(across * np.float32(2 * math.pi / shape.texture_period))
-        picture[y, x] = np.asarray(shape.colour, dtype=np.float32) + stripes[:, None]
-    return picture
+        image[y, x] = np.asarray(shape.colour, dtype=np.float32) + stripes[:, None]
+    return image
 
 
-def take_photo(rng: Generator, picture: np.ndarray, difficulty: Difficulty) -> np.ndarray:
+def take_photo(rng: Generator, image: np.ndarray, difficulty: Difficulty) -> np.ndarray:
     """(H, W, 3) float32 -> uint8, blurred, brightened or darkened, and with noise, as a cheap camera would."""
     import cv2
 
     sigma = rng.uniform(0.3, max(difficulty.blur, 0.3))
-    picture = cv2.GaussianBlur(picture, (0, 0), sigma)
+    image = cv2.GaussianBlur(image, (0, 0), sigma)
     gain, shift = rng.uniform(1 - difficulty.exposure, 1 + difficulty.exposure, size=2)
-    picture = (picture - 128) * gain + 128 * shift
-    noise = rng.standard_normal(picture.shape, dtype=np.float32)
-    return (picture + noise * np.float32(rng.uniform(0, difficulty.noise))).clip(0, 255).astype(np.uint8)
+    image = (image - 128) * gain + 128 * shift
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    return (image + noise * np.float32(rng.uniform(0, difficulty.noise))).clip(0, 255).astype(np.uint8)
 
 
 def random_scene(rng: Generator, size_hw: tuple[int, int], difficulty: Difficulty | None = None) -> Scene:
-    """One picture with 0 to `max_shapes` shapes; the same generator state gives the same scene."""
+    """One image with 0 to `max_shapes` shapes; the same generator state gives the same scene."""
     difficulty = difficulty or Difficulty()
     ground = background(rng, size_hw, difficulty)
     mean = ground.mean(axis=(0, 1))
     count = int(rng.integers(difficulty.max_shapes + 1))
     tried = [random_shape(rng, size_hw, difficulty, mean) for _ in range(count)]
     owner, drawn = visible_owner(tried, size_hw)
-    picture = take_photo(rng, paint(ground, owner, drawn), difficulty)
+    image = take_photo(rng, paint(ground, owner, drawn), difficulty)
     labels = np.array([shape.label for shape in drawn], dtype=np.int64)
-    return Scene(picture, owner, visible_boxes(owner, len(drawn)), labels)
+    return Scene(image, owner, visible_boxes(owner, len(drawn)), labels)

@@ -15,21 +15,21 @@ from .folder import is_generated, record_of, replace_folder
 from .scene import CLASS_NAMES, Difficulty, Scene, random_scene
 
 SPLITS = ("train", "val")
-# A change of the drawing that changes pictures raises this, so that an older folder is made again.
+# A change of the drawing that changes images raises this, so that an older folder is made again.
 VERSION = 2
 _JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True)
 class ShapesConfig:
-    """What to generate. The i-th picture of a split depends on seed, size and difficulty only, not on the counts.
+    """What to generate. The i-th image of a split depends on seed, size and difficulty only, not on the counts.
 
     Attributes:
         seed: where all randomness comes from, at least 0.
-        train: pictures to train on.
-        val: pictures to evaluate on.
-        size: rows and columns of each picture, in pixels.
-        difficulty: how hard the pictures are.
+        train: images to train on.
+        val: images to evaluate on.
+        size: rows and columns of each image, in pixels.
+        difficulty: how hard the images are.
 
     Raises:
         ConfigError: a value out of range.
@@ -48,13 +48,13 @@ class ShapesConfig:
 
 
 def shapes_scene(config: ShapesConfig, split: str, index: int) -> Scene:
-    """The scene of one picture of the data set."""
+    """The scene of one image of the data set."""
     rng = np.random.default_rng([config.seed, SPLITS.index(split), index])
     return random_scene(rng, (config.size, config.size), config.difficulty)
 
 
 def yolo_lines(boxes: np.ndarray, labels: np.ndarray, size_hw: tuple[int, int]) -> str:
-    """Boxes (N, 4) xyxy in pixels as lines of `class cx cy width height`, shares of the picture's sides."""
+    """Boxes (N, 4) xyxy in pixels as lines of `class cx cy width height`, shares of the image's sides."""
     sides = np.array([size_hw[1], size_hw[0]], dtype=np.float64)
     centres, spans = (boxes[:, :2] + boxes[:, 2:]) / 2 / sides, (boxes[:, 2:] - boxes[:, :2]) / sides
     rows = zip(labels.tolist(), centres.tolist(), spans.tolist(), strict=True)
@@ -78,19 +78,19 @@ def is_complete(root: str | os.PathLike[str], config: ShapesConfig) -> bool:
     return (root / "data.yaml").is_file()
 
 
-def _write_picture(root: Path, split: str, index: int, scene: Scene) -> None:
+def _write_image(root: Path, split: str, index: int, scene: Scene) -> None:
     import cv2
 
-    bgr = np.ascontiguousarray(scene.picture[..., ::-1])
+    bgr = np.ascontiguousarray(scene.image[..., ::-1])
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     (root / "images" / split / f"{index:06d}.jpg").write_bytes(encoded.tobytes())
-    size_hw = (scene.picture.shape[0], scene.picture.shape[1])
+    size_hw = (scene.image.shape[0], scene.image.shape[1])
     (root / "labels" / split / f"{index:06d}.txt").write_text(yolo_lines(scene.boxes, scene.labels, size_hw))
 
 
 def _data_yaml() -> str:
     names = "".join(f"  {index}: {name}\n" for index, name in enumerate(CLASS_NAMES))
-    return f"# Generated pictures of shapes\npath: .\ntrain: images/train\nval: images/val\nnames:\n{names}"
+    return f"# Generated images of shapes\npath: .\ntrain: images/train\nval: images/val\nnames:\n{names}"
 
 
 def write_shapes(
@@ -107,7 +107,7 @@ def write_shapes(
     Args:
         root: the folder to make.
         config: what to generate.
-        progress: called with pictures done and pictures in all.
+        progress: called with images done and images in all.
 
     Returns:
         The path of `data.yaml`.
@@ -128,7 +128,7 @@ def _write_all(root: Path, config: ShapesConfig, progress: Callable[[int, int], 
         (root / "images" / split).mkdir(parents=True)
         (root / "labels" / split).mkdir(parents=True)
         for index in range(getattr(config, split)):
-            _write_picture(root, split, index, shapes_scene(config, split, index))
+            _write_image(root, split, index, shapes_scene(config, split, index))
             done += 1
             if progress is not None:
                 progress(done, total)

@@ -40,7 +40,7 @@ def moving_scenes(
 ) -> Iterator[Scene]:
     """Scenes of shapes that drift, turn and bounce off the borders before a still background; later shapes are nearer.
 
-    Shapes cover each other by the occlusion rule of the pictures: one that would hide too much of another is not
+    Shapes cover each other by the occlusion rule of the images: one that would hide too much of another is not
     drawn for as long. Memory does not grow with the number of frames.
     """
     difficulty = difficulty or Difficulty()
@@ -56,9 +56,9 @@ def moving_scenes(
         owner, drawn = visible_owner(moved, size_hw)
         # The same camera for the whole video: only the noise differs from frame to frame, which the encoder smooths.
         camera = np.random.default_rng(camera_seed)
-        picture = take_photo(camera, paint(ground, owner, drawn), difficulty)
+        image = take_photo(camera, paint(ground, owner, drawn), difficulty)
         labels = np.array([shape.label for shape in drawn], dtype=np.int64)
-        yield Scene(picture, owner, visible_boxes(owner, len(drawn)), labels)
+        yield Scene(image, owner, visible_boxes(owner, len(drawn)), labels)
 
 
 def write_video(
@@ -99,7 +99,7 @@ def write_video(
         raise DataError(f"{path}: cannot be written as a video")
     try:
         for scene in moving_scenes(frames, size_hw, shapes, seed):
-            writer.write(np.ascontiguousarray(scene.picture[..., ::-1]))
+            writer.write(np.ascontiguousarray(scene.image[..., ::-1]))
     finally:
         writer.release()
     partial.replace(path)

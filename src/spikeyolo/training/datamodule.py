@@ -18,7 +18,7 @@ from ..data.sampler import EpochBatchSampler
 from ..errors import ConfigError
 from ..evaluation.event_evaluator import EventEvaluation
 from ..evaluation.image_evaluator import Evaluation
-from ..events import Preparation
+from ..events import EventInput
 from .settings import TrainSettings
 
 
@@ -28,12 +28,12 @@ class DetectionDataModule(pl.LightningDataModule):
     Attributes:
         names: of the classes.
         evaluation: of what is found on the validation samples.
-        preparation: how recordings become frames; None for pictures.
+        preparation: how recordings become frames; None for images.
     """
 
     names: tuple[str, ...]
     evaluation: Evaluation | EventEvaluation
-    preparation: Preparation | None = None
+    preparation: EventInput | None = None
 
     def __init__(self, settings: TrainSettings) -> None:
         super().__init__()
@@ -55,12 +55,12 @@ class DetectionDataModule(pl.LightningDataModule):
 
 
 class ImageDataModule(DetectionDataModule):
-    """Pictures.
+    """Images.
 
     Args:
         settings: the recipe.
-        train: pictures to learn from.
-        val: pictures to validate on.
+        train: images to learn from.
+        val: images to validate on.
     """
 
     def __init__(self, settings: TrainSettings, train: Index, val: Index) -> None:
@@ -77,7 +77,7 @@ class ImageDataModule(DetectionDataModule):
         return self._loader(dataset, shuffle=True)
 
     def val_dataloader(self) -> Loader:
-        """Each picture once, letter-boxed."""
+        """Each image once, letter-boxed."""
         return self._loader(ImageDataset(self.val_index, self.settings.imgsz, Augmentation.none()), shuffle=False)
 
 
@@ -90,7 +90,7 @@ class EventDataModule(DetectionDataModule):
         preparation: how recordings become frames.
     """
 
-    def __init__(self, settings: TrainSettings, description: EventDescription, preparation: Preparation) -> None:
+    def __init__(self, settings: TrainSettings, description: EventDescription, preparation: EventInput) -> None:
         super().__init__(settings)
         self.preparation, self.names = preparation, description.names
         self.train_index: EventIndex = load_event_index(description, "train", settings.strict)
@@ -112,7 +112,7 @@ class EventDataModule(DetectionDataModule):
 
 
 def read_data(settings: TrainSettings) -> DetectionDataModule:
-    """Reads what `settings.data` describes: pictures, or recordings of an event camera.
+    """Reads what `settings.data` describes: images, or recordings of an event camera.
 
     Raises:
         ConfigError: a description that cannot be, or one without a split to train or validate on.
@@ -132,7 +132,7 @@ def read_data(settings: TrainSettings) -> DetectionDataModule:
         return EventDataModule(settings, described, preparation)
     for name in ("preparation", "representation", "window_us"):
         if getattr(settings, name) is not None:
-            raise ConfigError(f"{name}: for recordings of event cameras; {file} describes pictures")
+            raise ConfigError(f"{name}: for recordings of event cameras; {file} describes images")
     description = read_description(file)
     train, val = (load_index(description, split, strict=settings.strict) for split in ("train", "val"))
     return ImageDataModule(settings, train, val)

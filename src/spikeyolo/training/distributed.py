@@ -24,25 +24,25 @@ class SharedLoss:
     parts: Tensor
 
 
-def share_loss(loss: DetectionLoss, pictures: int) -> SharedLoss:
+def share_loss(loss: DetectionLoss, images: int) -> SharedLoss:
     """Makes the loss of a process's share of a batch that of the whole batch.
 
-    Each process divides its sums by its own target scores and multiplies by its own pictures, and
+    Each process divides its sums by its own target scores and multiplies by its own images, and
     DistributedDataParallel averages gradients. Here both numbers become those of the whole batch and the average a
-    sum, so that the gradient is the one a single process would have with all the pictures.
+    sum, so that the gradient is the one a single process would have with all the images.
 
     Args:
-        loss: of this process's pictures.
-        pictures: of this process.
+        loss: of this process's images.
+        images: of this process.
     """
     parts = torch.stack([loss.box, loss.classes, loss.distribution])
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return SharedLoss(loss.total, parts)
     own = loss.weight.detach().clamp(min=1)
-    sums = torch.cat([torch.stack([loss.weight.detach(), own.new_tensor(pictures)]), parts * own])
+    sums = torch.cat([torch.stack([loss.weight.detach(), own.new_tensor(images)]), parts * own])
     dist.all_reduce(sums)
     shared = sums[0].clamp(min=1)
-    scale = own / shared * sums[1] / pictures * dist.get_world_size()
+    scale = own / shared * sums[1] / images * dist.get_world_size()
     return SharedLoss(loss.total * scale, sums[2:] / shared)
 
 
@@ -61,7 +61,7 @@ class _Sum(torch.autograd.Function):
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
-    """A batch norm whose statistics are those of all processes' pictures; torch's SyncBatchNorm refuses CPUs.
+    """A batch norm whose statistics are those of all processes' images; torch's SyncBatchNorm refuses CPUs.
 
     Meant for a few processes: it exchanges two small tensors forward and two backward.
     """

@@ -30,7 +30,7 @@ COUNT_EVERY = 50
 
 
 class DetectorModule(pl.LightningModule):
-    """A detector and how it learns: one batch, one step, one validated picture; the loops are Lightning's.
+    """A detector and how it learns: one batch, one step, one validated image; the loops are Lightning's.
 
     Optimisation is manual in Lightning's sense, because the batches of a step change during the warm-up.
 
@@ -140,7 +140,7 @@ class DetectorModule(pl.LightningModule):
         raise TrainingError(
             f"epoch {trainer.current_epoch + 1}, batch {trainer.fit_loop.batch_idx + 1}: {what}; "
             f"the batch is kept in {file}, the training up to the last checkpoint in {self.folder}; "
-            f"a lower lr or precision 32 may help; pictures: {shown}"
+            f"a lower lr or precision 32 may help; images: {shown}"
         )
 
     def on_train_epoch_end(self) -> None:
@@ -166,7 +166,7 @@ class DetectorModule(pl.LightningModule):
         return found
 
     def on_validation_epoch_end(self) -> None:
-        """COCO's numbers over the pictures of all processes."""
+        """COCO's numbers over the images of all processes."""
         evaluation = self.trainer.datamodule.evaluation  # type: ignore[attr-defined]
         evaluation.gather()
         metrics = evaluation.compute()

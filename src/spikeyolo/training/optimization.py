@@ -90,9 +90,9 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 def scaled_decay(settings: TrainSettings) -> float:
-    """Weight decay for the pictures a step really has after the warm-up, where whole batches miss `nominal_batch`.
+    """Weight decay for the images a step really has after the warm-up, where whole batches miss `nominal_batch`.
 
-    `weight_decay * batch * accumulate / nominal_batch`: with batch 40 and nominal 64 a step has 2 * 40 pictures and the
+    `weight_decay * batch * accumulate / nominal_batch`: with batch 40 and nominal 64 a step has 2 * 40 images and the
     decay is 1.25 times the nominal one.
     """
     accumulate = max(1, round(settings.nominal_batch / settings.batch))

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from ..errors import ConfigError
 from .callbacks.averaging import ExponentialAverage
 from .callbacks.checkpoints import AtomicCheckpointIO, RunRecorder
-from .callbacks.images import PictureKeeper, plot_history
+from .callbacks.images import ImageKeeper, plot_history
 from .callbacks.progress import ProgressLine
 from .datamodule import read_data
 from .devices import Devices, choose_devices, is_first_process
@@ -39,11 +39,11 @@ def train(settings: TrainSettings, out: Path | None = None, resume: Path | None 
         resume: folder of the run to go on with.
 
     Returns:
-        The folder: settings, results.csv, best.safetensors, last.ckpt, pictures and curves.
+        The folder: settings, results.csv, best.safetensors, last.ckpt, images and curves.
 
     Raises:
         ConfigError: settings, devices or folders that cannot be.
-        DataError: pictures or labels that cannot be used.
+        DataError: images or labels that cannot be used.
         CheckpointError: weights or a checkpoint that cannot be used.
         TrainingError: a loss or gradient that is not finite; the batch is kept in the folder.
     """
@@ -83,7 +83,7 @@ def _trainer(settings: TrainSettings, folder: RunFolder, devices: Devices, names
     callbacks: list[Callback] = [
         average,
         ProgressLine(),
-        PictureKeeper(folder, names),
+        ImageKeeper(folder, names),
         RunRecorder(folder, average, settings.save_minutes, settings.save_steps),
     ]
     if settings.patience is not None:

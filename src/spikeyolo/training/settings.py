@@ -24,11 +24,11 @@ class TrainSettings:
     """Everything that decides a training; the defaults are the published recipe for COCO.
 
     Attributes:
-        data: a data.yaml (of pictures, or of recordings of an event camera), or a COCO annotation file
+        data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
         model: a preset (t, n, s, m, l), a saved model (.safetensors), or a published checkpoint (.pt)
-        epochs: passes over the training pictures
-        batch: pictures in a batch, over all processes together
-        imgsz: side of the square that pictures are letter-boxed to, a multiple of 32
+        epochs: passes over the training images
+        batch: images in a batch, over all processes together
+        imgsz: side of the square that images are letter-boxed to, a multiple of 32
         timesteps: T, in place of the model's
         max_count: D, in place of the model's
         neuron: coco, gen1 or relu (the ANN twin), in place of the model's
@@ -38,15 +38,15 @@ class TrainSettings:
         final_lr: share of lr that is left at the end
         schedule: linear or cosine: how lr falls, epoch by epoch
         momentum: of sgd; the first beta of adamw
-        weight_decay: on weights of convolutions only, for steps of nominal_batch pictures; scaled to their true number
-        nominal_batch: gradients are summed over so many pictures, as near as whole batches allow, before a step
-        warmup_epochs: epochs in which lr, momentum and the number of pictures of a step rise to their values
+        weight_decay: on weights of convolutions only, for steps of nominal_batch images; scaled to their true number
+        nominal_batch: gradients are summed over so many images, as near as whole batches allow, before a step
+        warmup_epochs: epochs in which lr, momentum and the number of images of a step rise to their values
         warmup_momentum: momentum at the start of the warm-up
         warmup_bias_lr: learning rate of the biases at the start of the warm-up, falling to lr; adamw starts them at 0
         clip: largest norm of the gradient; larger ones are scaled down to it
         ema_decay: share of the averaged weights kept at each step, the averages being what is validated and saved
         ema_ramp: steps over which ema_decay is reached: ema_decay * (1 - exp(-step / ema_ramp))
-        augmentation: what happens to the training pictures; a mapping will do
+        augmentation: what happens to the training images; a mapping will do
         event_augmentation: what happens to training recordings; a mapping will do
         preparation: how recordings become frames, by name (counts, gen1-published), in place of the data set's
         representation: count_frames, stacked_histogram, voxel_grid, time_surface or last_event_frame, in place of that
@@ -58,13 +58,13 @@ class TrainSettings:
         val_every: validate after every so many epochs, and after the last
         conf: least score of a detection in validation
         iou: overlap over which the weaker of two boxes of a class is dropped in validation
-        max_det: most detections of a picture in validation
+        max_det: most detections of an image in validation
         strict: refuse data in which anything had to be mended
         device: auto, cpu, cuda, or numbers of GPUs such as 0 or 0,1,2,3
         processes: processes a node when training on CPUs; on GPUs there is one for each
         nodes: computers that train together, started by torchrun or SLURM
-        workers: processes that prepare pictures, for each training process
-        cache_mb: keep so many megabytes of decoded pictures in shared memory
+        workers: processes that prepare images, for each training process
+        cache_mb: keep so many megabytes of decoded images in shared memory
         save_minutes: write last.ckpt also within an epoch, after so many minutes
         save_steps: the same after so many optimiser steps
         wandb: also log to this project of Weights & Biases (needs the package wandb)

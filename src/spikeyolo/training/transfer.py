@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError, ConfigError
-from ..events import Preparation
+from ..events import EventInput
 from ..interop.reference import load_any
 from ..model.detector import SpikeYOLO
 from ..model.presets import PRESETS
@@ -59,7 +59,7 @@ def read_model(path: str) -> SpikeYOLO:
 
 
 def starting_model(
-    settings: TrainSettings, names: Sequence[str], preparation: Preparation | None = None
+    settings: TrainSettings, names: Sequence[str], preparation: EventInput | None = None
 ) -> tuple[SpikeYOLO, Transfer | None]:
     """The network that training starts from, with a class for each name, and what it took over from a file.
 

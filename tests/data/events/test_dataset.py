@@ -12,9 +12,9 @@ from spikeyolo.data.events.description import read_event_description
 from spikeyolo.data.events.index import load_event_index
 from spikeyolo.data.loader import Loader
 from spikeyolo.data.sampler import EpochBatchSampler
-from spikeyolo.events import Preparation, open_recording, render
+from spikeyolo.events import EventInput, open_recording, render
 
-PREPARATION = Preparation(timesteps=3, window_us=60_000)
+PREPARATION = EventInput(timesteps=3, window_us=60_000)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_a_sample_is_the_window_before_its_instant_with_the_boxes_there(index):
 
 
 def test_downscaled_boxes_lie_on_downscaled_frames(index):
-    sample = EventDataset(index, Preparation(downscale=2))[0]
+    sample = EventDataset(index, EventInput(downscale=2))[0]
     assert sample.frames.shape == (2, 2, 32, 64)  # 32 x 48, filled up to 64 columns
     assert sample.boxes.tolist() == [[5, 4, 20, 16], [25, 10, 35, 25]]
     assert sample.placement.to_original(sample.boxes).tolist() == [[10, 8, 40, 32], [50, 20, 70, 50]]
@@ -59,7 +59,7 @@ def test_samples_depend_on_seed_epoch_and_instant_alone(index):
 
 
 def test_augmented_boxes_stay_on_the_canvas(index):
-    dataset = EventDataset(index, Preparation(downscale=2), EventAugmentation(zoom=1, zoom_range=2))
+    dataset = EventDataset(index, EventInput(downscale=2), EventAugmentation(zoom=1, zoom_range=2))
     for epoch in range(50):
         sample = dataset[(epoch, 0)]
         assert sample.frames.shape == (2, 2, 32, 64)

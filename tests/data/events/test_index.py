@@ -189,7 +189,7 @@ def test_a_split_that_is_not_described(data):
         load(data, "val")
 
 
-def test_descriptions_of_pictures_are_not_those_of_recordings(data, tmp_path):
+def test_descriptions_of_images_are_not_those_of_recordings(data, tmp_path):
     assert is_event_description(data)
     (tmp_path / "p.yaml").write_text("train: images\nnames: [a]\n")
     assert not is_event_description(tmp_path / "p.yaml")

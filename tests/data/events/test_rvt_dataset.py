@@ -16,7 +16,7 @@ from spikeyolo.data.events.rvt import FRAMES, LABELS
 from spikeyolo.data.events.rvt_export import RvtConfig, prepare_split
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.evaluation.validate import ValidationSettings, read_split, validate
-from spikeyolo.events import Preparation
+from spikeyolo.events import EventInput
 from spikeyolo.model.checkpoint import load
 from spikeyolo.training.run import train
 from spikeyolo.training.settings import TrainSettings
@@ -86,7 +86,7 @@ def test_another_preparation_than_that_of_the_frames_is_refused(both):
     with pytest.raises(ConfigError, match="prepared with window_us 100000 for 2 timesteps, not 70000"):
         description.prepared(window_us=70_000)
     with pytest.raises(ConfigError, match="prepared with representation"):
-        EventDataset(index_of(frames), Preparation())
+        EventDataset(index_of(frames), EventInput())
 
 
 def test_a_changed_sequence_is_noticed(tmp_path):

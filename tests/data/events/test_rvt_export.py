@@ -1,4 +1,4 @@
-"""Preparation in RVT's layout, read back by our own reader of it."""
+"""EventInput in RVT's layout, read back by our own reader of it."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.helpers.images import write_picture
+from tests.helpers.images import write_image
 
 from spikeyolo.data.images.augmentation import Augmentation
 from spikeyolo.data.images.dataset import ImageDataset, collate
@@ -31,10 +31,10 @@ def index(yolo_set: Path) -> Index:
 
 @pytest.fixture
 def larger(tmp_path: Path) -> Index:
-    """Eleven pictures of several sizes, one box each."""
+    """Eleven images of several sizes, one box each."""
     for number in range(11):
-        picture = write_picture(tmp_path / "images" / f"{number}.png", 30 + number, 60 - number, 20 * number)
-        label = tmp_path / "labels" / picture.with_suffix(".txt").name
+        image = write_image(tmp_path / "images" / f"{number}.png", 30 + number, 60 - number, 20 * number)
+        label = tmp_path / "labels" / image.with_suffix(".txt").name
         label.parent.mkdir(exist_ok=True)
         label.write_text(f"{number % 2} 0.5 0.5 0.6 0.4\n")
     (tmp_path / "data.yaml").write_text("train: images\nnames: [cat, dog]\n")
@@ -79,10 +79,10 @@ def test_a_batch_without_boxes_keeps_its_shapes(index: Index) -> None:
 @pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(mosaic=0), MIXED])
 def test_augmented_samples_are_valid_and_repeat(larger: Index, augmentation: Augmentation) -> None:
     first, again = (ImageDataset(larger, (48, 64), augmentation, seed=7) for _ in range(2))
-    for epoch, picture in [(0, 0), (0, 1), (5, 0)]:
-        batch = collate([first[(epoch, picture)]])
+    for epoch, image in [(0, 0), (0, 1), (5, 0)]:
+        batch = collate([first[(epoch, image)]])
         assert batch.images.shape == (1, 3, 48, 64)
-        assert equal(batch, collate([again[(epoch, picture)]]))
+        assert equal(batch, collate([again[(epoch, image)]]))
         boxes = batch.targets.boxes
         assert (boxes >= 0).all()
         assert (boxes[:, 2] <= 64).all()
@@ -109,8 +109,8 @@ def test_workers_and_cache_change_nothing(larger: Index) -> None:
 def test_the_cache_serves_what_fits(larger: Index) -> None:
     sizes = larger.sizes_hw.prod(axis=1) * 3
     dataset = ImageDataset(larger, 64, Augmentation(mosaic=0), cache_mb=float(sizes[:4].sum()) / 1e6)
-    for picture in range(len(larger)):
-        dataset[picture]
+    for image in range(len(larger)):
+        dataset[image]
     assert dataset.cache is not None
     assert [dataset.cache.get(i) is not None for i in range(11)] == [True] * 4 + [False] * 7
     assert (dataset.cache.get(2) == read_rgb(larger.paths[2])).all()
@@ -156,23 +156,23 @@ def test_a_pass_given_up_begins_anew(larger: Index) -> None:
 
 
 def test_mosaic_closes_for_the_last_epochs(larger: Index) -> None:
-    """With mosaic, samples show other pictures' boxes too; without, only their own single one."""
+    """With mosaic, samples show other images' boxes too; without, only their own single one."""
     augmentation = Augmentation(close_mosaic=2, scale=0, translate=0)
     dataset = ImageDataset(larger, 64, augmentation, epochs=5)
-    most = [max(len(dataset[(epoch, picture)].boxes) for picture in range(11)) for epoch in range(5)]
+    most = [max(len(dataset[(epoch, image)].boxes) for image in range(11)) for epoch in range(5)]
     assert min(most[:3]) > 1
     assert most[3:] == [1, 1]
 
 
-def test_large_pictures_are_decoded_smaller_and_boxes_stay(tmp_path: Path) -> None:
+def test_large_images_are_decoded_smaller_and_boxes_stay(tmp_path: Path) -> None:
     """A white rectangle in 803 x 601, trained at 100: decoded at a eighth, the box still around it."""
-    picture = np.zeros((601, 803, 3), dtype=np.uint8)
-    picture[120:480, 160:640] = 255
+    image = np.zeros((601, 803, 3), dtype=np.uint8)
+    image[120:480, 160:640] = 255
     for suffix in (".jpg", ".png"):
         folder = tmp_path / suffix[1:]
         (folder / "images").mkdir(parents=True)
         (folder / "labels").mkdir()
-        cv2.imwrite(str(folder / "images" / f"a{suffix}"), picture)
+        cv2.imwrite(str(folder / "images" / f"a{suffix}"), image)
         row = [0, 400 / 803, 300 / 601, 480 / 803, 360 / 601]
         (folder / "labels" / "a.txt").write_text(" ".join(map(str, row)))
         (folder / "data.yaml").write_text("train: images\nnames: [white]\n")
@@ -186,7 +186,7 @@ def test_large_pictures_are_decoded_smaller_and_boxes_stay(tmp_path: Path) -> No
             assert sample.boxes[0].tolist() == pytest.approx(around, abs=1.0)
 
 
-def test_a_picture_that_vanished_is_named(index: Index) -> None:
+def test_a_image_that_vanished_is_named(index: Index) -> None:
     Path(index.paths[0]).unlink()
     dataset = ImageDataset(index, 64)
     with pytest.raises(DataError, match=r"0\.png: cannot be read"):
@@ -213,7 +213,7 @@ def test_settings_out_of_range(wrong: dict[str, float]) -> None:
         Augmentation(**wrong)
 
 
-def test_sheets_show_pictures_and_boxes(index: Index) -> None:
+def test_sheets_show_images_and_boxes(index: Index) -> None:
     page = index_sheet(index, count=3, side=60)
     assert page.shape == (2 * 60 + 4, 2 * 60 + 4, 3)
     assert (page[60:64] == 255).all()
@@ -224,7 +224,7 @@ def test_sheets_show_pictures_and_boxes(index: Index) -> None:
     assert changed[39:41, 16:44].any(axis=0).all()  # the lower edge
 
 
-def test_real_pictures_train_ready(shared_data: Path) -> None:
+def test_real_images_train_ready(shared_data: Path) -> None:
     index = load_index(read_description(shared_data / "coco128/data.yaml"), "train")
     dataset = ImageDataset(index, 96, Augmentation())
     loader = Loader(dataset, EpochBatchSampler(32, 8, shuffle=True), workers=0)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.helpers.images import write_picture
+from tests.helpers.images import write_image
 
 from spikeyolo.data.images.description import read_description
 from spikeyolo.data.images.scan import load_index, scan
@@ -80,7 +80,7 @@ def test_paths_start_at_the_folder_of_the_yaml(yolo_set: Path, monkeypatch: pyte
 
 def test_folders_lists_and_several_of_them_join(yolo_set: Path) -> None:
     root = yolo_set.parent
-    write_picture(root / "images" / "more" / "deep" / "x.jpg")
+    write_image(root / "images" / "more" / "deep" / "x.jpg")
     (root / "some.txt").write_text("./images/train/0.png\nimages/train/1.png\n\n")
     yolo_set.write_text("train: [some.txt, images/more]\nnames: [cat, dog]\n")
     index, report = scan(read_description(yolo_set), "train")
@@ -88,19 +88,19 @@ def test_folders_lists_and_several_of_them_join(yolo_set: Path) -> None:
     assert report.counts == {"label file missing": 1}
 
 
-def test_a_picture_named_twice_is_used_once(yolo_set: Path) -> None:
+def test_a_image_named_twice_is_used_once(yolo_set: Path) -> None:
     yolo_set.write_text("train: [images/train, images/train]\nnames: [cat, dog]\n")
     index, report = scan(read_description(yolo_set), "train")
     assert len(index) == 3
-    assert report.counts["picture twice"] == 3
+    assert report.counts["image twice"] == 3
 
 
 IMAGE = {"id": 70, "file_name": "a.png", "width": 60, "height": 40}
 
 
 def coco_file(folder: Path, **changes: object) -> Path:
-    write_picture(folder / "val" / "a.png")
-    write_picture(folder / "val" / "b.png")
+    write_image(folder / "val" / "a.png")
+    write_image(folder / "val" / "b.png")
     content = {
         "images": [
             IMAGE,

@@ -15,15 +15,15 @@ WHITE, GREY = 255, 114
 
 
 def drawn(rows: int, columns: int, box: tuple[int, int, int, int]) -> np.ndarray:
-    """A white rectangle on exactly the pixels of the box; grey around it, as around the picture."""
-    picture = np.full((rows, columns, 3), GREY, dtype=np.uint8)
-    picture[box[1] : box[3], box[0] : box[2]] = WHITE
-    return picture
+    """A white rectangle on exactly the pixels of the box; grey around it, as around the image."""
+    image = np.full((rows, columns, 3), GREY, dtype=np.uint8)
+    image[box[1] : box[3], box[0] : box[2]] = WHITE
+    return image
 
 
-def seen(picture: np.ndarray) -> np.ndarray:
+def seen(image: np.ndarray) -> np.ndarray:
     """The box around the pixels that are more white than grey, in edge coordinates."""
-    rows, columns = np.nonzero(picture[..., 0] > (WHITE + GREY) / 2)
+    rows, columns = np.nonzero(image[..., 0] > (WHITE + GREY) / 2)
     return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], dtype=float)
 
 
@@ -53,27 +53,27 @@ seeds = st.integers(0, 2**32 - 1)
     ),
 )
 def test_rectangle_and_box_stay_together_through_any_straight_chain(rectangle, seed, chain) -> None:
-    picture, boxes = rectangle
+    image, boxes = rectangle
     labels, rng = NO_LABEL, np.random.default_rng(seed)
     for transform in chain:
-        picture, boxes, labels = transform(picture, boxes, labels, rng)
+        image, boxes, labels = transform(image, boxes, labels, rng)
         assume(len(boxes) and (boxes[0, 2:] - boxes[0, :2]).min() >= 3)
     # Half a pixel for the grid; a second resizing can enlarge the first one's blur.
-    assert seen(picture) == pytest.approx(boxes[0], abs=0.51 if len(chain) == 1 else 1.0)
+    assert seen(image) == pytest.approx(boxes[0], abs=0.51 if len(chain) == 1 else 1.0)
 
 
 @settings(max_examples=60, deadline=None)
 @given(rectangle=rectangles(), seed=seeds, side=st.integers(40, 90))
 def test_mosaic_keeps_rectangle_and_box_together(rectangle, seed, side) -> None:
-    picture, boxes = rectangle
+    image, boxes = rectangle
     empty = np.full((50, 70, 3), GREY, dtype=np.uint8)
     none = np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64)
     place = seed % 4
-    pictures = [picture if i == place else empty for i in range(4)]
+    images = [image if i == place else empty for i in range(4)]
     all_boxes = [boxes if i == place else none[0] for i in range(4)]
     all_labels = [NO_LABEL if i == place else none[1] for i in range(4)]
     mosaic = Mosaic((side, side + 13), RandomAffine(min_visible=0, min_side=0))
-    canvas, found, labels = mosaic(pictures, all_boxes, all_labels, np.random.default_rng(seed))
+    canvas, found, labels = mosaic(images, all_boxes, all_labels, np.random.default_rng(seed))
     assert canvas.shape == (side, side + 13, 3)
     assert len(found) == len(labels)
     assume(len(found) and (found[0, 2:] - found[0, :2]).min() >= 3)
@@ -100,20 +100,20 @@ def test_perspective_keeps_corner_and_box_together() -> None:
 
 
 def test_paint_by_hand() -> None:
-    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     canvas = np.full((4, 6, 3), 99, dtype=np.uint8)
-    painted = paint(canvas, picture, translation(3, 1))
-    assert (canvas[1:3, 3:5] == picture).all()
+    painted = paint(canvas, image, translation(3, 1))
+    assert (canvas[1:3, 3:5] == image).all()
     assert (canvas == 99).sum() == 4 * 6 * 3 - 12
     assert (painted == translation(3, 1)).all()
 
 
 def test_turning_by_a_quarter_moves_whole_pixels() -> None:
     """(x, y) -> (4 - y, x): were edges and centres confused, everything would be shifted by a pixel."""
-    picture = np.zeros((4, 4, 3), dtype=np.uint8)
-    picture[0, 1] = 200
+    image = np.zeros((4, 4, 3), dtype=np.uint8)
+    image[0, 1] = 200
     canvas = np.full((4, 4, 3), 50, dtype=np.uint8)
-    paint(canvas, picture, np.array([[0.0, -1, 4], [1, 0, 0], [0, 0, 1]]))
+    paint(canvas, image, np.array([[0.0, -1, 4], [1, 0, 0], [0, 0, 1]]))
     expected = np.zeros((4, 4, 3), dtype=np.uint8)
     expected[1, 3] = 200
     assert (canvas == expected).all()
@@ -121,15 +121,15 @@ def test_turning_by_a_quarter_moves_whole_pixels() -> None:
 
 @pytest.mark.parametrize("shift", [(-10, 0), (7, 0), (0, -3), (0, 5)])
 def test_painting_beside_the_canvas_changes_nothing(shift) -> None:
-    picture, canvas = np.zeros((3, 6, 3), dtype=np.uint8), np.full((5, 7, 3), 9, dtype=np.uint8)
+    image, canvas = np.zeros((3, 6, 3), dtype=np.uint8), np.full((5, 7, 3), 9, dtype=np.uint8)
     matrix = translation(*shift)
     assert not covers((3, 6), matrix, (5, 7))
-    paint(canvas, picture, matrix)
-    paint(canvas, picture, translation(0.0, 0.0) @ matrix @ np.array([[1, 0.001, 0], [0, 1, 0], [0, 0, 1]]))
+    paint(canvas, image, matrix)
+    paint(canvas, image, translation(0.0, 0.0) @ matrix @ np.array([[1, 0.001, 0], [0, 1, 0], [0, 0, 1]]))
     assert (canvas == 9).all()
 
 
-def test_much_smaller_pictures_are_averaged_not_sampled() -> None:
+def test_much_smaller_images_are_averaged_not_sampled() -> None:
     stripes = np.zeros((64, 64, 3), dtype=np.uint8)
     stripes[:, ::2] = 200
     canvas = np.zeros((16, 16, 3), dtype=np.uint8)
@@ -167,8 +167,8 @@ def test_which_boxes_are_dropped(box, limits, expected) -> None:
 
 def labelled(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    picture = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    return picture, np.array([[5, 6, 30, 40], [20, 10, 60, 44]], dtype=np.float32), np.array([3, 1])
+    image = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    return image, np.array([[5, 6, 30, 40], [20, 10, 60, 44]], dtype=np.float32), np.array([3, 1])
 
 
 TRANSFORMS = [
@@ -195,21 +195,21 @@ def test_transforms_never_write_to_their_input_and_repeat(transform) -> None:
 
 @pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: type(t).__name__)
 def test_no_boxes_keep_their_shape(transform) -> None:
-    picture, _, _ = labelled(2)
+    image, _, _ = labelled(2)
     none = np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64)
-    _, boxes, labels = transform(picture, *none, np.random.default_rng(0))
+    _, boxes, labels = transform(image, *none, np.random.default_rng(0))
     assert (boxes.shape, boxes.dtype, labels.shape, labels.dtype) == ((0, 4), np.float32, (0,), np.int64)
 
 
 def test_flips_by_hand() -> None:
-    picture, boxes, labels = labelled(3)
-    mirrored, moved, _ = HorizontalFlip(1.0)(picture, boxes[:1], labels[:1], np.random.default_rng(0))
-    assert (mirrored == picture[:, ::-1]).all()
+    image, boxes, labels = labelled(3)
+    mirrored, moved, _ = HorizontalFlip(1.0)(image, boxes[:1], labels[:1], np.random.default_rng(0))
+    assert (mirrored == image[:, ::-1]).all()
     assert moved.tolist() == [[34, 6, 59, 40]]
-    mirrored, moved, _ = VerticalFlip(1.0)(picture, boxes[:1], labels[:1], np.random.default_rng(0))
-    assert (mirrored == picture[::-1]).all()
+    mirrored, moved, _ = VerticalFlip(1.0)(image, boxes[:1], labels[:1], np.random.default_rng(0))
+    assert (mirrored == image[::-1]).all()
     assert moved.tolist() == [[5, 8, 30, 42]]
-    assert HorizontalFlip(0.0)(picture, boxes, labels, np.random.default_rng(0))[0] is picture
+    assert HorizontalFlip(0.0)(image, boxes, labels, np.random.default_rng(0))[0] is image
 
 
 def test_hsv_by_hand() -> None:
@@ -232,14 +232,14 @@ def test_mixup_blends_and_keeps_all_boxes() -> None:
     one, other = labelled(1), labelled(2)
     rng = np.random.default_rng(0)
     share = np.random.default_rng(0).beta(32, 32)
-    picture, boxes, labels = MixUp()(*one, rng, other)
+    image, boxes, labels = MixUp()(*one, rng, other)
     expected = one[0] * share + other[0] * (1 - share)
-    assert np.abs(picture - expected).max() <= 0.51
+    assert np.abs(image - expected).max() <= 0.51
     assert boxes.tolist() == [*one[1].tolist(), *other[1].tolist()]
     assert labels.tolist() == [3, 1, 3, 1]
 
 
-def test_the_four_pictures_of_a_mosaic_meet_and_do_not_overlap() -> None:
+def test_the_four_images_of_a_mosaic_meet_and_do_not_overlap() -> None:
     mosaic = Mosaic((100, 100), RandomAffine(0, 0, 0))
     corners = [
         map_boxes(np.array([[0, 0, w, h]]), m)[0]

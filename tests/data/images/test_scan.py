@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.helpers.images import write_picture
+from tests.helpers.images import write_image
 
 from spikeyolo.data.images.description import Description, read_description
 from spikeyolo.data.images.index import Index, cache_file
@@ -31,8 +31,8 @@ from spikeyolo.errors import DataError
         ("cat 0.5 0.5 0.5 0.5", "malformed row", []),
         ("0 nan 0.5 0.5 0.5", "not finite", []),
         ("0 0.5 0.5 inf 0.5", "not finite", []),
-        ("0 0.9 0.5 0.4 0.5", "outside the picture", [[42, 10, 60, 30]]),
-        ("0 1.5 0.5 0.4 0.5", "outside the picture", []),
+        ("0 0.9 0.5 0.4 0.5", "outside the image", [[42, 10, 60, 30]]),
+        ("0 1.5 0.5 0.4 0.5", "outside the image", []),
         ("0 0.75 0.5 0.5004 0.5", None, [[29.988, 10, 60, 30]]),  # rounded decimals: clipped without a remark
         ("0 0.5 0.5 0 0.5", "zero size", []),
         ("0 0.5 0.5 -0.5 0.5", "zero size", []),
@@ -68,24 +68,24 @@ def test_strict_refuses_what_else_is_mended(yolo_set: Path) -> None:
         load_index(description, "train", strict=True)
 
 
-def test_no_pictures_and_no_boxes(yolo_set: Path) -> None:
+def test_no_images_and_no_boxes(yolo_set: Path) -> None:
     description = read_description(yolo_set)
     for label in (yolo_set.parent / "labels/train").iterdir():
         label.unlink()
-    with pytest.raises(DataError, match=r"no boxes on 3 pictures.*labels/train/0.txt"):
+    with pytest.raises(DataError, match=r"no boxes on 3 images.*labels/train/0.txt"):
         load_index(description, "train")
-    for picture in (yolo_set.parent / "images/train").iterdir():
-        picture.unlink()
-    with pytest.raises(DataError, match="no pictures in"):
+    for image in (yolo_set.parent / "images/train").iterdir():
+        image.unlink()
+    with pytest.raises(DataError, match="no images in"):
         load_index(description, "train")
 
 
 def encoded(mode: str, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     gradient = np.tile(np.arange(60, dtype=np.uint8) * 4, (40, 1))
-    picture = Image.fromarray(gradient)
-    picture = Image.fromarray(gradient.astype(np.uint16) * 257) if mode == "I;16" else picture.convert(mode)
-    picture.save(stream, kind, **options)
+    image = Image.fromarray(gradient)
+    image = Image.fromarray(gradient.astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -108,21 +108,21 @@ def turned() -> Image.Exif:
         ("a.png", encoded("RGBA", "PNG"), ["transparency"]),
         ("a.png", encoded("LA", "PNG"), ["grey", "transparency"]),
         ("a.jpg", encoded("RGB", "JPEG", exif=turned()), ["EXIF-rotated"]),
-        ("a.jpg", encoded("RGB", "JPEG")[:-200], ["picture unreadable"]),
-        ("a.jpg", encoded("RGB", "JPEG")[:-2], ["picture unreadable"]),
-        ("a.png", encoded("RGB", "PNG")[:-20], ["picture unreadable"]),
-        ("a.webp", encoded("RGB", "WEBP")[:-20], ["picture unreadable"]),
-        ("a.jpg", b"", ["picture unreadable"]),
-        ("a.jpg", b"no picture at all", ["picture unreadable"]),
+        ("a.jpg", encoded("RGB", "JPEG")[:-200], ["image unreadable"]),
+        ("a.jpg", encoded("RGB", "JPEG")[:-2], ["image unreadable"]),
+        ("a.png", encoded("RGB", "PNG")[:-20], ["image unreadable"]),
+        ("a.webp", encoded("RGB", "WEBP")[:-20], ["image unreadable"]),
+        ("a.jpg", b"", ["image unreadable"]),
+        ("a.jpg", b"no image at all", ["image unreadable"]),
     ],
 )
-def test_each_kind_of_picture(yolo_set: Path, name: str, content: bytes, kinds: list[str]) -> None:
+def test_each_kind_of_image(yolo_set: Path, name: str, content: bytes, kinds: list[str]) -> None:
     odd = yolo_set.parent / "images/train" / name
     odd.write_bytes(content)
     label_file(odd).write_text("0 0.5 0.5 0.5 0.5\n")
     index, report = scan(read_description(yolo_set), "train")
     assert {kind: n for kind, n in report.counts.items() if kind != "no objects"} == dict.fromkeys(kinds, 1)
-    readable = "picture unreadable" not in kinds
+    readable = "image unreadable" not in kinds
     assert (str(odd) in index.paths) == readable
     if readable:
         place = index.paths.index(str(odd))
@@ -133,12 +133,12 @@ def test_each_kind_of_picture(yolo_set: Path, name: str, content: bytes, kinds: 
         ]
 
 
-def test_a_missing_picture_of_a_list_is_counted_and_left_out(yolo_set: Path) -> None:
+def test_a_missing_image_of_a_list_is_counted_and_left_out(yolo_set: Path) -> None:
     (yolo_set.parent / "list.txt").write_text("images/train/0.png\nimages/train/gone.png\n")
     yolo_set.write_text("train: list.txt\nnames: [cat, dog]\n")
     index, report = scan(read_description(yolo_set), "train")
     assert len(index) == 1
-    assert "gone.png" in str(report.examples["picture missing"][0])
+    assert "gone.png" in str(report.examples["image missing"][0])
 
 
 def same(one: Index, other: Index) -> bool:
@@ -154,7 +154,7 @@ def test_the_cache_gives_back_what_was_found(yolo_set: Path, monkeypatch: pytest
     (yolo_set.parent / "labels/train/2.txt").unlink()
     index, report = scan(description, "train")
     assert cache_file(description, "train").is_file()
-    monkeypatch.setattr("spikeyolo.data.images.scan.inspect_picture", lambda _: pytest.fail("scanned again"))
+    monkeypatch.setattr("spikeyolo.data.images.scan.inspect_image", lambda _: pytest.fail("scanned again"))
     again, report_again = scan(description, "train")
     assert same(index, again)
     assert report_again == report
@@ -172,11 +172,11 @@ def touch_label(root: Path) -> None:
     os.utime(label, ns=(1, 1))
 
 
-def add_picture(root: Path) -> None:
-    write_picture(root / "images/train/new.png")
+def add_image(root: Path) -> None:
+    write_image(root / "images/train/new.png")
 
 
-def remove_picture(root: Path) -> None:
+def remove_image(root: Path) -> None:
     (root / "images/train/1.png").unlink()
 
 
@@ -188,7 +188,7 @@ def rename_class(root: Path) -> None:
     (root / "data.yaml").write_text("train: images/train\nnames: [cat, cow]\n")
 
 
-@pytest.mark.parametrize("change", [change_label, touch_label, add_picture, remove_picture, remove_label, rename_class])
+@pytest.mark.parametrize("change", [change_label, touch_label, add_image, remove_image, remove_label, rename_class])
 def test_the_cache_notices_changes(yolo_set: Path, change) -> None:
     before, _ = scan(read_description(yolo_set), "train")
     change(yolo_set.parent)
@@ -231,7 +231,7 @@ def test_a_locked_folder_sends_the_cache_to_the_user(yolo_set: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "label"),
+    ("image", "label"),
     [
         ("set/images/train/a.jpg", "set/labels/train/a.txt"),
         ("images/set/images/a.b.png", "images/set/labels/a.b.txt"),
@@ -240,8 +240,8 @@ def test_a_locked_folder_sends_the_cache_to_the_user(yolo_set: Path) -> None:
         ("plain/images", "plain/images.txt"),
     ],
 )
-def test_where_labels_are(picture: str, label: str) -> None:
-    assert label_file(Path(picture)) == Path(label)
+def test_where_labels_are(image: str, label: str) -> None:
+    assert label_file(Path(image)) == Path(label)
 
 
 def test_ground_truth_of_yolo_labels(yolo_set: Path) -> None:
@@ -258,14 +258,14 @@ def test_ground_truth_of_yolo_labels(yolo_set: Path) -> None:
 def test_the_report_prints_counts_and_one_example(yolo_set: Path) -> None:
     from rich.console import Console
 
-    report = Report("here, train", pictures=5, boxes=7)
+    report = Report("here, train", images=5, boxes=7)
     report.add(Finding("duplicate", f"labels/{i}.txt", "line 1: the same box again") for i in range(30))
     assert report.counts["duplicate"] == 30
     assert len(report.examples["duplicate"]) == 20
     console = Console(width=200, file=io.StringIO())
     console.print(report.table())
     text = console.file.getvalue()
-    for part in ("5 pictures", "7 boxes", "duplicate", "30", "labels/0.txt", "box kept once"):
+    for part in ("5 images", "7 boxes", "duplicate", "30", "labels/0.txt", "box kept once"):
         assert part in text
 
 

@@ -128,7 +128,7 @@ def test_weights_use_their_eight_bits():
         assert int(unit.shift.min()) >= 0, name
 
 
-def test_the_first_unit_sees_the_pictures_own_integers():
+def test_the_first_unit_sees_the_images_own_integers():
     integer = lively(num_classes=2).to_integer()
     stem = integer.backbone.stem
     pixels = torch.randint(0, 256, (1, 1, 3, 32, 32))

@@ -150,7 +150,7 @@ def test_verifier_takes_images():
     seen = []
     spiking.backbone.stem.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
     audit = verify_spike_driven(spiking, torch.rand(2, 3, 32, 96))
-    assert {shape[-3:] for shape in seen} == {(3, 32, 96)}  # these pictures were run, and not the noise of its own
+    assert {shape[-3:] for shape in seen} == {(3, 32, 96)}  # these images were run, and not the noise of its own
     assert len(audit.spiking_convolutions) == 88
     with pytest.raises(ShapeError, match="multiples of 32"):
         verify_spike_driven(spiking, torch.rand(2, 3, 33, 96))
@@ -251,7 +251,7 @@ def attention(network):
     replace_forward(network, PLACE, lambda m, f: lambda x, s=None, spread=None: f(x, s).softmax(2))
 
 
-def second_look_at_the_picture(network):
+def second_look_at_the_image(network):
     stem = network.backbone.stem
     replace_forward(network, "backbone.stem", lambda m, f: lambda x, s=None: f(x, s) + stem.conv(x.flatten(0, 1)))
 
@@ -275,7 +275,7 @@ CHEATS = [
     (other_pool_of_potentials, "spike counts are not those of the trained network"),
     (other_decay, "0.3: not a power of two"),
     (attention, "softmax on"),
-    (second_look_at_the_picture, "a convolution on the picture"),
+    (second_look_at_the_image, "a convolution on the image"),
     (weight_changed, "spike counts are not those"),
 ]
 

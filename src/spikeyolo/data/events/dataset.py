@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...events.event_input import Preparation
+from ...events.event_input import EventInput
 from ...events.recording import Recording, open_recording
 from ...events.render import frames_of, on_canvas
 from ...structures import Batch, Placement, Targets
@@ -62,7 +62,7 @@ class EventDataset(Dataset[EventSample]):
     def __init__(
         self,
         index: EventIndex,
-        preparation: Preparation,
+        preparation: EventInput,
         augmentation: EventAugmentation | None = None,
         *,
         seed: int = 0,

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from ...errors import ConfigError, DataError
-from ...events.event_input import Preparation, preparation_of
+from ...events.event_input import EventInput, preparation_of
 from ...events.representations import RepresentationConfig
 from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names, load_yaml
 from .rvt import DEFAULT_NAME, open_rvt, pair_sequences
@@ -39,12 +39,12 @@ class EventDescription:
     file: Path
     folders: Mapping[str, Path]
     names: tuple[str, ...]
-    preparation: Preparation
+    preparation: EventInput
     protocol: str = "none"
     sensor_size_hw: tuple[int, int] | None = None
     frames: str | None = None
 
-    def prepared(self, given: str | None = None, **changes: Any) -> Preparation:
+    def prepared(self, given: str | None = None, **changes: Any) -> EventInput:
         """How recordings become frames, with those changes that are not None, as `preparation_of` makes them.
 
         RVT's frames have their length, so that the window follows the number of timesteps.
@@ -74,7 +74,7 @@ class EventDescription:
         return self.folders[split]
 
 
-def check_frames(wanted: Preparation, made: Preparation, what: str) -> None:
+def check_frames(wanted: EventInput, made: EventInput, what: str) -> None:
     """Raises ConfigError unless frames made on disk by one preparation serve for another one: T alone may differ."""
     step_us = made.window_us // made.timesteps
     changed = replace(made, timesteps=wanted.timesteps, window_us=wanted.timesteps * step_us, order=wanted.order)
@@ -96,7 +96,7 @@ def _said(value: Any) -> str:
 
 
 def is_event_description(file: Path) -> bool:
-    """Whether a data.yaml describes recordings; False for what cannot be read: the reader of pictures says why."""
+    """Whether a data.yaml describes recordings; False for what cannot be read: the reader of images says why."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) if file.suffix.lower() in (".yaml", ".yml") else None
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -144,7 +144,7 @@ def read_event_description(file: str | Path) -> EventDescription:
     return EventDescription(file, folders, names, preparation, protocol, _size(file, content), frames)
 
 
-def _of_frames(folders: Mapping[str, Path], name: str, given: Any) -> Preparation:
+def _of_frames(folders: Mapping[str, Path], name: str, given: Any) -> EventInput:
     """What RVT's frames are, from their name and the first sequence; the data.yaml may only say how many are T."""
     match = re.fullmatch(r"stacked_histogram_dt=(\d+)_nbins=(\d+)", name)
     if match is None:
@@ -155,7 +155,7 @@ def _of_frames(folders: Mapping[str, Path], name: str, given: Any) -> Preparatio
     kind, step_us = RepresentationConfig("stacked_histogram", bins=int(match[2])), int(match[1]) * 1000
     first = next((path for folder in folders.values() for path, _ in pair_sequences(folder, name).pairs), None)
     halved = first is not None and open_rvt(first, name).halved
-    made = Preparation(kind, 1, step_us, downscale=2 if halved else 1)
+    made = EventInput(kind, 1, step_us, downscale=2 if halved else 1)
     return preparation_of(made, timesteps=timesteps, window_us=timesteps * step_us)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError
-from ...events.event_input import Preparation
+from ...events.event_input import EventInput
 from ...events.recording import READERS, open_recording
 from ...events.types import BOX_DTYPE
 from ...progress import progress_bar
@@ -56,7 +56,7 @@ class EventIndex:
     findings: tuple[str, ...]
     protocol: str = "none"
     frames: str | None = None
-    made: Preparation | None = None
+    made: EventInput | None = None
 
     def __len__(self) -> int:
         return len(self.t_us)

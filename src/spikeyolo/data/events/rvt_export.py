@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import ConfigError, DataError
-from ...events.event_input import Preparation
+from ...events.event_input import EventInput
 from ...events.recording import open_recording
 from ...events.render import frames_of
 from ...events.representations import RepresentationConfig
@@ -53,10 +53,10 @@ class RvtConfig:
         return f"stacked_histogram_dt={self.step_us // 1000}_nbins={self.bins}"
 
     @property
-    def preparation(self) -> Preparation:
+    def preparation(self) -> EventInput:
         """Of one frame."""
         kind = RepresentationConfig("stacked_histogram", bins=self.bins, cutoff=self.cutoff)
-        return Preparation(kind, timesteps=1, window_us=self.step_us, downscale=self.downscale)
+        return EventInput(kind, timesteps=1, window_us=self.step_us, downscale=self.downscale)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from .transforms import HSV, HorizontalFlip, MixUp, Mosaic, RandomAffine, Vertic
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What training does to its pictures; the defaults are the published recipe.
+    """What training does to its images; the defaults are the published recipe.
 
     Attributes:
-        mosaic: probability of joining four pictures into one.
+        mosaic: probability of joining four images into one.
         close_mosaic: mosaic and mix-up are off for this many epochs at the end.
-        mixup: probability of blending with a second picture.
+        mixup: probability of blending with a second image.
         degrees: turned by at most so many degrees either way.
-        translate: shifted by at most this share of the picture.
+        translate: shifted by at most this share of the image.
         scale: scaled by 1 - scale .. 1 + scale.
         shear: sheared by at most so many degrees either way.
         perspective: largest term of perspective, per pixel.
@@ -63,13 +63,13 @@ class Augmentation:
 
     @classmethod
     def none(cls) -> Augmentation:
-        """Nothing: pictures are letter-boxed, every box with an area is kept."""
+        """Nothing: images are letter-boxed, every box with an area is kept."""
         zero = dict.fromkeys((field.name for field in fields(cls)), 0)
         return cls(**zero)
 
     @property
     def is_none(self) -> bool:
-        """Whether nothing happens to a picture beyond the letter box."""
+        """Whether nothing happens to an image beyond the letter box."""
         limits = ("close_mosaic", "min_side", "min_visible")
         return not any(getattr(self, field.name) for field in fields(self) if field.name not in limits)
 
@@ -79,7 +79,7 @@ class Augmentation:
         return RandomAffine(**{name: getattr(self, name) for name in names})
 
     def joining(self, canvas_hw: tuple[int, int]) -> tuple[Mosaic, MixUp]:
-        """The transforms that need other pictures too."""
+        """The transforms that need other images too."""
         return Mosaic(canvas_hw, self.affine()), MixUp()
 
     def finishing(self) -> tuple[HSV, HorizontalFlip, VerticalFlip]:

@@ -11,14 +11,14 @@ from ...errors import ConfigError
 SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps what processes share; often only 64 MB in a container
 
 
-class PictureCache:
-    """Decoded pictures in memory that all workers share, filled as they are first needed, within a bound.
+class ImageCache:
+    """Decoded images in memory that all workers share, filled as they are first needed, within a bound.
 
-    Pictures have a place by their order until the bound is reached; the others are decoded every time. A worker writes
-    a picture before it marks it as present, and two that write the same picture write the same bytes: no lock.
+    Images have a place by their order until the bound is reached; the others are decoded every time. A worker writes
+    an image before it marks it as present, and two that write the same image write the same bytes: no lock.
 
     Args:
-        sizes_hw: (P, 2) rows and columns of the decoded pictures.
+        sizes_hw: (P, 2) rows and columns of the decoded images.
         megabytes: the bound (10^6 bytes).
 
     Raises:
@@ -37,20 +37,20 @@ class PictureCache:
         self.pixels = torch.empty(size, dtype=torch.uint8).share_memory_()
         self.present = torch.zeros(self.count, dtype=torch.uint8).share_memory_()
 
-    def get(self, picture: int) -> np.ndarray | None:
-        """The picture (H, W, 3), not to be written to, or None."""
-        if picture >= self.count or not self.present[picture]:
+    def get(self, image: int) -> np.ndarray | None:
+        """The image (H, W, 3), not to be written to, or None."""
+        if image >= self.count or not self.present[image]:
             return None
-        view = self._view(picture)
+        view = self._view(image)
         view.flags.writeable = False
         return view
 
-    def put(self, picture: int, pixels: np.ndarray) -> None:
-        """Keeps a picture if it has a place and the announced size."""
-        if picture < self.count and pixels.shape[:2] == tuple(self.sizes_hw[picture]):
-            self._view(picture)[:] = pixels
-            self.present[picture] = 1
+    def put(self, image: int, pixels: np.ndarray) -> None:
+        """Keeps an image if it has a place and the announced size."""
+        if image < self.count and pixels.shape[:2] == tuple(self.sizes_hw[image]):
+            self._view(image)[:] = pixels
+            self.present[image] = 1
 
-    def _view(self, picture: int) -> np.ndarray:
-        start, end = self.starts[picture : picture + 2]
-        return self.pixels.numpy()[start:end].reshape(*self.sizes_hw[picture], 3)
+    def _view(self, image: int) -> np.ndarray:
+        start, end = self.starts[image : image + 2]
+        return self.pixels.numpy()[start:end].reshape(*self.sizes_hw[image], 3)

@@ -17,7 +17,7 @@ from .report import Finding
 
 @dataclass(frozen=True)
 class CocoFile:
-    """An annotation file by picture.
+    """An annotation file by image.
 
     Attributes:
         file: where it was read from.
@@ -36,7 +36,7 @@ class CocoFile:
     findings: list[Finding]
 
     def objects(self, image_id: int, size_hw: tuple[int, int]) -> tuple[Objects, list[Finding]]:
-        """The clean boxes of one picture of that (true) size."""
+        """The clean boxes of one image of that (true) size."""
         rows, labels, crowd, where = [], [], [], []
         findings = []
         for annotation in self.annotations.get(image_id, []):

@@ -15,7 +15,7 @@ from ...imaging.letterbox import letterbox
 from ...structures import Batch, Placement, Targets
 from ..sampler import Key
 from .augmentation import Augmentation
-from .cache import PictureCache
+from .cache import ImageCache
 from .geometry import clip_boxes, covers, map_boxes, paint, scaling
 from .index import Index
 from .transforms import Labelled, Letterbox, grey
@@ -23,13 +23,13 @@ from .transforms import Labelled, Letterbox, grey
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture as the network sees it.
+    """One image as the network sees it.
 
     Attributes:
         image: (3, H, W) uint8 RGB.
         boxes: (N, 4) float32 xyxy in its pixels.
         labels: (N,) int64.
-        placement: how the original lies on it; of an augmented picture only the canvas's size is told.
+        placement: how the original lies on it; of an augmented image only the canvas's size is told.
         image_id: its id in the index.
     """
 
@@ -41,18 +41,18 @@ class Sample:
 
 
 class ImageDataset(Dataset[Sample]):
-    """The pictures of an index, augmented or letter-boxed.
+    """The images of an index, augmented or letter-boxed.
 
-    What a sample looks like depends on (seed, epoch, picture) alone: ask with the keys of an `EpochBatchSampler`, or
-    with a plain picture number for epoch 0.
+    What a sample looks like depends on (seed, epoch, image) alone: ask with the keys of an `EpochBatchSampler`, or
+    with a plain image number for epoch 0.
 
     Args:
-        index: the pictures.
+        index: the images.
         imgsz: side of the square canvas, or its rows and columns.
-        augmentation: what happens to the pictures; None for evaluation.
+        augmentation: what happens to the images; None for evaluation.
         epochs: length of the training, for `close_mosaic`; None: mosaic is never closed.
         seed: of the randomness.
-        cache_mb: keep so many megabytes of decoded pictures in shared memory; they change nothing but the speed.
+        cache_mb: keep so many megabytes of decoded images in shared memory; they change nothing but the speed.
 
     Raises:
         ConfigError: a size, seed or cache that cannot be.
@@ -76,7 +76,7 @@ class ImageDataset(Dataset[Sample]):
         whole = np.ones(len(index), dtype=np.int64)  # evaluation sees the very pixels that prediction does
         self.reductions = whole if self.augmentation.is_none else _reductions(index.sizes_hw, canvas_hw)
         decoded_hw = -(-index.sizes_hw // self.reductions[:, None])
-        self.cache = PictureCache(decoded_hw, cache_mb) if cache_mb else None
+        self.cache = ImageCache(decoded_hw, cache_mb) if cache_mb else None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -87,43 +87,43 @@ class ImageDataset(Dataset[Sample]):
         return collate(samples)
 
     def __getitem__(self, key: int | Key) -> Sample:
-        epoch, picture = key if isinstance(key, tuple) else (0, key)
+        epoch, number = key if isinstance(key, tuple) else (0, key)
         if self.augmentation.is_none:
-            return self._letterboxed(picture)
-        rng = np.random.default_rng((self.seed, epoch, picture))
-        mixing = self._joins_pictures(epoch)
-        labelled = self._canvas(picture, mixing, rng)
+            return self._letterboxed(number)
+        rng = np.random.default_rng((self.seed, epoch, number))
+        mixing = self._joins_images(epoch)
+        labelled = self._canvas(number, mixing, rng)
         if mixing and rng.random() < self.augmentation.mixup:
             other = self._canvas(int(rng.integers(len(self))), mixing, rng)
             labelled = self.augmentation.joining(self.canvas_hw)[1](*labelled, rng, other)
         for transform in self.augmentation.finishing():
             labelled = transform(*labelled, rng)
-        return self._sample(picture, labelled, Placement(self.canvas_hw))
+        return self._sample(number, labelled, Placement(self.canvas_hw))
 
-    def _joins_pictures(self, epoch: int) -> bool:
+    def _joins_images(self, epoch: int) -> bool:
         return self.epochs is None or epoch < self.epochs - self.augmentation.close_mosaic
 
-    def _letterboxed(self, picture: int) -> Sample:
-        boxes, labels = self.index.objects(picture)
-        canvas, placement = letterbox(self._read(picture), self.canvas_hw)
+    def _letterboxed(self, number: int) -> Sample:
+        boxes, labels = self.index.objects(number)
+        canvas, placement = letterbox(self._read(number), self.canvas_hw)
         mapped = boxes * np.tile(placement.scale_xy, 2) + np.tile(placement.offset_xy, 2)
-        return self._sample(picture, (canvas, *clip_boxes(mapped, labels, self.canvas_hw)), placement)
+        return self._sample(number, (canvas, *clip_boxes(mapped, labels, self.canvas_hw)), placement)
 
-    def _canvas(self, picture: int, mixing: bool, rng: np.random.Generator) -> Labelled:
-        """One mosaic, or one picture, through the random affine: painted once, from the sources onto the canvas."""
+    def _canvas(self, number: int, mixing: bool, rng: np.random.Generator) -> Labelled:
+        """One mosaic, or one image, through the random affine: painted once, from the sources onto the canvas."""
         settings = self.augmentation
         mosaic, _ = settings.joining(self.canvas_hw)
         if mixing and rng.random() < settings.mosaic:
-            pictures = [picture, *rng.integers(len(self), size=3).tolist()]
-            matrices = mosaic.matrices([self._size(p) for p in pictures], rng)
+            numbers = [number, *rng.integers(len(self), size=3).tolist()]
+            matrices = mosaic.matrices([self._size(p) for p in numbers], rng)
         else:
-            pictures = [picture]
+            numbers = [number]
             rows, columns = self.canvas_hw
             around_centre = mosaic.affine.matrix((columns / 2, rows / 2), self.canvas_hw, rng)
-            matrices = [around_centre @ Letterbox(self.canvas_hw).matrix(self._size(picture))]
+            matrices = [around_centre @ Letterbox(self.canvas_hw).matrix(self._size(number))]
         canvas = grey(self.canvas_hw)
         boxes, labels = [], []
-        for source, matrix in zip(pictures, matrices, strict=True):
+        for source, matrix in zip(numbers, matrices, strict=True):
             if not covers(self._size(source), matrix, self.canvas_hw):
                 continue  # not even decoded
             reduction = float(self.reductions[source])
@@ -135,26 +135,24 @@ class ImageDataset(Dataset[Sample]):
         joined = np.concatenate([np.zeros(0, dtype=np.int64), *labels])
         return canvas, *clip_boxes(mapped, joined, self.canvas_hw, settings.min_side, settings.min_visible)
 
-    def _size(self, picture: int) -> tuple[int, int]:
-        rows, columns = self.index.sizes_hw[picture]
+    def _size(self, number: int) -> tuple[int, int]:
+        rows, columns = self.index.sizes_hw[number]
         return int(rows), int(columns)
 
-    def _read(self, picture: int) -> np.ndarray:
-        """The decoded picture, its sides divided by its reduction; not to be written to."""
-        pixels = self.cache.get(picture) if self.cache else None
+    def _read(self, number: int) -> np.ndarray:
+        """The decoded image, its sides divided by its reduction; not to be written to."""
+        pixels = self.cache.get(number) if self.cache else None
         if pixels is None:
-            pixels = read_rgb(self.index.paths[picture], int(self.reductions[picture]))
+            pixels = read_rgb(self.index.paths[number], int(self.reductions[number]))
             if self.cache:
-                self.cache.put(picture, pixels)
+                self.cache.put(number, pixels)
         return pixels
 
-    def _sample(self, picture: int, labelled: Labelled, placement: Placement) -> Sample:
+    def _sample(self, number: int, labelled: Labelled, placement: Placement) -> Sample:
         pixels, boxes, labels = labelled
         image = torch.empty((3, *pixels.shape[:2]), dtype=torch.uint8)
         cv2.split(pixels, list(image.numpy()))
-        return Sample(
-            image, torch.from_numpy(boxes), torch.from_numpy(labels), placement, self.index.image_ids[picture]
-        )
+        return Sample(image, torch.from_numpy(boxes), torch.from_numpy(labels), placement, self.index.image_ids[number])
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -168,7 +166,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def _reductions(sizes_hw: np.ndarray, canvas_hw: tuple[int, int]) -> np.ndarray:
-    """By how much each picture can be made smaller while decoding and still be larger than it lies on the canvas."""
+    """By how much each image can be made smaller while decoding and still be larger than it lies on the canvas."""
     fit = np.maximum(sizes_hw[:, 0] / canvas_hw[0], sizes_hw[:, 1] / canvas_hw[1])
     powers = np.floor(np.log2(np.maximum(fit, 1))).astype(np.int64)
     return 2 ** np.minimum(powers, 3)

@@ -1,4 +1,4 @@
-"""What a data.yaml (or a bare COCO JSON) says: class names, and for each split its pictures and annotations."""
+"""What a data.yaml (or a bare COCO JSON) says: class names, and for each split its images and annotations."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ IGNORED_KEYS = ("download", "roboflow")  # written by other tools; nothing in th
 
 @dataclass(frozen=True)
 class Split:
-    """Where the pictures of one split are.
+    """Where the images of one split are.
 
     Attributes:
         name: "train", "val" or "test".
-        sources: folders, text files that list pictures, or single pictures.
-        annotation_file: a COCO JSON; without one, labels are YOLO text files beside the pictures.
+        sources: folders, text files that list images, or single images.
+        annotation_file: a COCO JSON; without one, labels are YOLO text files beside the images.
     """
 
     name: str
@@ -52,14 +52,14 @@ class Description:
         Raises:
             ConfigError: the file describes none.
         """
-        check_split(self.file, name, self.splits, "a folder of pictures")
+        check_split(self.file, name, self.splits, "a folder of images")
         return self.splits[name]
 
 
 def read_description(file: str | Path) -> Description:
     """Reads a YOLO data.yaml, with or without `train_json`, `val_json`, `test_json`, or a bare COCO JSON.
 
-    `path` is relative to the YAML's folder, everything else to `path`. A bare JSON serves as every split; its pictures
+    `path` is relative to the YAML's folder, everything else to `path`. A bare JSON serves as every split; its images
     are looked for beside it and in the usual places: beside `annotations/..._val2017.json` is often `val2017`.
 
     With large JSON files, name the folder and the names in the YAML: then the JSON is read only when it has changed.
@@ -76,7 +76,7 @@ def read_description(file: str | Path) -> Description:
     content = load_yaml(file)
     if "format" in content:
         raise ConfigError(
-            f"{file}: format: {content['format']} describes an event data set, not pictures; look at it with "
+            f"{file}: format: {content['format']} describes an event data set, not images; look at it with "
             f"'spikeyolo events info {file} --check true'"
         )
     check_keys(file, content, KEYS, IGNORED_KEYS)
@@ -85,7 +85,7 @@ def read_description(file: str | Path) -> Description:
         raise DataError(f"{file}: path: no such folder {root} (a relative path starts at the YAML's folder)")
     splits = {name: split for name in SPLITS if (split := _split(file, content, root, name))}
     if not splits:
-        raise ConfigError(f"{file}: no pictures named; add 'train:' and 'val:' with folders of pictures")
+        raise ConfigError(f"{file}: no images named; add 'train:' and 'val:' with folders of images")
     names = _names(file, content, splits)
     if content.get("nc") not in (None, len(names)):
         raise ConfigError(f"{file}: nc: {content['nc']} beside {len(names)} names; correct one or leave nc out")
@@ -134,15 +134,15 @@ def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split 
         raise DataError(f"{file}: {name}_json: no such file {annotation_file}")
     if value is None:
         assert annotation_file is not None
-        folder = _find_pictures(annotation_file, read_coco_json(annotation_file))
+        folder = _find_images(annotation_file, read_coco_json(annotation_file))
         return Split(name, (folder,), annotation_file)
     values = value if isinstance(value, list) else [value]
     sources = tuple(root / as_path(file, name, v) for v in values)
     if not sources:
-        raise ConfigError(f"{file}: {name}: an empty list; name a folder of pictures")
+        raise ConfigError(f"{file}: {name}: an empty list; name a folder of images")
     for source in sources:
         if source.suffix.lower() == ".json":
-            raise ConfigError(f"{file}: {name}: {source.name} is no folder of pictures; name it as '{name}_json:'")
+            raise ConfigError(f"{file}: {name}: {source.name} is no folder of images; name it as '{name}_json:'")
         if not source.exists():
             raise DataError(f"{file}: {name}: no such folder or file {source} (a relative path starts at {root})")
     return Split(name, sources, annotation_file)
@@ -161,12 +161,12 @@ def _names(file: Path, content: dict[str, Any], splits: Mapping[str, Split]) -> 
 def _describe_json(file: Path) -> Description:
     content = read_coco_json(file)
     names = category_names(file, content)
-    sources = (_find_pictures(file, content),)
+    sources = (_find_images(file, content),)
     return Description(file, file.parent, names, {name: Split(name, sources, file) for name in SPLITS})
 
 
-def _find_pictures(annotation_file: Path, content: dict[str, Any]) -> Path:
-    """The folder that holds the first picture of a COCO file; guessed only among a few, and always by that picture."""
+def _find_images(annotation_file: Path, content: dict[str, Any]) -> Path:
+    """The folder that holds the first image of a COCO file; guessed only among a few, and always by that image."""
     images = content["images"]
     if not images:
         raise DataError(f"{annotation_file}: images: the list is empty")
@@ -175,9 +175,7 @@ def _find_pictures(annotation_file: Path, content: dict[str, Any]) -> Path:
     for folder in _likely_folders(parent, split):
         if first and (folder / first).is_file():
             return folder
-    raise DataError(
-        f"{annotation_file}: its pictures ('{first}', ...) are not near it; name their folder in a data.yaml"
-    )
+    raise DataError(f"{annotation_file}: its images ('{first}', ...) are not near it; name their folder in a data.yaml")
 
 
 def _likely_folders(parent: Path, split: str) -> Iterable[Path]:

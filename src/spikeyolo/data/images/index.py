@@ -1,4 +1,4 @@
-"""The pictures and boxes of one split in columns, and its copy on disk."""
+"""The images and boxes of one split in columns, and its copy on disk."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ TUPLES = ("names", "paths", "image_ids", "category_ids")
 
 @dataclass(frozen=True)
 class Index:
-    """P pictures and N boxes.
+    """P images and N boxes.
 
     Attributes:
         names: class names by class index.
-        paths: P picture files.
+        paths: P image files.
         image_ids: P ids: COCO's integers, or the paths.
-        sizes_hw: (P, 2) int64, rows and columns of the upright picture.
-        starts: (P + 1,) int64, the boxes of picture i are rows starts[i]..starts[i + 1].
-        boxes: (N, 4) float64 xyxy in pixels of the upright picture, crowds too.
+        sizes_hw: (P, 2) int64, rows and columns of the upright image.
+        starts: (P + 1,) int64, the boxes of image i are rows starts[i]..starts[i + 1].
+        boxes: (N, 4) float64 xyxy in pixels of the upright image, crowds too.
         labels: (N,) int64 class indices.
         crowd: (N,) bool.
         annotation_file: the COCO JSON the boxes came from, or "".
@@ -53,9 +53,9 @@ class Index:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def objects(self, picture: int) -> tuple[np.ndarray, np.ndarray]:
-        """The boxes (n, 4) float32 and labels (n,) int64 of one picture that training uses: no crowds."""
-        rows = slice(self.starts[picture], self.starts[picture + 1])
+    def objects(self, image: int) -> tuple[np.ndarray, np.ndarray]:
+        """The boxes (n, 4) float32 and labels (n,) int64 of one image that training uses: no crowds."""
+        rows = slice(self.starts[image], self.starts[image + 1])
         single = ~self.crowd[rows]
         return self.boxes[rows][single].astype(np.float32), self.labels[rows][single]
 
@@ -63,12 +63,12 @@ class Index:
         """A COCO dictionary to evaluate against.
 
         From COCO data it is the annotation file itself: original image and category ids, crowds, areas, nothing mended.
-        From YOLO data it is built here: picture i has id i + 1 (and its path as `file_name`), class c the category id
+        From YOLO data it is built here: image i has id i + 1 (and its path as `file_name`), class c the category id
         c + 1, annotation ids start at 1.
         """
         if self.annotation_file:
             return read_coco_json(Path(self.annotation_file))
-        picture_of = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        image_of = np.repeat(np.arange(len(self)), np.diff(self.starts))
         xywh = np.concatenate([self.boxes[:, :2], self.boxes[:, 2:] - self.boxes[:, :2]], axis=1)
         return {
             "images": [
@@ -78,7 +78,7 @@ class Index:
             "annotations": [
                 {
                     "id": row + 1,
-                    "image_id": int(picture_of[row]) + 1,
+                    "image_id": int(image_of[row]) + 1,
                     "category_id": self.category_ids[self.labels[row]],
                     "bbox": xywh[row].tolist(),
                     "area": float(xywh[row, 2] * xywh[row, 3]),
@@ -114,7 +114,7 @@ def save_index(file: Path, index: Index, report: Report, sign: str) -> None:
         **{name: getattr(index, name) for name in TUPLES},
         "report": {
             "source": report.source,
-            "pictures": report.pictures,
+            "images": report.images,
             "boxes": report.boxes,
             "counts": report.counts,
             "examples": [[f.kind, f.file, f.detail] for found in report.examples.values() for f in found],
@@ -143,7 +143,7 @@ def load_cached(file: Path, sign: str) -> tuple[Index, Report] | None:
         columns |= {name: tuple(meta[name]) for name in TUPLES}
         index = Index(annotation_file=meta["annotation_file"], **columns)
         kept = meta["report"]
-        report = Report(kept["source"], kept["pictures"], kept["boxes"])
+        report = Report(kept["source"], kept["images"], kept["boxes"])
         report.add(Finding(*example) for example in kept["examples"])
         report.counts = Counter(kept["counts"])
         return index, report

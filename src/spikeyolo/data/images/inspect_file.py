@@ -1,4 +1,4 @@
-"""What kind of picture a file is, and whether it can be used."""
+"""What kind of image a file is, and whether it can be used."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ EXIF_ORIENTATION = 0x0112
 KIND_OF_MODE = {"1": "grey", "L": "grey", "LA": "grey", "CMYK": "CMYK", "YCCK": "CMYK", "F": "grey", "I": "16-bit"}
 
 
-def inspect_picture(path: str) -> tuple[tuple[int, int] | None, list[Finding]]:
-    """Decodes a picture once.
+def inspect_image(path: str) -> tuple[tuple[int, int] | None, list[Finding]]:
+    """Decodes an image once.
 
     Returns:
-        Rows and columns of the upright picture, or None when it cannot be used; and what is worth saying about it.
+        Rows and columns of the upright image, or None when it cannot be used; and what is worth saying about it.
     """
     try:
         with open(path, "rb") as stream:
             encoded = stream.read()
     except OSError as error:
-        return None, [Finding("picture missing", path, f"cannot be read ({error.strerror})")]
+        return None, [Finding("image missing", path, f"cannot be read ({error.strerror})")]
     try:
         rows, columns = decode_rgb(encoded).shape[:2]
     except DataError as error:
-        return None, [Finding("picture unreadable", path, str(error))]
+        return None, [Finding("image unreadable", path, str(error))]
     return (rows, columns), [Finding(kind, path) for kind in _kinds(encoded)]
 
 
@@ -55,13 +55,13 @@ def _kinds(encoded: bytes) -> list[str]:
 
 
 def _is_deep_png(encoded: bytes) -> bool:
-    """Whether a PNG has 16 bits a sample: byte 24, in its first chunk (Pillow hides it for colour pictures)."""
+    """Whether a PNG has 16 bits a sample: byte 24, in its first chunk (Pillow hides it for colour images)."""
     return encoded.startswith(b"\x89PNG\r\n\x1a\n") and encoded[24] == 16
 
 
 @contextmanager
 def quiet_decoders() -> Iterator[None]:
-    """Keeps OpenCV and Pillow from printing about damaged or huge pictures while a scan names them itself."""
+    """Keeps OpenCV and Pillow from printing about damaged or huge images while a scan names them itself."""
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)

@@ -9,13 +9,13 @@ import numpy as np
 
 from .report import Finding
 
-ROUNDING = 1e-3  # share of a picture's side by which a box may leave it without a remark: labels are rounded decimals
+ROUNDING = 1e-3  # share of an image's side by which a box may leave it without a remark: labels are rounded decimals
 SMALLEST = 0.01  # pixels; a box narrower or lower than this has no size
 
 
 @dataclass(frozen=True)
 class Objects:
-    """The labelled boxes of one picture: boxes (N, 4) float64 xyxy pixels, labels (N,) int64, crowd (N,) bool."""
+    """The labelled boxes of one image: boxes (N, 4) float64 xyxy pixels, labels (N,) int64, crowd (N,) bool."""
 
     boxes: np.ndarray
     labels: np.ndarray
@@ -25,7 +25,7 @@ class Objects:
 def parse_yolo(text: str, file: str, num_classes: int, size_hw: tuple[int, int]) -> tuple[Objects, list[Finding]]:
     """Parses the text of a YOLO label file.
 
-    A row is `class x-centre y-centre width height` in shares of the picture, or `class x1 y1 x2 y2 x3 y3 ...`: a
+    A row is `class x-centre y-centre width height` in shares of the image, or `class x1 y1 x2 y2 x3 y3 ...`: a
     polygon, which becomes its bounding box.
     """
     rows: list[list[float]] = []
@@ -72,11 +72,11 @@ def _parse_row(line: str, num_classes: int) -> tuple[list[float], str, str]:
 def clean_objects(
     objects: Objects, size_hw: tuple[int, int], file: str, where: list[str]
 ) -> tuple[Objects, list[Finding]]:
-    """Clips boxes to the picture and drops those without a size and repeated ones; each is a finding.
+    """Clips boxes to the image and drops those without a size and repeated ones; each is a finding.
 
     Args:
         objects: finite boxes.
-        size_hw: rows and columns of the picture.
+        size_hw: rows and columns of the image.
         file: the label file, for the findings.
         where: for each box, where in the file it stands.
     """
@@ -92,7 +92,7 @@ def clean_objects(
             findings.append(Finding("zero size", file, f"{where[row]}: a box without area"))
         elif outside[row]:
             shown = ", ".join(f"{value:.6g}" for value in objects.boxes[row])
-            findings.append(Finding("outside the picture", file, f"{where[row]}: box {shown} px leaves the picture"))
+            findings.append(Finding("outside the image", file, f"{where[row]}: box {shown} px leaves the image"))
         if not empty[row] and key in seen:
             findings.append(Finding("duplicate", file, f"{where[row]}: the same box again"))
         keep[row] = not empty[row] and key not in seen

@@ -17,25 +17,25 @@ ERROR, MENDED, NOTE = "error", "mended", "note"
 # kind: (severity, what is done about it). An error stops always, something mended only when strict, a note never.
 KINDS: dict[str, tuple[str, str]] = {
     "class out of range": (ERROR, "correct the label or the names"),
-    "malformed row": (ERROR, "a row is: class x-centre y-centre width height, in shares of the picture"),
+    "malformed row": (ERROR, "a row is: class x-centre y-centre width height, in shares of the image"),
     "unknown category": (ERROR, "correct the annotation or the categories"),
     "unknown image id": (ERROR, "correct the annotation or the images"),
-    "size differs": (ERROR, "the JSON's width and height must be those of the upright picture"),
-    "picture missing": (MENDED, "left out"),
-    "picture unreadable": (MENDED, "left out"),
-    "picture twice": (MENDED, "used once"),
-    "label file missing": (MENDED, "a picture without objects"),
+    "size differs": (ERROR, "the JSON's width and height must be those of the upright image"),
+    "image missing": (MENDED, "left out"),
+    "image unreadable": (MENDED, "left out"),
+    "image twice": (MENDED, "used once"),
+    "label file missing": (MENDED, "an image without objects"),
     "not finite": (MENDED, "box dropped"),
-    "outside the picture": (MENDED, "box clipped, or dropped when nothing is left"),
+    "outside the image": (MENDED, "box clipped, or dropped when nothing is left"),
     "zero size": (MENDED, "box dropped"),
     "duplicate": (MENDED, "box kept once"),
     "grey": (MENDED, "three equal channels"),
     "CMYK": (MENDED, "converted to RGB"),
     "16-bit": (MENDED, "scaled to 8 bits"),
     "transparency": (MENDED, "dropped"),
-    "EXIF-rotated": (MENDED, "turned upright; labels refer to the upright picture"),
+    "EXIF-rotated": (MENDED, "turned upright; labels refer to the upright image"),
     "polygon": (NOTE, "its bounding box"),
-    "no objects": (NOTE, "a picture without objects"),
+    "no objects": (NOTE, "an image without objects"),
     "crowd": (NOTE, "ignored in training, kept for evaluation"),
 }
 EXAMPLES_PER_KIND = 20
@@ -47,7 +47,7 @@ class Finding:
 
     Attributes:
         kind: a key of `KINDS`.
-        file: the picture or label file.
+        file: the image or label file.
         detail: where in the file, and what.
     """
 
@@ -65,14 +65,14 @@ class Report:
 
     Attributes:
         source: the description and split that were scanned.
-        pictures: usable pictures.
+        images: usable images.
         boxes: usable boxes, crowds not counted.
         counts: findings by kind.
         examples: the first findings of each kind.
     """
 
     source: str
-    pictures: int = 0
+    images: int = 0
     boxes: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[Finding]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Report:
         return [kind for kind in KINDS if self.counts[kind] and KINDS[kind][0] in bad]
 
     def raise_if_unusable(self, strict: bool = False) -> None:
-        """Refuses data with errors, and data without pictures or boxes.
+        """Refuses data with errors, and data without images or boxes.
 
         Args:
             strict: also refuse what was mended.
@@ -103,19 +103,19 @@ class Report:
         if problems:
             counts = ", ".join(f"{self.counts[kind]} x {kind}" for kind in problems)
             raise DataError(f"{self.examples[problems[0]][0]}; {KINDS[problems[0]][1]} ({self.source}: {counts})")
-        lost = next((e[0] for kind, e in self.examples.items() if kind.startswith("picture")), None)
-        if not self.pictures:
-            raise DataError(f"{self.source}: no usable picture" + (f"; first: {lost}" if lost else ""))
+        lost = next((e[0] for kind, e in self.examples.items() if kind.startswith("image")), None)
+        if not self.images:
+            raise DataError(f"{self.source}: no usable image" + (f"; first: {lost}" if lost else ""))
         if not self.boxes:
             missing = self.examples.get("label file missing")
             where = f"; first: {missing[0]}" if missing else ""
-            raise DataError(f"{self.source}: no boxes on {self.pictures} pictures{where}")
+            raise DataError(f"{self.source}: no boxes on {self.images} images{where}")
 
     def table(self) -> Table:
         """The report as a rich table."""
         from rich.table import Table
 
-        title = f"{self.source}: {self.pictures} pictures, {self.boxes} boxes"
+        title = f"{self.source}: {self.images} images, {self.boxes} boxes"
         table = Table("found", "times", "severity", "what is done", title=title)
         table.add_column("for example", overflow="fold")
         for kind, (severity, rule) in KINDS.items():

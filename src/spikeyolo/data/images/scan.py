@@ -1,4 +1,4 @@
-"""Looking at every picture and label of a split once."""
+"""Looking at every image and label of a split once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ...progress import progress_bar
 from .coco import CocoFile, read_coco
 from .description import Description, Split
 from .index import Index, cache_file, load_cached, save_index, signature
-from .inspect_file import inspect_picture, quiet_decoders
+from .inspect_file import inspect_image, quiet_decoders
 from .labels import Objects, parse_yolo
 from .report import Finding, Report
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     [
         ".jpg",
         ".jpeg",
@@ -42,7 +42,7 @@ PICTURE_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class _Scanned:
-    """One picture: without a size it cannot be used."""
+    """One image: without a size it cannot be used."""
 
     path: str
     image_id: int | str
@@ -54,7 +54,7 @@ class _Scanned:
 def load_index(
     description: Description, split: str, *, strict: bool = False, cache: bool = True, progress: bool = True
 ) -> Index:
-    """The pictures and boxes of a split, ready for training or evaluation.
+    """The images and boxes of a split, ready for training or evaluation.
 
     Args:
         description: the data set.
@@ -65,7 +65,7 @@ def load_index(
 
     Raises:
         ConfigError: no such split.
-        DataError: no pictures, no boxes, or labels that no rule can mend; names the first file concerned.
+        DataError: no images, no boxes, or labels that no rule can mend; names the first file concerned.
     """
     index, report = scan(description, split, cache=cache, progress=progress)
     report.raise_if_unusable(strict)
@@ -73,16 +73,16 @@ def load_index(
 
 
 def scan(description: Description, split: str, *, cache: bool = True, progress: bool = True) -> tuple[Index, Report]:
-    """Every picture is decoded and every label read once, in threads; what was found is in the report.
+    """Every image is decoded and every label read once, in threads; what was found is in the report.
 
     The index is kept (see `cache_file`) and used again as long as no file was changed, added or removed.
 
     Raises:
         ConfigError: no such split.
-        DataError: a folder without pictures, or an annotation file that cannot be read.
+        DataError: a folder without images, or an annotation file that cannot be read.
     """
     part = description.split(split)
-    listed, repeated = _list_pictures(description, part)
+    listed, repeated = _list_images(description, part)
     labels = [] if part.annotation_file else [label_file(Path(path)) for path in listed]
     extra = [part.annotation_file] if part.annotation_file else labels
     stats = [_stat(str(path)) for path in (*listed, *extra)]
@@ -91,16 +91,16 @@ def scan(description: Description, split: str, *, cache: bool = True, progress: 
     if cache and (found := load_cached(kept, sign)):
         return found
     report = Report(f"{description.file}, {split}")
-    report.add(Finding("picture twice", path, "named twice") for path in repeated)
-    index = _scan_pictures(description, part, listed, report, progress)
+    report.add(Finding("image twice", path, "named twice") for path in repeated)
+    index = _scan_images(description, part, listed, report, progress)
     if cache:
         save_index(kept, index, report, sign)
     return index, report
 
 
-def label_file(picture: Path) -> Path:
-    """Where the YOLO labels of a picture are: `images` in its path becomes `labels`, the suffix `.txt`."""
-    parts = list(picture.with_suffix(".txt").parts)
+def label_file(image: Path) -> Path:
+    """Where the YOLO labels of an image are: `images` in its path becomes `labels`, the suffix `.txt`."""
+    parts = list(image.with_suffix(".txt").parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == "images":
             parts[place] = "labels"
@@ -116,39 +116,39 @@ def _stat(path: str) -> tuple[str, int, int]:
     return path, status.st_size, status.st_mtime_ns
 
 
-def _list_pictures(description: Description, part: Split) -> tuple[list[str], list[str]]:
-    """The pictures of a split in a stable order, and those that were named more than once."""
+def _list_images(description: Description, part: Split) -> tuple[list[str], list[str]]:
+    """The images of a split in a stable order, and those that were named more than once."""
     paths: dict[str, None] = {}
     repeated = []
     for source in part.sources:
         before = len(paths)
-        for path in _pictures_of(source, description.root):
+        for path in _images_of(source, description.root):
             if path in paths:
                 repeated.append(path)
             paths[path] = None
         if len(paths) == before and not repeated:
-            raise DataError(f"{description.file}: {part.name}: no pictures in {source}")
+            raise DataError(f"{description.file}: {part.name}: no images in {source}")
     return list(paths), repeated
 
 
-def _pictures_of(source: Path, root: Path) -> Iterator[str]:
+def _images_of(source: Path, root: Path) -> Iterator[str]:
     if source.is_dir():
-        found = (p for p in source.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith("."))
+        found = (p for p in source.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
         yield from sorted(str(path) for path in found)
-    elif source.suffix.lower() in PICTURE_SUFFIXES:
+    elif source.suffix.lower() in IMAGE_SUFFIXES:
         yield str(source)
-    else:  # a text file: one picture a line, relative to the list or else to the data set's path
+    else:  # a text file: one image a line, relative to the list or else to the data set's path
         try:
             lines = source.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{source}: cannot be read as a text list of pictures ({error})") from error
+            raise DataError(f"{source}: cannot be read as a text list of images ({error})") from error
         for line in lines:
             if name := line.strip():
                 beside = source.parent / name
                 yield str(beside if beside.exists() or not (root / name).exists() else root / name)
 
 
-def _scan_pictures(description: Description, part: Split, listed: list[str], report: Report, progress: bool) -> Index:
+def _scan_images(description: Description, part: Split, listed: list[str], report: Report, progress: bool) -> Index:
     look: Callable[[int], _Scanned]
     if part.annotation_file:
         coco = read_coco(part.annotation_file, description)
@@ -173,12 +173,12 @@ def _scan_pictures(description: Description, part: Split, listed: list[str], rep
                 found.append(scanned)
             tell(done, count)
     index = _build(description, found, str(part.annotation_file or ""), category_ids)
-    report.pictures, report.boxes = len(index), int((~index.crowd).sum())
+    report.images, report.boxes = len(index), int((~index.crowd).sum())
     return index
 
 
 def _scan_yolo(path: str, num_classes: int) -> _Scanned:
-    size_hw, findings = inspect_picture(path)
+    size_hw, findings = inspect_image(path)
     if size_hw is None:
         return _Scanned(path, path, None, None, findings)
     labels = label_file(Path(path))
@@ -202,13 +202,13 @@ def _scan_coco(coco: CocoFile, number: int, sources: tuple[Path, ...], by_name: 
     candidates = [source / name for source in sources if source.is_dir()]
     path = next((str(c) for c in candidates if c.is_file()), None) or by_name.get(Path(name).name)
     if path is None:
-        return _Scanned(name, image_id, None, None, [Finding("picture missing", name, f"not in {sources[0]}")])
-    size_hw, findings = inspect_picture(path)
+        return _Scanned(name, image_id, None, None, [Finding("image missing", name, f"not in {sources[0]}")])
+    size_hw, findings = inspect_image(path)
     if size_hw is None:
         return _Scanned(path, image_id, None, None, findings)
     told = (image.get("height", size_hw[0]), image.get("width", size_hw[1]))
     if told != size_hw:
-        what = f"{coco.file} says {told[1]} x {told[0]}, the picture has {size_hw[1]} x {size_hw[0]}"
+        what = f"{coco.file} says {told[1]} x {told[0]}, the image has {size_hw[1]} x {size_hw[0]}"
         findings.append(Finding("size differs", path, what))
     objects, more = coco.objects(image_id, size_hw)
     if image_id not in coco.annotations:

@@ -1,4 +1,4 @@
-"""Pages of small pictures with their boxes: to look at a data set, or at what augmentation makes of it."""
+"""Pages of small images with their boxes: to look at a data set, or at what augmentation makes of it."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...imaging.draw import draw_boxes, picture_grid
-from ...imaging.tensors import batch_pictures
+from ...imaging.draw import draw_boxes, image_grid
+from ...imaging.tensors import batch_images
 from ...structures import Batch
 from .dataset import ImageDataset, collate
 from .index import Index
 
-GAP = 4  # white pixels between pictures
+GAP = 4  # white pixels between images
 
 
 def index_sheet(index: Index, count: int = 16, side: int = 320) -> np.ndarray:
-    """A page of `count` pictures, spread evenly over the index, with their boxes.
+    """A page of `count` images, spread evenly over the index, with their boxes.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     chosen = np.unique(np.linspace(0, len(index) - 1, min(count, len(index))).round().astype(int))
     dataset = ImageDataset(index, side)
-    return batch_sheet(collate([dataset[int(picture)] for picture in chosen]), index.names)
+    return batch_sheet(collate([dataset[int(image)] for image in chosen]), index.names)
 
 
 def batch_sheet(batch: Batch, names: Sequence[str], count: int = 16) -> np.ndarray:
-    """A page of the first `count` pictures of a batch with its targets.
+    """A page of the first `count` images of a batch with its targets.
 
     Args:
-        batch: pictures (B, 3, H, W), or event frames (T, B, C, H, W).
+        batch: images (B, 3, H, W), or event frames (T, B, C, H, W).
         names: class names.
-        count: pictures at most.
+        count: images at most.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     cells = []
-    for number, picture in enumerate(batch_pictures(batch.images, count)):
+    for number, image in enumerate(batch_images(batch.images, count)):
         own = batch.targets.image_index == number
-        cells.append(draw_boxes(picture, batch.targets.boxes[own].cpu(), batch.targets.labels[own].cpu(), names))
-    return picture_grid(cells, gap=GAP)
+        cells.append(draw_boxes(image, batch.targets.boxes[own].cpu(), batch.targets.labels[own].cpu(), names))
+    return image_grid(cells, gap=GAP)

@@ -1,6 +1,6 @@
-"""Transforms of a labelled picture: each is called with (picture, boxes, labels, rng) and never writes to its input.
+"""Transforms of a labelled image: each is called with (image, boxes, labels, rng) and never writes to its input.
 
-picture (H, W, 3) uint8 RGB; boxes (N, 4) float32 xyxy in its pixels; labels (N,) int64.
+image (H, W, 3) uint8 RGB; boxes (N, 4) float32 xyxy in its pixels; labels (N,) int64.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Labelled = tuple[Array, Array, Array]
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Scales a picture to fit a canvas and centres it on grey; the same as in evaluation and prediction.
+    """Scales an image to fit a canvas and centres it on grey; the same as in evaluation and prediction.
 
     Attributes:
         canvas_hw: rows and columns of the canvas.
@@ -28,14 +28,14 @@ class Letterbox:
 
     canvas_hw: tuple[int, int]
 
-    def __call__(self, picture: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
+    def __call__(self, image: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
         """Uses no randomness."""
-        canvas, placement = letterbox(picture, self.canvas_hw)
+        canvas, placement = letterbox(image, self.canvas_hw)
         scale, offset = np.tile(placement.scale_xy, 2), np.tile(placement.offset_xy, 2)
         return canvas, (boxes * scale + offset).astype(np.float32), labels
 
     def matrix(self, size_hw: tuple[int, int]) -> np.ndarray:
-        """(3, 3) map from a picture of that size to the canvas, without rounding to whole pixels."""
+        """(3, 3) map from an image of that size to the canvas, without rounding to whole pixels."""
         return fit_matrix(size_hw, self.canvas_hw, (self.canvas_hw[1] / 2, self.canvas_hw[0] / 2), (0.5, 0.5))
 
 
@@ -61,12 +61,12 @@ class RandomAffine:
     min_side: float = 2.0
     min_visible: float = 0.1
 
-    def __call__(self, picture: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
-        """The canvas keeps the picture's size; what becomes free is grey."""
-        size_hw = picture.shape[:2]
+    def __call__(self, image: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
+        """The canvas keeps the image's size; what becomes free is grey."""
+        size_hw = image.shape[:2]
         matrix = self.matrix((size_hw[1] / 2, size_hw[0] / 2), size_hw, rng)
         canvas = grey(size_hw)
-        painted = paint(canvas, picture, matrix)
+        painted = paint(canvas, image, matrix)
         return canvas, *clip_boxes(map_boxes(boxes, painted), labels, size_hw, self.min_side, self.min_visible)
 
     def matrix(
@@ -86,9 +86,9 @@ class RandomAffine:
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Four pictures around one point, as one random affine sees them: painted straight onto the final canvas.
+    """Four images around one point, as one random affine sees them: painted straight onto the final canvas.
 
-    Each picture is scaled to fit a canvas; the point at which their corners meet lies anywhere in the middle half of a
+    Each image is scaled to fit a canvas; the point at which their corners meet lies anywhere in the middle half of a
     field of two by two canvases, of which the affine shows about the middle canvas.
 
     Attributes:
@@ -100,7 +100,7 @@ class Mosaic:
     affine: RandomAffine = RandomAffine()
 
     def matrices(self, sizes_hw: list[tuple[int, int]], rng: np.random.Generator) -> list[np.ndarray]:
-        """For four pictures of these sizes, the (3, 3) matrices from each to the canvas."""
+        """For four images of these sizes, the (3, 3) matrices from each to the canvas."""
         rows, columns = self.canvas_hw
         meeting = (rng.uniform(0.5, 1.5) * columns, rng.uniform(0.5, 1.5) * rows)
         field = self.affine.matrix((columns, rows), self.canvas_hw, rng)
@@ -109,15 +109,15 @@ class Mosaic:
 
     def __call__(
         self,
-        pictures: list[np.ndarray],
+        images: list[np.ndarray],
         boxes: list[np.ndarray],
         labels: list[np.ndarray],
         rng: np.random.Generator,
     ) -> Labelled:
         """Called with lists of four."""
-        matrices = self.matrices([p.shape[:2] for p in pictures], rng)
+        matrices = self.matrices([p.shape[:2] for p in images], rng)
         canvas = grey(self.canvas_hw)
-        painted = [paint(canvas, picture, matrix) for picture, matrix in zip(pictures, matrices, strict=True)]
+        painted = [paint(canvas, image, matrix) for image, matrix in zip(images, matrices, strict=True)]
         mapped = np.concatenate([map_boxes(b, m) for b, m in zip(boxes, painted, strict=True)])
         limits = (self.affine.min_side, self.affine.min_visible)
         return canvas, *clip_boxes(mapped, np.concatenate(labels), self.canvas_hw, *limits)
@@ -137,15 +137,15 @@ class HSV:
     saturation: float = 0.7
     value: float = 0.4
 
-    def __call__(self, picture: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
+    def __call__(self, image: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
         """Boxes and labels stay."""
         gains = 1 + rng.uniform(-1, 1, 3) * (self.hue, self.saturation, self.value)
         if not (self.hue or self.saturation or self.value):
-            return picture, boxes, labels
+            return image, boxes, labels
         table = np.arange(256)[:, None] * gains
         table[:, 0] %= 180  # OpenCV's hues are 0..179
         lookup = np.rint(np.clip(table, 0, 255)).astype(np.uint8)[None]
-        hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
         return cv2.cvtColor(cv2.LUT(hsv, lookup), cv2.COLOR_HSV2RGB), boxes, labels
 
 
@@ -159,13 +159,13 @@ class HorizontalFlip:
 
     probability: float = 0.5
 
-    def __call__(self, picture: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
+    def __call__(self, image: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
         """Draws one number."""
         if rng.random() >= self.probability:
-            return picture, boxes, labels
-        width = np.float32(picture.shape[1])
+            return image, boxes, labels
+        width = np.float32(image.shape[1])
         mirrored = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
-        return cv2.flip(picture, 1), mirrored, labels
+        return cv2.flip(image, 1), mirrored, labels
 
 
 @dataclass(frozen=True)
@@ -178,18 +178,18 @@ class VerticalFlip:
 
     probability: float = 0.0
 
-    def __call__(self, picture: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
+    def __call__(self, image: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
         """Draws one number."""
         if rng.random() >= self.probability:
-            return picture, boxes, labels
-        height = np.float32(picture.shape[0])
+            return image, boxes, labels
+        height = np.float32(image.shape[0])
         mirrored = np.stack([boxes[:, 0], height - boxes[:, 3], boxes[:, 2], height - boxes[:, 1]], axis=1)
-        return cv2.flip(picture, 0), mirrored, labels
+        return cv2.flip(image, 0), mirrored, labels
 
 
 @dataclass(frozen=True)
 class MixUp:
-    """Blends a labelled picture with another of the same size; all boxes stay (Zhang et al., ICLR 2018).
+    """Blends a labelled image with another of the same size; all boxes stay (Zhang et al., ICLR 2018).
 
     Attributes:
         concentration: both parameters of the beta distribution of the share; 32 keeps it near a half.
@@ -199,15 +199,15 @@ class MixUp:
 
     def __call__(
         self,
-        picture: np.ndarray,
+        image: np.ndarray,
         boxes: np.ndarray,
         labels: np.ndarray,
         rng: np.random.Generator,
         other: Labelled,
     ) -> Labelled:
-        """`other` is the second labelled picture."""
+        """`other` is the second labelled image."""
         share = rng.beta(self.concentration, self.concentration)
-        blended = cv2.addWeighted(picture, share, other[0], 1 - share, 0)
+        blended = cv2.addWeighted(image, share, other[0], 1 - share, 0)
         return blended, np.concatenate([boxes, other[1]]), np.concatenate([labels, other[2]])
 
 
@@ -217,7 +217,7 @@ def fit_matrix(
     point_xy: tuple[float, float],
     anchor_xy: tuple[float, float],
 ) -> np.ndarray:
-    """(3, 3): scales a picture to fit a canvas and puts its `anchor_xy` (shares of its sides) on a point."""
+    """(3, 3): scales an image to fit a canvas and puts its `anchor_xy` (shares of its sides) on a point."""
     scale = min(canvas_hw[0] / size_hw[0], canvas_hw[1] / size_hw[1])
     x, y = point_xy[0] - anchor_xy[0] * size_hw[1] * scale, point_xy[1] - anchor_xy[1] * size_hw[0] * scale
     return translation(x, y) @ scaling(scale, scale)

@@ -1,4 +1,4 @@
-"""Folding: the trained units become plain convolutions with a bias, exactly, also at the picture's border.
+"""Folding: the trained units become plain convolutions with a bias, exactly, also at the image's border.
 
 Why it is exact there: the published Rep convolutions pad with the value b that their inner norm gives to zero. So what
 the depthwise convolution sees is (a * u padded with zeros) + b everywhere, and b alone contributes a constant per

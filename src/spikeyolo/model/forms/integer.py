@@ -8,7 +8,7 @@ Format, stated once:
     leak and gain   arithmetic right shifts (they round down), so decay and gain must be powers of two
     firing          D comparisons: slot d holds a spike where H >= the d-th threshold, d + 1/2, rounded to even like the
                     trained neuron: the threshold itself fires for odd d, and only what is above it for even d
-    picture         its 8-bit values 0..255, the division by 255 being part of the first weights; of event frames as
+    image         its 8-bit values 0..255, the division by 255 being part of the first weights; of event frames as
                     many levels to 1 as the network's `input_levels` says, -255..255 of them
 
 `fits_in_32_bits` proves from the weights that no sum can leave 32 bits, whatever is shown to the network; `quantise`

@@ -8,9 +8,9 @@ Weights are rounded to a grid of their output channel, a power of two so fine th
 within the mantissa (24 bits in float32, 53 in float64) and so coarse that no sum is ever rounded. So the order in which
 spikes arrive does not matter: slots and counts give the same network bit for bit, in float32 too, for any batch size.
 Without this a sum that differs in its last bit flips a count beside a rounding threshold, and a deep spiking network
-makes a different picture of it. (On GPUs this needs TF32 off.)
+makes a different image of it. (On GPUs this needs TF32 off.)
 
-Products that remain, and why they may: the first convolution sees the picture; the leak is a shift where decay and
+Products that remain, and why they may: the first convolution sees the image; the leak is a shift where decay and
 gain are powers of two; the mean over T and the decoding follow the network. `verify_spike_driven` checks all this.
 
 Source: Luo et al., ECCV 2024, section 3.3.

@@ -1,11 +1,11 @@
 """Checks the claim of a spike-driven network: no product with an activation but in the first convolution.
 
 Every tensor operation of a forward pass is watched, below the network's Python, and each tensor carries what it is:
-picture, spikes, sum of weights, potential, ... An operation is allowed because a rule says so; all others fail. So it
+image, spikes, sum of weights, potential, ... An operation is allowed because a rule says so; all others fail. So it
 does not matter how a product was hidden, or in which module.
 
     operation                               allowed on
-    convolution                             spikes, without a bias; the picture, in the first unit alone
+    convolution                             spikes, without a bias; the image, in the first unit alone
     addition, subtraction, sum              anything; a bias joins a unit's sum once
     product with a number                   potentials, if the number is a power of two (a shift): leak and gain
     comparison, clipping, rounding          potentials: firing
@@ -34,9 +34,9 @@ from ...spiking import NeuronState
 from ..detector import DENSE, SPIKE_DRIVEN, SpikeYOLO
 from .spike_driven import SpikeDrivenConv, Synapses
 
-CONSTANT, PICTURE, FLAGS, SPIKES, SUMS, POTENTIALS, COUNTS, LOGITS = (
+CONSTANT, IMAGE, FLAGS, SPIKES, SUMS, POTENTIALS, COUNTS, LOGITS = (
     "constants",
-    "the picture",
+    "the image",
     "comparisons",
     "spikes",
     "sums of weights",
@@ -71,7 +71,7 @@ class _What(NamedTuple):
 
 @dataclass
 class Audit:
-    """What a verified network does for a picture.
+    """What a verified network does for an image.
 
     Attributes:
         timesteps: T of the pass that was watched.
@@ -91,7 +91,7 @@ class Audit:
         slots = sum(self.spiking_convolutions.values())
         shifts = ", ".join(f"{value:g}" for value in sorted(self.shifts)) or "none"
         return (
-            f"{len(self.spiking_convolutions)} convolutions on zeros and ones alone ({slots} slots), 1 on the picture, "
+            f"{len(self.spiking_convolutions)} convolutions on zeros and ones alone ({slots} slots), 1 on the image, "
             f"no other product; shifts: {shifts}; max-pools on {' and '.join(sorted(self.pooled))}"
         )
 
@@ -165,11 +165,11 @@ class _Watch(TorchDispatchMode):
         raise AssertionError
 
     def convolution(self, x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any) -> _What:
-        """The sum that a convolution gives: on the picture once, else on zeros and ones and without a bias."""
+        """The sum that a convolution gives: on the image once, else on zeros and ones and without a bias."""
         kind, place = self.what(x).kind, self.places[-1]
         if self.what(weight).kind != CONSTANT:
-            self.fail("a convolution whose weights are computed from the picture")
-        if kind == PICTURE and place.startswith(FIRST_UNIT) and not self.first_unit_ran:
+            self.fail("a convolution whose weights are computed from the image")
+        if kind == IMAGE and place.startswith(FIRST_UNIT) and not self.first_unit_ran:
             self.first_unit_ran = True
             return _What(POTENTIALS)
         if kind != SPIKES:
@@ -312,7 +312,7 @@ def verify_spike_driven(network: SpikeYOLO, images: Tensor | None = None) -> Aud
     for state, report in ((None, audit), (NeuronState(), Audit(timesteps))):
         watch = _Watch(network, report, from_rest=state is None)
         with watch.places_known(), watch:
-            watch.known[images] = _What(PICTURE)
+            watch.known[images] = _What(IMAGE)
             network(images) if state is None else network(images, state)
     exact = copy.deepcopy(network).double()
     expected = _counts(_as_counts(exact), images.double())

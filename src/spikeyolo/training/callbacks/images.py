@@ -10,9 +10,9 @@ from lightning.pytorch.callbacks import Callback
 
 from ...data.images.sheet import batch_sheet
 from ...evaluation.plots import save_figure
-from ...imaging.draw import draw_detections, picture_grid
+from ...imaging.draw import draw_detections, image_grid
 from ...imaging.io import write_rgb
-from ...imaging.tensors import batch_pictures
+from ...imaging.tensors import batch_images
 from ...structures import Batch, Detections
 from ..history import LOSSES, History
 from ..run_folder import RunFolder, write_or_warn
@@ -23,18 +23,18 @@ DRAWN_SCORE = 0.25
 
 
 def draw_sheet(batch: Batch, found: Sequence[Detections], names: Sequence[str]) -> np.ndarray:
-    """The first pictures of a batch with the detections worth showing, (H, W, 3) uint8 RGB."""
+    """The first images of a batch with the detections worth showing, (H, W, 3) uint8 RGB."""
     drawn = []
-    for picture, detections in zip(batch_pictures(batch.images, ON_A_SHEET), found, strict=False):
+    for image, detections in zip(batch_images(batch.images, ON_A_SHEET), found, strict=False):
         strong = detections.scores > DRAWN_SCORE
         kept = Detections(
             detections.boxes[strong].float(), detections.scores[strong].float(), detections.labels[strong]
         )
-        drawn.append(draw_detections(picture, kept, names))
-    return picture_grid(drawn)
+        drawn.append(draw_detections(image, kept, names))
+    return image_grid(drawn)
 
 
-class PictureKeeper(Callback):
+class ImageKeeper(Callback):
     """Draws the first training batches once, and what is found on the first validation batch after each epoch."""
 
     def __init__(self, folder: RunFolder, names: Sequence[str]) -> None:
@@ -61,8 +61,8 @@ class PictureKeeper(Callback):
             _write(self.folder.path / "val_predictions.png", draw_sheet(batch, outputs, self.names))
 
 
-def _write(file: Path, picture: np.ndarray) -> None:
-    write_or_warn(str(file), lambda: write_rgb(file, picture))
+def _write(file: Path, image: np.ndarray) -> None:
+    write_or_warn(str(file), lambda: write_rgb(file, image))
 
 
 def plot_history(history: History, file: Path) -> None:
