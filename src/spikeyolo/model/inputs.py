@@ -68,28 +68,24 @@ def chosen_input(
             fit the network; a model that does not say what it sees.
     """
     own = model.input
-    if preparation is None and isinstance(own, ImageInput):
+    if preparation is None and (isinstance(own, ImageInput) or kind == ImageInput.kind):
         if kind == EventInput.kind:
             raise ConfigError(
                 f"the model sees images, the data are recordings; name a preparation: {', '.join(PREPARATIONS)}"
             )
+        if isinstance(own, EventInput):
+            raise ConfigError("the model sees recordings of an event camera, the data are images")
         if window_us is not None:
             raise ConfigError("window_us: for recordings of event cameras; this model sees images")
-        return own if imgsz is None else ImageInput.of(imgsz)
-    if kind == ImageInput.kind and (preparation is not None or own is not None):
-        raise (
-            ConfigError("preparation: for recordings of event cameras, the data are images")
-            if preparation
-            else (ConfigError("the model sees recordings of an event camera, the data are images"))
-        )
+        return (own or ImageInput()) if imgsz is None else ImageInput.of(imgsz)
     if kind == ImageInput.kind:
-        return ImageInput() if imgsz is None else ImageInput.of(imgsz)
+        raise ConfigError("preparation: for recordings of event cameras, the data are images")
     if imgsz is not None:
         raise ConfigError("imgsz: for images; of recordings the sensor decides the size")
     if own is None and preparation is None:
         raise ConfigError(
             f"the model does not say how recordings become frames; name a preparation: {', '.join(PREPARATIONS)}"
         )
-    found = EventInput.of(preparation or own, window_us=window_us)  # type: ignore[arg-type]
+    found = EventInput.of(preparation or own, window_us=window_us)  # type: ignore[arg-type] # no ImageInput by now
     check_input(found, model.config.in_channels, model.config.timesteps)
     return found

@@ -70,7 +70,7 @@ class _What(NamedTuple):
     biases: int = 0
 
 
-@dataclass
+@dataclass(repr=False)
 class Audit:
     """What a verified network does for an image.
 
@@ -95,6 +95,8 @@ class Audit:
             f"{len(self.spiking_convolutions)} convolutions on zeros and ones alone ({slots} slots), 1 on the image, "
             f"no other product; shifts: {shifts}; max-pools on {' and '.join(sorted(self.pooled))}"
         )
+
+    __repr__ = __str__
 
 
 class _Watch(TorchDispatchMode):
