@@ -59,7 +59,9 @@ def as_input(frames):
 def boxes_of(model, frames, placement, conf=0.0):
     with torch.no_grad():
         logits = model(as_input(frames))
-    (found,) = non_maximum_suppression(*decode([level.float() for level in logits], STRIDES), conf=conf, iou=0.7)
+    (found,) = non_maximum_suppression(
+        *decode([level.float() for level in logits], STRIDES), conf=conf, iou=0.7, max_det=300
+    )
     return placement.to_original(found.boxes), found.scores
 
 

@@ -1,3 +1,5 @@
+"""The training loss: assignment, classes, boxes and the distributions over their sides."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ShapeError
+from ..spiking.ilif import widen
 from ..structures import REG_MAX, Targets
-from .anchors import expected_ltrb, ltrb_to_xyxy, split_logits, widen, xyxy_to_ltrb
+from .anchors import expected_ltrb, ltrb_to_xyxy, split_logits, xyxy_to_ltrb
 from .assigner import assign_targets
 from .boxes import complete_iou
 
@@ -78,7 +81,7 @@ def detection_loss(
         gains: weights of the parts; the published ones unless given.
 
     Raises:
-        ShapeError: targets of another number of images, or a label that is not below C.
+        ShapeError: the targets are of another number of images, or a label is not below C.
 
     Source: Feng et al., TOOD, ICCV 2021; Li et al., GFL, NeurIPS 2020; Zheng et al., CIoU, AAAI 2020.
     """
