@@ -1,3 +1,5 @@
+"""The numbers of an evaluation, over all classes and by class."""
+
 from __future__ import annotations
 
 import math
