@@ -24,14 +24,14 @@ from .files import write_whole
 from .interop.reference import load_any
 from .model.detector import SpikeYOLO
 from .model.forms.form import Form
-from .model.inputs import chosen_input
+from .model.inputs import chosen_input, to_metadata, with_timesteps
 from .training.run_folder import RunFolder
 from .training.settings import MACHINE, TrainSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from .data.open import Index
+    from .data.data_set import Index
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,7 @@ def at(model: SpikeYOLO, timesteps: int, max_count: int) -> SpikeYOLO:
     if model.form != Form.TRAINABLE:
         raise ConfigError(f"sweep: needs the trained model, this file holds its {model.form} form")
     config = replace(model.config, timesteps=timesteps, max_count=max_count)
-    seen = model.input
-    if isinstance(seen, EventInput):
-        seen = replace(seen, timesteps=timesteps)
-    changed = SpikeYOLO(config, names=model.names, input=seen)
+    changed = SpikeYOLO(config, names=model.names, input=with_timesteps(model.input, timesteps))
     changed.load_state_dict(model.state_dict())
     return changed.to(model.device).eval()
 
@@ -124,8 +121,8 @@ class Sweep:
             on_point: called with each point, also with those that the folder holds already.
         """
         model = load_any(weights).to(device)
-        seen = chosen_input(model, self.settings.imgsz)
-        self._begin({"weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest()}, seen)
+        seen = to_metadata(chosen_input(model, self.settings.imgsz))
+        self._begin({"weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest(), "input": seen})
         for cell in grid:
             if cell not in self.points:
                 self._add(evaluate_at(at(model, *cell), self.index, self.settings, self.technology))
@@ -151,7 +148,7 @@ class Sweep:
         """
         from .training.run import train
 
-        _check_single(recipe)
+        check_single(recipe)
         self._begin({"recipe": {name: value for name, value in recipe.to_dict().items() if name not in MACHINE}})
         for timesteps, max_count in grid:
             if (timesteps, max_count) not in self.points:
@@ -163,7 +160,7 @@ class Sweep:
 
     def _begin(self, subject: dict[str, Any]) -> None:
         technology = asdict(self.technology)
-        subject |= {"data": str(Path(self.data).resolve()), "split": self.split, "imgsz": self.settings.imgsz}
+        subject |= {"data": str(Path(self.data).resolve()), "split": self.split}
         # As JSON gives it back, for the comparison: a key of sram_pj is a number here and a text there.
         self.subject = json.loads(json.dumps(subject | {"technology": technology}))
         file = self.folder / "sweep.json"
@@ -193,7 +190,7 @@ class Sweep:
         plot_sweep(points, self.folder / "sweep.png")
 
 
-def _check_single(recipe: TrainSettings) -> None:
+def check_single(recipe: TrainSettings) -> None:
     """Raise ConfigError for a training of several processes: each would run the whole sweep."""
     if recipe.processes > 1 or recipe.nodes > 1 or "," in recipe.device:
         given = f"processes {recipe.processes}, nodes {recipe.nodes}, device {recipe.device}"
@@ -205,7 +202,7 @@ def sweep_table(points: Sequence[SweepPoint]) -> Table:
     from rich.table import Table
 
     table = Table(title="Average precision against energy")
-    for column in ("T", "D", "AP50", "AP", "firing rate", "M additions", "mJ an image", "times less than ANN"):
+    for column in ("T", "D", "AP50", "AP", "firing rate", "M additions", "mJ with spikes", "times less than ANN"):
         table.add_column(column, justify="right")
     for point in sorted(points, key=lambda p: (p.timesteps, p.max_count)):
         table.add_row(
@@ -238,7 +235,8 @@ def plot_sweep(points: Sequence[SweepPoint], file: Path) -> None:
         for point in line:
             place = (point.snn_mJ, point.AP)
             axes.annotate(f"T = {point.timesteps}", place, (4, 5), textcoords="offset points", fontsize=8)
-    axes.set(xlabel="energy of an image, mJ", ylabel="AP", title="Average precision against energy", ylim=(0, None))
+    axes.set(xlabel="energy of operations with spikes, mJ", ylabel="AP", ylim=(0, None))
+    axes.set_title("Average precision against energy")
     axes.grid(alpha=0.3)
     axes.margins(x=0.12)
     figure.legend(loc="outside right upper")

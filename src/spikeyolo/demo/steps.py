@@ -23,7 +23,7 @@ from ..training.run import train
 from ..training.settings import TrainSettings, read_settings, recipe_path
 
 if TYPE_CHECKING:
-    from ..data.open import Index
+    from ..data.data_set import Index
 
 Log = Callable[[Any], None]
 """Called with sentences and `rich` tables, in the order in which things happen."""

@@ -24,7 +24,7 @@ from ..model.inputs import chosen_input
 from .counting import LayerCount, Tally, macs_of_forms, operation_maps, tally
 
 if TYPE_CHECKING:
-    from ..data.open import Index
+    from ..data.data_set import Index
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,7 @@ def measure(
     )
 
 
-def _loaded(
-    dataset: BatchDataset, batch: int, workers: int = 0, rank: int = 0, processes: int = 1
-) -> Iterator[Tensor]:
+def _loaded(dataset: BatchDataset, batch: int, workers: int = 0, rank: int = 0, processes: int = 1) -> Iterator[Tensor]:
     """Images as the data set gives them, those of one of several processes."""
     sampler = EpochBatchSampler(len(dataset), batch, shuffle=False, num_replicas=processes, rank=rank)
     for loaded in Loader(dataset, sampler, workers=workers):

@@ -99,7 +99,7 @@ def headline(values: dict[str, Any]) -> list[str]:
     one, snn, ann = values["unit"], values["snn_mJ"], values["ann_mJ"]
     one = f"{'An' if one == 'image' else 'A'} {one}"
     if ann is None:
-        return [f"{one} costs {snn:.3f} mJ with spikes: operations alone; this hardware has no product to run an ANN on."]
+        return [f"{one} costs {snn:.3f} mJ with spikes, operations alone; an ANN cannot run on this hardware."]
     operations = f"{snn:.3f} mJ with spikes, {ann:.3f} mJ as a dense ANN ({_times(snn, ann)})"
     snn_memory, ann_memory = values["snn_memory_mJ"], values["ann_memory_mJ"]
     if snn_memory is None:

@@ -14,7 +14,16 @@ from ..structures import Detections
 from .ground_truth import ImageId
 from .metrics import Metrics
 from .plots import plot_curves
-from .prophesee import GEN1, ONE_MPX, ONE_MPX_HALVED, UNFILTERED, EventMetrics, PropheseeEvaluator, Protocol, protocol_tables
+from .prophesee import (
+    GEN1,
+    ONE_MPX,
+    ONE_MPX_HALVED,
+    UNFILTERED,
+    EventMetrics,
+    PropheseeEvaluator,
+    Protocol,
+    protocol_tables,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -25,7 +25,7 @@ from .timer import StageTimer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..data.open import Index
+    from ..data.data_set import Index
     from ..model.detector import SpikeYOLO
 
 

@@ -54,12 +54,14 @@ def predict_images(
 def _frames(sources: Sequence[Source], summary: Summary) -> Iterator[Frame]:
     """The frames of all sources; those that cannot be read are named in the summary."""
     for source in sources:
-        try:
-            yield from source.frames()
-        except DataError as error:
-            if len(sources) == 1:
-                raise
-            summary.unreadable.append(str(error))
+        yield from source.frames() if len(sources) == 1 else _readable_frames(source, summary)
+
+
+def _readable_frames(source: Source, summary: Summary) -> Iterator[Frame]:
+    try:
+        yield from source.frames()
+    except DataError as error:
+        summary.unreadable.append(str(error))
 
 
 def _predict_batch(

@@ -11,7 +11,7 @@ from ..model.inputs import chosen_input
 from .events import predict_recordings
 from .images import predict_images
 from .settings import PredictionSettings, Summary
-from .sources import Source, takes_of
+from .sources import Source, divided, kind_of
 
 
 def predict_sources(
@@ -26,7 +26,8 @@ def predict_sources(
     """Run the detector over all sources that it takes; yield the running summary as the run goes on.
 
     Args:
-        model: the detector; what it looks at decides which sources are taken, the others are named in the summary.
+        model: the detector; where there are images and recordings, it decides which are taken, and the summary names
+            the others.
         sources: from `find_sources`.
         settings: how to look, and what to write.
         carry: on recordings, a timestep at a time, potentials kept; else a whole window at a time, from rest.
@@ -34,18 +35,17 @@ def predict_sources(
         window_us: length of a window of a recording in microseconds, in place of what the model says.
 
     Raises:
-        DataError: no source that the model takes, or none that can be read.
-        ConfigError: a setting that does not apply to what the model looks at.
+        DataError: no source can be read.
+        ConfigError: a setting that does not apply to what the model sees, or sources of a kind that it does not see.
         WriteError: something cannot be written.
     """
-    seen = chosen_input(model, settings.imgsz, preparation, window_us)
+    seen = chosen_input(model, settings.imgsz, preparation, window_us, kind=kind_of(sources))
+    taken, left_out = divided(sources, seen.kind)
     if isinstance(seen, ImageInput):
         if carry:
-            raise ConfigError("carry: for recordings of event cameras; this model looks at images")
-        taken, left_out = takes_of(sources, recordings=False)
+            raise ConfigError("carry: for recordings of event cameras; this model sees images")
         summaries = predict_images(model, taken, seen, settings)
     else:
-        taken, left_out = takes_of(sources, recordings=True)
         summaries = predict_recordings(model, taken, seen, settings, carry=carry)
     for summary in summaries:
         summary.left_out = left_out

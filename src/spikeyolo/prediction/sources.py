@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,8 @@ from typing import Literal
 import numpy as np
 
 from ..errors import DataError
-from ..events import READERS
+from ..events import READERS, EventInput
+from ..imaging.image_input import ImageInput
 from ..imaging.io import IMAGE_SUFFIXES, read_rgb
 
 Kind = Literal["image", "video", "camera", "recording"]
@@ -74,6 +74,11 @@ class Source:
         """Whether several frames follow each other in time."""
         return self.kind != "image"
 
+    @property
+    def input_kind(self) -> str:
+        """The kind of input that sees it."""
+        return EventInput.kind if self.kind == "recording" else ImageInput.kind
+
     def frames(self) -> Iterator[Frame]:
         """Yield the frames of an image, video or camera, read one by one.
 
@@ -124,31 +129,24 @@ def find_sources(paths: Sequence[str | os.PathLike[str]]) -> list[Source]:
     return _named(found)
 
 
-def takes_of(sources: Sequence[Source], recordings: bool) -> tuple[list[Source], list[str]]:
-    """Divide sources into those that a model takes, and lines that name the others.
+def kind_of(sources: Sequence[Source]) -> str | None:
+    """Return what an input must be of to see these sources, "images" or "recordings"; None where both are there."""
+    kinds = {source.input_kind for source in sources}
+    return kinds.pop() if len(kinds) == 1 else None
 
-    Args:
-        sources: of all kinds.
-        recordings: whether the model takes recordings, or else images.
 
-    Raises:
-        DataError: there are only others.
-    """
-    kept = [source for source in sources if (source.kind == "recording") == recordings]
-    others = [source for source in sources if source not in kept]
-    seen = "recordings of event cameras" if recordings else "images and videos"
-    if not kept:
-        raise DataError(f"{others[0].path}: {_article(others[0].kind)}, but the model looks at {seen}")
+def divided(sources: Sequence[Source], kind: str) -> tuple[list[Source], list[str]]:
+    """Return the sources that an input of this kind sees, and a line for each kind of the others."""
+    taken = [source for source in sources if source.input_kind == kind]
+    others: dict[Kind, list[Source]] = {}
+    for source in sources:
+        if source.input_kind != kind:
+            others.setdefault(source.kind, []).append(source)
     lines = [
-        f"{count} {kind}{'s' if count > 1 else ''} left out, such as {next(o.path for o in others if o.kind == kind)}: "
-        f"the model looks at {seen}"
-        for kind, count in Counter(other.kind for other in others).items()
+        f"left out: {len(those)} {what}{'s' if len(those) > 1 else ''}, such as {those[0].path}; the model sees {kind}"
+        for what, those in others.items()
     ]
-    return kept, lines
-
-
-def _article(kind: Kind) -> str:
-    return f"an {kind}" if kind == "image" else f"a {kind}"
+    return taken, lines
 
 
 def _known() -> str:

@@ -17,7 +17,7 @@ from ..errors import WriteError
 from ..imaging.draw import draw_boxes
 from ..imaging.io import write_rgb
 from ..structures import Detections
-from .sources import Source, Frame
+from .sources import Frame, Source
 
 
 @dataclass(frozen=True)
