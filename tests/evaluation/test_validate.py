@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from spikeyolo.data.open import open_data
 from tests.helpers.event_datasets import write_data_set
 
 from spikeyolo import Detections, SpikeYOLO
 from spikeyolo.cli.main import main
-from spikeyolo.data.open import open_data
 from spikeyolo.errors import ConfigError, DataError, WriteError
 from spikeyolo.evaluation.evaluator import make_evaluator
 from spikeyolo.evaluation.metrics import TWELVE
@@ -77,7 +77,7 @@ def test_every_evaluator_forgets_refuses_gaps_and_keeps_what_it_gave(request, tm
     evaluator.gather()  # alone: nothing changes
     assert evaluator.compute().to_json() == {**first.to_json(), **evaluator.compute().to_json()}
     evaluator.reset()
-    with pytest.raises(DataError, match="were evaluated|were not evaluated"):
+    with pytest.raises(DataError, match=r"were (not )?evaluated"):
         evaluator.compute()
     assert {"AP", "AP50", "AP75", "images", "boxes"} <= first.to_json().keys()
     assert len(first.tables()) >= 1
