@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..demo.steps import Demo
 
 
 def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, events: bool = False) -> None:
@@ -13,54 +17,39 @@ def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, event
         events: the same on generated recordings of an event camera
     """
     if events:
-        _demo_events(_free(Path(out or "runs/demo-events")), epochs, seed)
+        from ..demo.events import run_demo
+
+        _say_more(run_demo(_free(Path(out or "runs/demo-events")), epochs, seed), EVENT_HINTS)
     else:
-        _demo_images(_free(Path(out or "runs/demo")), epochs, seed)
+        from ..demo.images import run_demo as run_image_demo
+
+        _say_more(run_image_demo(_free(Path(out or "runs/demo")), epochs, seed), IMAGE_HINTS)
 
 
-def _demo_events(out: Path, epochs: int | None, seed: int) -> None:
-    from rich import print as show
+HINTS = """
+look at   {made.predictions}  (above as labelled, below as found)
+          {made.energy_page}  (energy, layer by layer)
+          {made.weights.parent}  (curves, precision and recall)
+"""
 
-    from ..demo.events import tell_events
-    from ..evaluation.metrics import class_table
-
-    story = tell_events(out, epochs, seed)
-    show(class_table(story.validation.metrics, places="at {} labelled instants of recordings not seen before"))
-    show(story.validation.timer.table())
-    print(
-        f"""
-look at   {story.predictions}  (above as labelled, below as found)
-          {story.weights.parent}  (curves, precision and recall)
-go on     spikeyolo predict --weights {story.weights} --source {story.recording} --carry
-          spikeyolo events view {story.recording} --data {story.data}
-          spikeyolo val --weights {story.weights} --data {story.data} --split test
-          spikeyolo energy --weights {story.weights} --data {story.data}
-your data spikeyolo events info YOUR/data.yaml
-          spikeyolo train --model s-gen1 --data YOUR/data.yaml"""
-    )
-
-
-def _demo_images(out: Path, epochs: int | None, seed: int) -> None:
-    from rich import print as show
-
-    from ..demo.images import tell
-    from ..evaluation.metrics import class_table
-
-    story = tell(out, epochs, seed)
-    show(class_table(story.validation.metrics))
-    show(story.validation.timer.table())
-    snn, ann = story.millijoules
-    print(f"firing rate {story.firing_rate:.1%}: share of the binary slots that hold a spike")
-    print(f"energy of an image, 45 nm model without memory: {snn:.3f} mJ with spikes, {ann:.3f} mJ as an ANN")
-    print(
-        f"""
-look at   {story.predictions}  (above as labelled, below as found)
-          {story.weights.parent}  (curves, precision and recall, confusion matrix)
-go on     spikeyolo predict --weights {story.weights} --source {story.video} --imgsz 128 --track true
-          spikeyolo val --weights {story.weights} --data {story.data}
+IMAGE_HINTS = """\
+go on     spikeyolo predict --weights {made.weights} --source {made.example} --track true
+          spikeyolo val --weights {made.weights} --data {made.data}
+          spikeyolo energy --weights {made.weights} --data {made.data}
 your data spikeyolo data check YOUR/data.yaml
           spikeyolo train --config small --model t --data YOUR/data.yaml"""
-    )
+
+EVENT_HINTS = """\
+go on     spikeyolo predict --weights {made.weights} --source {made.example} --carry
+          spikeyolo events view {made.example} --data {made.data}
+          spikeyolo val --weights {made.weights} --data {made.data} --split test
+          spikeyolo energy --weights {made.weights} --data {made.data} --split test
+your data spikeyolo events info YOUR/data.yaml
+          spikeyolo train --model s-gen1 --data YOUR/data.yaml"""
+
+
+def _say_more(made: Demo, hints: str) -> None:
+    print((HINTS + hints).format(made=made))
 
 
 def _free(out: Path) -> Path:

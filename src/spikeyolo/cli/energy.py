@@ -24,7 +24,7 @@ def energy(
         weights: a saved model (.safetensors) in its trained form, or a published checkpoint (.pt)
         data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
         split: train, val or test
-        imgsz: side of the square that images are letter-boxed to; that of the weights' run, or 640, unless given
+        imgsz: side of the square that images are letter-boxed to, in place of what the model says
         batch: images looked at together
         device: auto, cpu, cuda or cuda:N
         workers: processes that prepare images
@@ -37,14 +37,13 @@ def energy(
     """
     from rich.console import Console
 
+    from ..data.open import open_data
     from ..energy.measure import measure
     from ..energy.page import write_page
-    from ..energy.report import layer_table, summary_table, to_json, weighted_rate
+    from ..energy.report import headline, layer_table, summary_table, to_json
     from ..energy.technology import find_technology
-    from ..evaluation.validate import read_split, trained_size
-    from ..files import write_atomically
+    from ..files import write_whole
     from ..interop.reference import load_any
-    from ..model.forms.verify import verify_spike_driven
     from ..progress import progress_bar
     from .device import choose_device
 
@@ -52,27 +51,29 @@ def energy(
     if not console.is_terminal:
         console = Console(width=120)  # a file or a pipe has no narrow screen: names of layers in one piece
     model = load_any(weights).to(choose_device(device))
-    size = imgsz or trained_size(Path(weights)) or 640
-    index = read_split(data, split)
-    if verify:
-        print("verified:", verify_spike_driven(model.to_spike_driven()))
+    index = open_data(data).split(split)
     with progress_bar("counting", len(index)) as tell:
         found = measure(
             model,
             index,
-            size,
+            imgsz,
             batch=batch,
             workers=workers,
             processes=processes,
+            verify=verify,
             progress=lambda done: tell(done, len(index)),
         )
+    values = to_json(found, costs)
     if json is not None:
         import json as writer
 
-        write_atomically(Path(json), writer.dumps(to_json(found, costs), indent=1).encode())
+        write_whole(Path(json), writer.dumps(values, indent=1).encode())
     if html is not None:
         write_page(Path(html), found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}")
+    if found.audit is not None:
+        print("verified:", found.audit)
     if layers:
         console.print(layer_table(found, costs))
     console.print(summary_table(found, costs))
-    print(f"firing rate {weighted_rate(found.layers):.1%}: share of the binary slots that hold a spike")
+    print(f"firing rate {values['firing_rate']:.1%}: share of the binary slots that hold a spike")
+    print("\n".join(headline(values)))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -11,7 +10,7 @@ def predict(
     conf: float = 0.25,
     iou: float = 0.7,
     max_det: int = 300,
-    imgsz: int = 640,
+    imgsz: int | None = None,
     batch: int = 1,
     device: str = "auto",
     fold: bool = True,
@@ -34,7 +33,7 @@ def predict(
         conf: least score of a detection, 0..1
         iou: overlap over which the weaker of two boxes of a class is dropped, 0..1
         max_det: most detections of an image
-        imgsz: side of the square that images are letter-boxed to, a multiple of 32
+        imgsz: side of the square that images are letter-boxed to, a multiple of 32, in place of what the model says
         batch: images looked at together
         device: auto, cpu, cuda or cuda:N
         fold: fold the batch norms first, which is faster and gives the same result
@@ -47,38 +46,40 @@ def predict(
         preparation: how recordings become frames, by name (counts, gen1-published), in place of what the model says
         window_us: length of a window of a recording in microseconds, in place of what the model says
     """
-    from ..errors import ConfigError
+    from ..detection.postprocess import Thresholds
     from ..interop.reference import load_any
-    from ..prediction.events import StreamSummary, find_recordings, predict_recordings
-    from ..prediction.images import PredictionSettings, Summary, predict_sources
-    from ..prediction.sources import find_clips
+    from ..prediction.predictor import predict_sources
+    from ..prediction.settings import PredictionSettings, Summary
+    from ..prediction.sources import find_sources
     from ..progress import progress_bar
     from .device import choose_device
 
-    recordings = find_recordings(source)
-    clips = [] if recordings else find_clips(source)
-    if clips and (carry or preparation is not None or window_us is not None):
-        raise ConfigError("predict: --carry, --preparation and --window-us are for recordings of event cameras")
+    sources = find_sources(source)
     model = load_any(weights).to(choose_device(device))
     if fold and model.form == "trainable":
         model = model.fold()
     settings = PredictionSettings(
-        Path(out), conf, iou, max_det, imgsz, batch, draw=draw, json=json, text=text, crops=crops, track=track
+        Path(out),
+        Thresholds(conf, iou, max_det),
+        imgsz,
+        batch,
+        draw=draw,
+        json=json,
+        text=text,
+        crops=crops,
+        track=track,
     )
-    if recordings:
-        stream: Iterator[Summary] = predict_recordings(
-            model, recordings, settings, carry=carry, preparation=preparation, window_us=window_us
-        )
-    else:
-        stream = predict_sources(model, clips, settings)
     summary = Summary()
-    total = None if any(clip.moving for clip in clips) else len(clips)
-    with progress_bar("frames", total) as tell:
-        for summary in stream:
-            tell(summary.frames, summary.total if isinstance(summary, StreamSummary) else total)
+    with progress_bar("frames") as report:
+        for summary in predict_sources(
+            model, sources, settings, carry=carry, preparation=preparation, window_us=window_us
+        ):
+            report(summary.frames, summary.total)
     for line in summary.unreadable:
         print(f"skipped: {line}")
+    for line in summary.left_out:
+        print(line)
     counts = ", ".join(f"{count} {name}" for name, count in summary.detections.most_common()) or "nothing found"
     print(f"{summary.frames} frames: {counts}; written to {settings.out}")
-    if isinstance(summary, StreamSummary):
-        print(summary.speed())
+    if (speed := summary.speed()) is not None:
+        print(speed)

@@ -26,7 +26,7 @@ def sweep(
     folder of an interrupted sweep holds already are not computed again.
 
     Args:
-        data: a data.yaml, or a COCO annotation file
+        data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
         weights: a saved model (.safetensors) in its trained form, or a published checkpoint (.pt)
         train: a recipe to train each point by, a name (published, small) or a YAML file
         model: with --train, what training starts from, in place of the recipe's
@@ -34,7 +34,7 @@ def sweep(
         timesteps: values of T, with commas
         max_count: values of D, with commas
         split: on which to evaluate: train, val or test
-        imgsz: side of the square that images are letter-boxed to; that of the run or recipe, or 640, unless given
+        imgsz: side of the square that images are letter-boxed to, in place of what the model or recipe says
         batch: images looked at together in evaluation
         device: auto, cpu, cuda or cuda:N
         workers: processes that prepare images
@@ -48,8 +48,8 @@ def sweep(
 
     from ..energy.technology import find_technology
     from ..errors import ConfigError
-    from ..evaluation.validate import ValidationSettings, trained_size
-    from ..sweep import Sweep, SweepPoint, sweep_table
+    from ..evaluation.validate import ValidationSettings
+    from ..sweep import Sweep, SweepPoint, check_single, sweep_table
     from ..training.settings import read_settings, recipe_path
     from .device import choose_device
 
@@ -60,13 +60,13 @@ def sweep(
     grid = list(product(_numbers("timesteps", timesteps), _numbers("max-count", max_count)))
     costs, chosen = find_technology(technology), str(choose_device(device))
 
-    def told(point: SweepPoint) -> None:
+    def on_point(point: SweepPoint) -> None:
         print(f"T {point.timesteps}  D {point.max_count}  AP {point.AP:.3f}  {point.snn_mJ:.3f} mJ", flush=True)
 
     if weights is not None:
-        size = imgsz or trained_size(Path(weights)) or 640
-        points = Sweep(Path(out), data, split, ValidationSettings(batch, size, workers=workers), costs)
-        points.evaluate(weights, grid, chosen, told)
+        settings = ValidationSettings(batch, workers=workers, imgsz=imgsz)
+        points = Sweep(Path(out), data, split, settings, costs)
+        points.evaluate(weights, grid, chosen, on_point)
     else:
         assert train is not None
         given: dict[str, Any] = {
@@ -79,9 +79,9 @@ def sweep(
         }
         recipe = read_settings(Path(train) if Path(train).exists() else recipe_path(train))
         recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
-        settings = ValidationSettings(batch, recipe.imgsz, workers=workers)
-        points = Sweep(Path(out), data, split, settings, costs)
-        points.train(recipe, grid, chosen, told)
+        check_single(recipe)
+        points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers), costs)
+        points.train(recipe, grid, chosen, on_point)
     show(sweep_table([points.points[cell] for cell in grid]))
     print(f"written to {out}: sweep.csv, sweep.json, sweep.png")
 

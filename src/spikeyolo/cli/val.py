@@ -30,7 +30,7 @@ def val(
         data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
         split: train, val or test
         batch: images looked at together
-        imgsz: side of the square that images are letter-boxed to; that of the weights' run, or 640, unless given
+        imgsz: side of the square that images are letter-boxed to, in place of what the model says
         device: auto, cpu, cuda or cuda:N
         conf: least score of a detection
         iou: overlap over which the weaker of two boxes of a class is dropped
@@ -45,10 +45,10 @@ def val(
     """
     from rich import print as show
 
+    from ..data.open import open_data
+    from ..detection.postprocess import Thresholds
     from ..errors import ConfigError
-    from ..evaluation.metrics import class_table
-    from ..evaluation.prophesee import protocol_tables
-    from ..evaluation.validate import ValidationSettings, read_split, trained_size, validate
+    from ..evaluation.validate import ValidationSettings, validate
     from ..interop.reference import load_any
     from ..model.forms.form import Form
     from ..model.forms.verify import verify_spike_driven
@@ -65,15 +65,12 @@ def val(
         print("int8 weights, 32-bit potentials with", model.fraction_bits, "fraction bits, no sum beyond 32 bits")
     elif fold and model.form == "trainable":
         model = model.fold()
-    size = imgsz or trained_size(Path(weights)) or 640
-    settings = ValidationSettings(batch, size, conf, iou, max_det, workers, preparation)
-    found = validate(model, read_split(data, split), settings)
+    settings = ValidationSettings(batch, Thresholds(conf, iou, max_det), workers, imgsz, preparation)
+    found = validate(model, open_data(data).split(split), settings)
     if json is not None:
         found.write_json(Path(json))
-    written = [] if out is None else found.write_all(Path(out))
-    tables = protocol_tables(found.event_metrics) if found.event_metrics else [class_table(found.metrics)]
-    for table in tables:
+    written = [] if out is None else found.write(Path(out))
+    for table in found.tables():
         show(table)
-    show(found.timer.table())
     if written:
         print("written:", ", ".join(map(str, written)))

@@ -1,3 +1,5 @@
+"""Tracks: numbers that stay with objects from frame to frame."""
+
 from __future__ import annotations
 
 import warnings
@@ -9,7 +11,7 @@ from ..structures import Detections
 
 
 class Tracker:
-    """Numbers that stay with objects from frame to frame of one clip; ByteTrack through supervision.
+    """Numbers that stay with objects from frame to frame of one source; ByteTrack through supervision.
 
     Source: Zhang et al., ByteTrack, ECCV 2022.
     """
@@ -23,7 +25,7 @@ class Tracker:
         self._supervision = sv
 
     def follow(self, detections: Detections) -> tuple[Detections, tuple[int, ...]]:
-        """The detections that belong to a track, and the track of each; call it for every frame, in order."""
+        """Return the detections that belong to a track, and the track of each; call it for every frame, in order."""
         index = torch.arange(len(detections))
         found = self._tracker.update_with_detections(
             self._supervision.Detections(
