@@ -55,5 +55,5 @@ def test_what_is_no_device_is_refused(gpus, text, count, said):
 def test_several_devices_for_one(gpus):
     gpus(2)
     assert one_device("1") == torch.device("cuda:1")
-    with pytest.raises(ConfigError, match="'0,1' names 2 GPUs, and this runs on one"):
+    with pytest.raises(ConfigError, match="'0,1' names 2 GPUs, and this uses one"):
         one_device("0,1")

@@ -74,7 +74,7 @@ def test_a_value_that_does_not_fit_is_named_in_plain_words(given, kind, said):
 
 def test_build_checks_types_within():
     assert build(Outer, {"inner": {"share": 1}, "names": "a"}) == Outer(1, Inner(1.0), ["a"])
-    with pytest.raises(ConfigError, match="^epochs: 'two' is not a whole number"):
+    with pytest.raises(ConfigError, match=r"^epochs: 'two' is not a whole number"):
         build(Outer, {"epochs": "two"})
     with pytest.raises(ConfigError, match=r"^set.inner.share: 'x' is not a number"):
         build(Outer, {"inner": {"share": "x"}}, "set")

@@ -42,6 +42,6 @@ def one_device(text: str | int | torch.device) -> torch.device:
     devices = parse_devices(text)
     if len(devices) > 1:
         raise ConfigError(
-            f"device: {str(text)!r} names {len(devices)} GPUs, and this runs on one; only train uses several"
+            f"device: {str(text)!r} names {len(devices)} GPUs, and this uses one; only train takes several"
         )
     return devices[0]

@@ -1,4 +1,4 @@
-"""Packages that not everybody needs: imported where they are used, and named with their extra where they are missing."""
+"""Packages that not everybody needs: imported where they are used, named with their extra where they are missing."""
 
 from __future__ import annotations
 

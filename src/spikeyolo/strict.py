@@ -84,12 +84,12 @@ def _of_union(given: Any, kinds: tuple[Any, ...], name: str) -> Any:
             return None
         raise ConfigError(f"{name}: needs a value")
     others = [kind for kind in kinds if kind is not types.NoneType]
-    for kind in others[:-1]:
+    if len(others) > 1:
         try:
-            return value_of(given, kind, name)
+            return value_of(given, others[0], name)
         except ConfigError:
-            continue
-    return value_of(given, others[-1], name)
+            pass
+    return _of_union(given, tuple(others[1:]), name) if len(others) > 1 else value_of(given, others[0], name)
 
 
 def _choice(given: Any, choices: Mapping[str, Any], name: str) -> Any:
