@@ -40,7 +40,7 @@ def main() -> None:
         model = spikeyolo.SpikeYOLO(
             "t-gen1", num_classes=2, in_channels=PREPARATION.channels, timesteps=PREPARATION.timesteps, input_levels=1
         )
-        model.preparation = PREPARATION.to_dict()
+        model.input = PREPARATION
         model.save(weights)
     print(f"{given.events:,} events in 30 s, {recording.stat().st_size / 1e6:,.0f} MB")
     for title, more in (("from rest", []), ("carried", ["--carry", "true"])):

@@ -9,8 +9,7 @@ from .errors import SpikeYOLOError
 
 if TYPE_CHECKING:
     from .interop.reference import load_reference
-    from .model.checkpoint import load
-    from .model.detector import SpikeYOLO
+    from .model.detector import SpikeYOLO, load
     from .model.forms.verify import verify_spike_driven
     from .model.presets import NetworkConfig
     from .spiking import counts_to_slots, ilif, slots_to_counts
@@ -37,7 +36,7 @@ _HOMES = {
     "SpikeYOLO": "model.detector",
     "counts_to_slots": "spiking.slots",
     "ilif": "spiking.ilif",
-    "load": "model.checkpoint",
+    "load": "model.detector",
     "load_reference": "interop.reference",
     "slots_to_counts": "spiking.slots",
     "verify_spike_driven": "model.forms.verify",

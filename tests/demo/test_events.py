@@ -2,7 +2,6 @@
 
 from spikeyolo import load
 from spikeyolo.demo.events import tell_events
-from spikeyolo.events import preparation_of
 from spikeyolo.imaging.io import read_rgb
 from spikeyolo.synthetic.recordings import PREPARATION, RecordingsConfig
 
@@ -14,7 +13,7 @@ def test_the_story_from_nothing_to_numbers_and_images(tmp_path):
     story = tell_events(tmp_path / "demo", epochs=1, say=said.append, config=SMALL)
     assert said[0].startswith("1. 2 recordings to train on, 1 to choose by, 2 to report")
     assert len(said) == 3
-    assert preparation_of(load(story.weights).preparation) == PREPARATION
+    assert load(story.weights).input == PREPARATION
     assert story.validation.event_metrics.plain_coco.images > 0
     assert read_rgb(str(story.predictions)).shape == (2 * 192 + 4, 6 * 192 + 5 * 4, 3)
     assert story.recording.is_file()

@@ -10,9 +10,10 @@ from tests.helpers.recordings import events_of, random_events
 
 import spikeyolo
 from spikeyolo.errors import ConfigError
-from spikeyolo.events import PREPARATIONS, EventInput, preparation_for, preparation_of, render, write_dat
+from spikeyolo.events import PREPARATIONS, EventInput, render, write_dat
 from spikeyolo.events.recording import open_recording
 from spikeyolo.events.render import frames_of
+from spikeyolo.imaging.image_input import ImageInput
 
 PUBLISHED = PREPARATIONS["gen1-published"]
 END_US = 400_000
@@ -78,18 +79,17 @@ def test_published_letter_box_of_gen1(tmp_path):
 
 def test_published_checkpoint_says_how_it_was_prepared():
     model = spikeyolo.load_reference(GOLDEN / "gen1_tiny" / "reference.pt")
-    assert preparation_of(model.preparation) == PUBLISHED
-    assert spikeyolo.load_reference(GOLDEN / "tiny" / "reference.pt").preparation is None
+    assert model.input == PUBLISHED
+    assert spikeyolo.load_reference(GOLDEN / "tiny" / "reference.pt").input == ImageInput.of(640)
 
 
 def test_preparation_stays_with_the_weights(tmp_path):
-    model = spikeyolo.SpikeYOLO("t", num_classes=2, in_channels=6, timesteps=3)
     prepared = EventInput("voxel_grid", timesteps=3)
     prepared = replace(prepared, representation={"name": "voxel_grid", "bins": 6})
-    model.preparation = prepared.to_dict()
+    model = spikeyolo.SpikeYOLO("t", num_classes=2, in_channels=6, timesteps=3, input=prepared)
     model.save(tmp_path / "m.safetensors")
-    assert preparation_of(spikeyolo.load(tmp_path / "m.safetensors").preparation) == prepared
-    assert preparation_of(model.fold().preparation) == prepared
+    assert spikeyolo.load(tmp_path / "m.safetensors").input == prepared
+    assert model.fold().input == prepared
 
 
 def test_orders_are_permutations_of_the_oldest_first():
@@ -165,20 +165,11 @@ def test_windows_beyond_the_recording_are_empty_and_whole(tmp_path):
 )
 def test_bad_preparations_name_the_field(given, said):
     with pytest.raises(ConfigError) as error:
-        preparation_of(given)
+        EventInput.of(given)
     assert said in str(error.value)
 
 
-def test_a_network_gets_what_it_takes():
-    assert preparation_for(PUBLISHED.to_dict(), 3, 2) == PUBLISHED
-    assert preparation_for(None, 2, 2, "counts", window_us=100_000).window_us == 100_000
-    with pytest.raises(ConfigError, match="does not say how recordings become frames"):
-        preparation_for(None, 3, 1)
-    with pytest.raises(ConfigError, match="gives T, C = 2, 2; the network takes 2, 3"):
-        preparation_for(PUBLISHED.to_dict(), 3, 2, "counts")
-
-
 def test_a_representation_named_again_keeps_its_settings():
-    chosen = preparation_of({"representation": {"name": "voxel_grid", "bins": 3}}, representation="voxel_grid")
+    chosen = EventInput.of({"representation": {"name": "voxel_grid", "bins": 3}}, representation="voxel_grid")
     assert chosen.channels == 3
-    assert preparation_of(chosen, representation="stacked_histogram").channels == 20
+    assert EventInput.of(chosen, representation="stacked_histogram").channels == 20

@@ -105,7 +105,7 @@ def damaged(tmp_path, kind):
         case "foreign":
             metadata = {"format": "pt"}
         case "newer":
-            metadata["version"] = "2"
+            metadata["version"] = "3"
         case "no config":
             del metadata["config"]
         case "bad config":
@@ -131,7 +131,7 @@ def damaged(tmp_path, kind):
         ("text", "not a safetensors file"),
         ("cut", "not a safetensors file"),
         ("foreign", "not of spikeyolo"),
-        ("newer", "format version 2, this spikeyolo reads 1"),
+        ("newer", "format version 3, this spikeyolo reads up to 2"),
         ("no config", "config"),
         ("bad config", "colour: no such setting"),
         ("bad names", "1 class names"),

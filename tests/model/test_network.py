@@ -14,14 +14,14 @@ from spikeyolo.detection.nms import non_maximum_suppression
 from spikeyolo.errors import ConfigError, ShapeError
 from spikeyolo.interop.names import published_name
 from spikeyolo.model.blocks import RepConv, SepRepConv, SpikingBlock
-from spikeyolo.model.detector import DENSE, SEPARABLE
+from spikeyolo.model.forms.form import Form
 from spikeyolo.spiking import ILIF, NeuronState
 from spikeyolo.structures import STRIDES, Targets
 
 FORMS = {
     "trainable": lambda model: model,
-    SEPARABLE: lambda model: model.fold(),
-    DENSE: lambda model: model.fold(dense=True),
+    Form.SEPARABLE: lambda model: model.fold(),
+    Form.DENSE: lambda model: model.fold(dense=True),
     "dense from separable": lambda model: model.fold().fold(dense=True),
 }
 
@@ -199,7 +199,7 @@ def test_folding_leaves_the_original_alone():
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert not [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d | RepConv | SepRepConv)]
     assert not any(p.requires_grad for p in folded.parameters())
-    with pytest.raises(ConfigError, match="cannot be made separable"):
+    with pytest.raises(ConfigError, match="the dense form cannot become separable"):
         folded.fold()
 
 

@@ -26,7 +26,7 @@ PREPARATION = EventInput("last_event_frame", timesteps=2, window_us=40_000)
 def model():
     """The golden network: a fresh one hardly fires."""
     model = load_reference(GOLDEN / "gen1_tiny" / "reference.pt").double()
-    model.preparation = PREPARATION.to_dict()
+    model.input = PREPARATION
     return model
 
 
@@ -121,7 +121,7 @@ def test_real_time_factor_is_latency_over_length(model, recording, tmp_path):
 
 def test_a_model_of_images_asks_for_a_preparation(recording, tmp_path):
     model = SpikeYOLO("t", num_classes=2)
-    with pytest.raises(ConfigError, match="does not say how recordings become frames"):
+    with pytest.raises(ConfigError, match="the model sees images, the data are recordings; name a preparation"):
         next(predict_recordings(model, [recording.path], PredictionSettings(tmp_path)))
 
 

@@ -6,7 +6,7 @@ import yaml
 
 import spikeyolo.events
 from spikeyolo.errors import ConfigError, DataError
-from spikeyolo.events import BOX_DTYPE, Events, preparation_of
+from spikeyolo.events import BOX_DTYPE, EventInput, Events
 from spikeyolo.synthetic.event_camera import CameraConfig
 from spikeyolo.synthetic.event_scene import EVENT_CLASSES, EventDifficulty
 from spikeyolo.synthetic.event_stream import noise_stream
@@ -94,7 +94,7 @@ def test_layout_and_description(tmp_path):
     file = write_recordings(tmp_path / "made", CONFIG, lambda done, total: seen.append((done, total)))
     assert seen == [(done, 4) for done in range(1, 5)]
     described = yaml.safe_load(file.read_text())
-    assert preparation_of(described.pop("preparation")) == PREPARATION
+    assert EventInput.of(described.pop("preparation")) == PREPARATION
     assert described == {
         "format": "prophesee",
         "path": ".",
@@ -107,7 +107,7 @@ def test_layout_and_description(tmp_path):
     expected = {f"{name}{suffix}" for name in names for suffix in ("_td.dat", "_bbox.npy")}
     assert set(contents(file.parent)) == {*expected, "data.yaml", "generated.json"}
     shuffled = yaml.safe_load(write_reordered(file, "shuffled").read_text())
-    assert preparation_of(shuffled.pop("preparation")) == replace(PREPARATION, order="shuffled")
+    assert EventInput.of(shuffled.pop("preparation")) == replace(PREPARATION, order="shuffled")
     assert shuffled == described
     chunks, boxes = event_recording(CONFIG, "train", 1)
     np.testing.assert_array_equal(np.load(file.parent / "train" / "0001_bbox.npy"), boxes)

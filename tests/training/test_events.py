@@ -21,7 +21,7 @@ from spikeyolo.errors import ConfigError, DataError, TrainingError
 from spikeyolo.evaluation.event_evaluator import EventEvaluation, protocol_of
 from spikeyolo.evaluation.prophesee import GEN1
 from spikeyolo.evaluation.validate import ValidationSettings, read_images, read_split, validate
-from spikeyolo.events import EventInput, preparation_of
+from spikeyolo.events import EventInput
 from spikeyolo.structures import Detections
 from spikeyolo.training import module
 from spikeyolo.training.run import train
@@ -52,7 +52,7 @@ def run(data, tmp_path_factory):
 
 def test_a_run_keeps_how_recordings_become_frames(run, data):
     model = load(run.best)
-    assert preparation_of(model.preparation) == preparation_of({"window_us": 40_000, "timesteps": 2})
+    assert model.input == EventInput.of({"window_us": 40_000, "timesteps": 2})
     assert (model.config.in_channels, model.config.timesteps, model.config.input_levels) == (2, 2, 1)
     assert model.names == ("car", "person")
     for name in ("results.csv", "train_batch0.png", "val_predictions.png", "curves.png"):
@@ -145,7 +145,7 @@ def test_protocols_by_name(name, diagonal):
 
 def test_energy_is_counted_on_recordings_whatever_the_batch(data):
     model, index = load_reference(GOLDEN / "gen1_tiny" / "reference.pt"), read_split(data, "train")
-    model.preparation = EventInput("last_event_frame", window_us=40_000).to_dict()
+    model.input = EventInput("last_event_frame", window_us=40_000)
     one, four = (measure(model, index, 640, batch=batch, examples=2) for batch in (1, 4))
     assert one.layers == four.layers
     assert (one.images, one.size_hw, one.timesteps) == (4, (64, 96), 2)

@@ -50,7 +50,7 @@ def val(
     from ..evaluation.prophesee import protocol_tables
     from ..evaluation.validate import ValidationSettings, read_split, trained_size, validate
     from ..interop.reference import load_any
-    from ..model.detector import INTEGER, SPIKE_DRIVEN
+    from ..model.forms.form import Form
     from ..model.forms.verify import verify_spike_driven
     from .device import choose_device
 
@@ -58,10 +58,10 @@ def val(
         raise ConfigError("val: --spike-driven and --integer are two forms; name one")
     model = load_any(weights).to(choose_device(device))
     if spike_driven:
-        model = model if model.form == SPIKE_DRIVEN else model.to_spike_driven()
+        model = model if model.form is Form.SPIKE_DRIVEN else model.to_spike_driven()
         print("verified:", verify_spike_driven(model))
     elif integer:
-        model = model if model.form == INTEGER else model.to_integer()
+        model = model if model.form is Form.INTEGER else model.to_integer()
         print("int8 weights, 32-bit potentials with", model.fraction_bits, "fraction bits, no sum beyond 32 bits")
     elif fold and model.form == "trainable":
         model = model.fold()

@@ -11,12 +11,12 @@ import numpy as np
 from ..data.events.dataset import EventDataset
 from ..data.events.index import EventIndex
 from ..evaluation.validate import Validation, ValidationSettings, read_split, validate
-from ..events import preparation_of
+from ..events import EventInput
+from ..events.event_input import Order
 from ..imaging.draw import draw_boxes, draw_detections, image_grid
 from ..imaging.io import write_rgb
 from ..imaging.tensors import frames_image
-from ..model.checkpoint import load
-from ..model.detector import SpikeYOLO
+from ..model.detector import SpikeYOLO, load
 from ..progress import progress_bar
 from ..synthetic.recordings import RecordingsConfig, write_recordings, write_reordered
 from ..training.run import train
@@ -55,7 +55,7 @@ def tell_events(
     seed: int = 0,
     say: Callable[[str], None] = print,
     config: RecordingsConfig | None = None,
-    order: str = "oldest-first",
+    order: Order = "oldest-first",
 ) -> EventStory:
     """Writes recordings, trains preset `t` on them, measures it on others and draws what it finds.
 
@@ -93,7 +93,8 @@ def tell_events(
 
 def _page(model: SpikeYOLO, index: EventIndex, count: int = 6) -> np.ndarray:
     """Two rows of windows of the held-out recordings, enlarged: as labelled, and as found."""
-    dataset = EventDataset(index, preparation_of(model.preparation))
+    assert isinstance(model.input, EventInput)
+    dataset = EventDataset(index, model.input)
     labelled, found = [], []
     for instant in np.linspace(0, len(index) - 1, count).round().astype(int).tolist():
         sample = dataset[instant]

@@ -18,8 +18,7 @@ from ..energy.technology import DEFAULT, find_technology
 from ..evaluation.validate import Validation, ValidationSettings, read_images, validate
 from ..imaging.draw import draw_boxes, draw_detections, image_grid
 from ..imaging.io import read_rgb, write_rgb
-from ..model.checkpoint import load
-from ..model.detector import SpikeYOLO
+from ..model.detector import SpikeYOLO, load
 from ..progress import progress_bar
 from ..synthetic.shapes import ShapesConfig, write_shapes
 from ..synthetic.video import write_video

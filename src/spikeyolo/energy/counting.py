@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from ..errors import DataError
 from ..model.blocks import SpikingConv
-from ..model.detector import SPIKE_DRIVEN, SpikeYOLO
+from ..model.detector import SpikeYOLO
+from ..model.forms.form import Form
 from ..model.forms.spike_driven import SpikeDrivenConv, run_on_slots
 
 
@@ -219,7 +220,7 @@ def tally(network: SpikeYOLO, batches: Iterable[Tensor]) -> Tally:
         network: in its spike-driven form, on counts.
         batches: images as for the model's forward, all of one size; of any length.
     """
-    assert network.form == SPIKE_DRIVEN
+    assert network.form is Form.SPIKE_DRIVEN
     max_count = network.config.max_count
     total = Tally()
     for batch in batches:

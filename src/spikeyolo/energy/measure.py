@@ -16,9 +16,10 @@ from ..data.images.index import Index
 from ..data.loader import Loader
 from ..data.sampler import EpochBatchSampler
 from ..errors import ConfigError
-from ..events import preparation_for
+from ..events import EventInput
 from ..imaging.tensors import batch_images
 from ..model.detector import SpikeYOLO
+from ..model.inputs import chosen_input
 from .counting import LayerCount, Tally, macs_of_forms, on_counts, operation_maps, tally
 
 
@@ -68,8 +69,9 @@ Samples = ImageDataset | EventDataset
 def _samples(model: SpikeYOLO, index: Index | EventIndex, imgsz: int) -> Samples:
     if isinstance(index, Index):
         return ImageDataset(index, imgsz)
-    config = model.config
-    return EventDataset(index, preparation_for(model.preparation, config.in_channels, config.timesteps))
+    preparation = chosen_input(model, kind="recordings")
+    assert isinstance(preparation, EventInput)
+    return EventDataset(index, preparation)
 
 
 def _batches(dataset: Samples, batch: int, workers: int, rank: int, processes: int) -> Iterator[Tensor]:

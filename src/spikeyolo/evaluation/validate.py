@@ -18,8 +18,9 @@ from ..data.images.scan import load_index
 from ..data.loader import Loader
 from ..data.sampler import EpochBatchSampler
 from ..errors import ConfigError, DataError
-from ..events import preparation_for
+from ..events import EventInput
 from ..files import write_atomically
+from ..model.inputs import chosen_input
 from ..training.settings import read_settings
 from .event_evaluator import EventEvaluation
 from .image_evaluator import Evaluation, on_original, suppress, to_input
@@ -192,8 +193,8 @@ def _samples(
     """The data set, and what evaluates it."""
     if isinstance(index, Index):
         return ImageDataset(index, settings.imgsz), Evaluation.of(index)
-    config = model.config
-    preparation = preparation_for(model.preparation, config.in_channels, config.timesteps, settings.preparation)
+    preparation = chosen_input(model, preparation=settings.preparation, kind="recordings")
+    assert isinstance(preparation, EventInput)
     return EventDataset(index, preparation), EventEvaluation.of(index)
 
 

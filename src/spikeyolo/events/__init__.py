@@ -4,7 +4,7 @@ It knows no labels and no data sets.
 """
 
 from .dat import write_dat
-from .event_input import PREPARATIONS, EventInput, preparation_for, preparation_of
+from .event_input import PREPARATIONS, EventInput
 from .recording import READERS, Recording, open_recording
 from .render import render
 from .representations import (
@@ -28,8 +28,6 @@ __all__ = [
     "count_frames",
     "last_event_frame",
     "open_recording",
-    "preparation_for",
-    "preparation_of",
     "render",
     "stacked_histogram",
     "time_surface",

@@ -1,8 +1,10 @@
+"""What a network of event recordings sees: how the events before an instant become frames."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from ..errors import ConfigError
 from ..strict import build
 from .representations import RepresentationConfig
 
-ORDERS = ("oldest-first", "newest-first", "shuffled")
+Order = Literal["oldest-first", "newest-first", "shuffled"]
 
 
 def _representation(value: Any) -> RepresentationConfig:
@@ -43,11 +45,13 @@ class EventInput:
         ConfigError: an unknown representation, or a number out of range.
     """
 
+    kind: ClassVar[str] = "recordings"
+
     representation: RepresentationConfig = field(default_factory=RepresentationConfig)
     timesteps: int = 2
     window_us: int = 250_000
     downscale: int = 1
-    order: str = "oldest-first"
+    order: Order = "oldest-first"
     letterbox: int | None = None
 
     def __post_init__(self) -> None:
@@ -56,8 +60,8 @@ class EventInput:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name}: {value!r} is not an integer of at least 1")
-        if self.order not in ORDERS:
-            raise ConfigError(f"order: {self.order!r} is not one of {', '.join(ORDERS)}")
+        if self.order not in get_args(Order):
+            raise ConfigError(f"order: {self.order!r} is not one of {', '.join(get_args(Order))}")
         if self.window_us < self.timesteps:
             raise ConfigError(f"window_us: {self.window_us} us cannot be cut into {self.timesteps} timesteps")
         if self.letterbox is not None:
@@ -105,9 +109,44 @@ class EventInput:
         shuffled = slices.reshape(-1, *slices.shape[2:])[rng.permutation(len(frames) * bins)]
         return shuffled.reshape(slices.shape).swapaxes(1, 2).reshape(frames.shape)
 
+    @property
+    def network_fields(self) -> dict[str, Any]:
+        """Fields of a `NetworkConfig` that sees this."""
+        levels = self.representation.levels
+        return {"in_channels": self.channels, "timesteps": self.timesteps, "input_levels": levels}
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, kept beside the weights."""
+        """Return plain values, kept with the weights."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EventInput:
+        """Return the input with these values; the inverse of `to_dict`."""
+        return build(cls, values, "preparation")
+
+    @classmethod
+    def of(cls, value: str | Mapping[str, Any] | EventInput | None, **changes: Any) -> EventInput:
+        """Return an input by its name, or from a mapping of its fields, with those `changes` that are not None.
+
+        Raises:
+            ConfigError: a name or field that does not exist, or a value out of range.
+        """
+        if value is None:
+            found = cls()
+        elif isinstance(value, EventInput):
+            found = value
+        elif isinstance(value, str):
+            if value not in PREPARATIONS:
+                raise ConfigError(f"preparation: {value!r} is not one of {', '.join(PREPARATIONS)}")
+            found = PREPARATIONS[value]
+        elif isinstance(value, Mapping):
+            found = cls.from_dict(value)
+        else:
+            raise ConfigError(f"preparation: expected a name ({', '.join(PREPARATIONS)}) or settings, got {value!r}")
+        given = {name: change for name, change in changes.items() if change is not None}
+        if given.get("representation") == found.representation.name:
+            del given["representation"]  # its settings stay
+        return replace(found, **given)
 
 
 PREPARATIONS = {
@@ -117,56 +156,3 @@ PREPARATIONS = {
     ),
 }
 """`gen1-published` is what the published Gen1 checkpoint was trained on, its reversed time included."""
-
-
-def preparation_of(value: str | Mapping[str, Any] | EventInput | None, **changes: Any) -> EventInput:
-    """A preparation by its name, or from a mapping of its fields, with those `changes` that are not None.
-
-    Raises:
-        ConfigError: a name or field that does not exist, or a value out of range.
-    """
-    if value is None:
-        found = EventInput()
-    elif isinstance(value, EventInput):
-        found = value
-    elif isinstance(value, str):
-        if value not in PREPARATIONS:
-            raise ConfigError(f"preparation: {value!r} is not one of {', '.join(PREPARATIONS)}")
-        found = PREPARATIONS[value]
-    elif isinstance(value, Mapping):
-        found = build(EventInput, value, "preparation")
-    else:
-        raise ConfigError(f"preparation: expected a name ({', '.join(PREPARATIONS)}) or settings, got {value!r}")
-    given = {name: change for name, change in changes.items() if change is not None}
-    if given.get("representation") == found.representation.name:
-        del given["representation"]  # its settings stay
-    return replace(found, **given)
-
-
-def preparation_for(
-    kept: Mapping[str, Any] | None, in_channels: int, timesteps: int, given: str | None = None, **changes: Any
-) -> EventInput:
-    """How recordings become frames for a network.
-
-    Args:
-        kept: what the network says of itself, `SpikeYOLO.preparation`.
-        in_channels: of the network.
-        timesteps: T of the network.
-        given: a preparation's name, in place of `kept`.
-        **changes: of the preparation; None for those that stay.
-
-    Raises:
-        ConfigError: neither is there, or the frames would not fit the network.
-    """
-    if kept is None and given is None:
-        raise ConfigError(
-            "the model does not say how recordings become frames (was it trained on images?); name a preparation: "
-            + ", ".join(PREPARATIONS)
-        )
-    found = preparation_of(given or kept, **changes)
-    if (found.channels, found.timesteps) != (in_channels, timesteps):
-        raise ConfigError(
-            f"{found.representation.name} with timesteps {found.timesteps} gives T, C = {found.timesteps}, "
-            f"{found.channels}; the network takes {timesteps}, {in_channels}"
-        )
-    return found

@@ -1,8 +1,40 @@
+"""Tensors the network takes, and images of tensors to look at."""
+
 from __future__ import annotations
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ..errors import ShapeError
+
+
+def as_input(images: Tensor, device: torch.device | str, dtype: torch.dtype) -> Tensor:
+    """Return images or event frames as a network takes them.
+
+    Args:
+        images: (B, 3, H, W) images or (T, B, C, H, W) event frames; uint8 0..255, or floating point: 0..1 for images,
+            what the representation gives for event frames.
+        device: of the network.
+        dtype: of the network.
+
+    Returns:
+        The same shape, floating point; uint8 is divided by 255, images lie in channels-last order, the fastest for
+        convolutions.
+
+    Raises:
+        ShapeError: floating point images outside 0..1, or of another type.
+    """
+    images = images.to(device, non_blocking=True)
+    if images.dtype == torch.uint8:
+        images = images.to(torch.promote_types(dtype, torch.float32)) / 255  # exact to the last bit of half precision
+    elif not images.is_floating_point():
+        raise ShapeError(f"images: expected uint8 0..255 or floating point 0..1, got {images.dtype}")
+    elif images.ndim == 4 and images.numel() and (float(images.min()) < 0 or float(images.max()) > 1):
+        low, high = float(images.min()), float(images.max())
+        raise ShapeError(f"images: floating point images must lie in 0..1, got {low:g}..{high:g}; divide by 255")
+    images = images.to(dtype)
+    return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
 
 
 def frames_image(frames: Tensor) -> np.ndarray:

@@ -1,3 +1,5 @@
+"""Published checkpoints: the network they hold under our names, and loading any file of weights."""
+
 from __future__ import annotations
 
 import os
@@ -11,9 +13,8 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
-from ..events import preparation_of
+from ..events import EventInput
 from ..model.blocks import BATCH_NORM_EPS
-from ..model.checkpoint import fill, load
 from ..model.detector import SpikeYOLO
 from ..model.presets import NetworkConfig
 from ..spiking import FLAVOURS
@@ -81,13 +82,16 @@ def load_reference(path: str | os.PathLike[str]) -> SpikeYOLO:
         tree.walk(root)
         config = _config(tree)
         with torch.device("meta"):  # shapes alone: the weights come from the file
-            model = SpikeYOLO(config, names=_names(root, config.num_classes))
-        fill(model, from_published(tree.tensors, config), "the network")
+            model = SpikeYOLO(config, names=_names(root, config.num_classes), input=_input(config))
+        model.load_tensors(from_published(tree.tensors, config), "the network")
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from error
-    if config.neuron == "gen1":
-        model.preparation = preparation_of("gen1-published", timesteps=config.timesteps).to_dict()
     return model.eval()
+
+
+def _input(config: NetworkConfig) -> EventInput | None:
+    """What a published network was trained on; None: images of 640 x 640."""
+    return EventInput.of("gen1-published", timesteps=config.timesteps) if config.neuron == "gen1" else None
 
 
 def load_any(path: str | os.PathLike[str]) -> SpikeYOLO:
@@ -96,7 +100,7 @@ def load_any(path: str | os.PathLike[str]) -> SpikeYOLO:
     Raises:
         CheckpointError: the file cannot be used.
     """
-    return load_reference(path) if Path(path).suffix in (".pt", ".pth") else load(path)
+    return load_reference(path) if Path(path).suffix in (".pt", ".pth") else SpikeYOLO.load(path)
 
 
 def from_published(tensors: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:

@@ -1,3 +1,5 @@
+"""The backbone: a stem and four stages of spiking blocks, then spatial pyramid pooling."""
+
 from __future__ import annotations
 
 from torch import Tensor, nn

@@ -1,124 +1,75 @@
+"""The detector: a network with the names of its classes and its input; it predicts, folds, saves and loads."""
+
 from __future__ import annotations
 
-import copy
+import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, overload
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..detection.anchors import decode
-from ..detection.nms import non_maximum_suppression
-from ..errors import ConfigError, ShapeError
-from ..imaging.io import read_rgb
-from ..imaging.letterbox import letterbox
-from ..spiking import ILIF, NeuronState
-from ..structures import STRIDES, Detections, Placement
-from .backbone import Backbone
-from .blocks import use_channels_last
-from .forms.folding import fold_network
-from .forms.integer import LEAST_FRACTION_BITS, MOST_FRACTION_BITS, fits_in_32_bits, make_integer
-from .forms.spike_driven import drive_by_spikes
-from .head import DetectHead
-from .neck import Neck
+from ..detection.postprocess import Thresholds, postprocess
+from ..errors import CheckpointError, ConfigError
+from ..events.event_input import EventInput
+from ..imaging.image_input import Image, ImageInput
+from ..imaging.tensors import as_input
+from ..structures import Detections
+from . import checkpoint
+from .forms.form import Form, convert, converted
+from .inputs import Input, check_input, chosen_input, from_metadata, to_metadata
+from .network import SpikingNetwork, evaluating
 from .presets import NetworkConfig, network_config
 
-TRAINABLE, SEPARABLE, DENSE, SPIKE_DRIVEN, INTEGER = "trainable", "separable", "dense", "spike-driven", "integer"
-FORMS = (TRAINABLE, SEPARABLE, DENSE, SPIKE_DRIVEN, INTEGER)
-"""How the convolutions are held and run: as trained; in one of the two folded forms (see `reparam`); on binary spikes
-(`spike_driven`); on binary spikes with int8 weights (`integer`)."""
 
-Image = str | os.PathLike[str] | np.ndarray
-
-
-class SpikeYOLO(nn.Module):
-    """The SpikeYOLO detector: backbone, neck and head of I-LIF neurons.
+class SpikeYOLO(SpikingNetwork):
+    """The SpikeYOLO detector.
 
     Args:
         preset: a preset's name ("t", "n", "s", "m", "l", or the event variants "t-gen1" ... "l-gen1"), or a config.
-        names: class names; "class0", "class1", ... unless given.
+        names: class names, which also say how many there are; "class0", "class1", ... unless given.
+        input: what the network sees: an `ImageInput` or an `EventInput`. Networks of images are taken to see 640 x 640
+            pixels unless it is given, those of events to see nothing known.
         **changes: fields of `NetworkConfig` to set: num_classes, timesteps, max_count, neuron, ...
 
-    Shape:
-        images: (B, C, H, W) still images, each shown `timesteps` times, or (T, B, C, H, W) event frames; floating
-            point 0..1, H and W multiples of 32 -> three (B, 64 + num_classes, H / stride, W / stride) of logits,
-            strides 8, 16, 32.
+    Attributes:
+        names: class names.
+        input: what it sees; saved with the weights, so that nobody needs to be told the size of images again.
 
     Raises:
-        ConfigError: a setting that does not exist or is out of range.
-
-    Source: Luo et al., Integer-Valued Training and Spike-Driven Inference Spiking Neural Network for
-    High-performance and Energy-efficient Object Detection, ECCV 2024.
+        ConfigError: a setting that does not exist or is out of range, or an input that does not fit the network.
     """
 
-    def __init__(self, preset: str | NetworkConfig = "s", *, names: Sequence[str] | None = None, **changes: Any):
-        super().__init__()
-        self.config = network_config(preset, **changes)
+    def __init__(
+        self,
+        preset: str | NetworkConfig = "s",
+        *,
+        names: Sequence[str] | None = None,
+        input: Input | None = None,
+        **changes: Any,
+    ):
+        if names is not None:
+            changes.setdefault("num_classes", len(names))
+        super().__init__(network_config(preset, **changes))
         self.names = self._class_names(names)
-        self.form = TRAINABLE
-        self.fraction_bits: int | None = None  # of the integer form
-        self.preparation: dict[str, Any] | None = None  # how recordings become frames, plain values
-        self.backbone = Backbone(self.config)
-        self.neck = Neck(self.config)
-        self.head = DetectHead(self.neck.out_channels, self.config.num_classes, self.config.make_neuron)
-        for name, module in self.named_modules():
-            if isinstance(module, ILIF):
-                module.name = name
-        use_channels_last(self)
+        self.input = self._default_input() if input is None else input
+        if self.input is not None:
+            check_input(self.input, self.config.in_channels, self.config.timesteps)
+        self._folded: tuple[Any, SpikeYOLO] | None = None  # in a tuple: no part of the network
 
     def _class_names(self, names: Sequence[str] | None) -> tuple[str, ...]:
         count = self.config.num_classes
         names = tuple(f"class{i}" for i in range(count)) if names is None else tuple(names)
         if len(names) != count:
-            raise ConfigError(f"names: {len(names)} class names for num_classes={count}")
+            raise ConfigError(f"names: {len(names)} class names for num_classes={count}; leave num_classes out")
         return names
 
-    @overload
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]: ...
-    @overload
-    def forward(self, images: Tensor, state: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], NeuronState]: ...
-    def forward(
-        self, images: Tensor, state: Mapping[str, Tensor] | None = None
-    ) -> tuple[Tensor, ...] | tuple[tuple[Tensor, ...], NeuronState]:
-        """Logits of three levels; every neuron starts at rest unless a state is given.
-
-        Args:
-            images: see the class. Event frames must have T = `timesteps`, unless a state is given.
-            state: membrane potentials of the call before, or an empty mapping at the start of a stream. Not changed.
-
-        Returns:
-            The logits; with a state, also the state to give to the next call.
-
-        Raises:
-            ShapeError: images of another shape or type than the class says.
-        """
-        self._check_images(images, streaming=state is not None)
-        frames = images if images.ndim == 5 else images.unsqueeze(0)
-        timesteps = images.shape[0] if images.ndim == 5 else self.config.timesteps
-        new_state = None if state is None else NeuronState(state)
-        levels = self.backbone(frames, timesteps, new_state)
-        logits = self.head(self.neck(*levels, new_state), new_state)
-        return logits if new_state is None else (logits, new_state)
-
-    def _check_images(self, images: Tensor, streaming: bool) -> None:
-        shape, config = tuple(images.shape), self.config
-        if images.ndim not in (4, 5) or not images.is_floating_point():
-            raise ShapeError(
-                f"images: expected floating point (B, C, H, W) or (T, B, C, H, W) in 0..1, got {images.dtype} {shape}"
-            )
-        if shape[-3] != config.in_channels:
-            raise ShapeError(
-                f"images: {shape[-3]} channels in {shape}, the network has in_channels={config.in_channels}"
-            )
-        if shape[-2] % STRIDES[-1] or shape[-1] % STRIDES[-1] or 0 in shape:
-            raise ShapeError(f"images: H and W must be multiples of {STRIDES[-1]}, got {shape[-2]} x {shape[-1]}")
-        if images.ndim == 5 and shape[0] != config.timesteps and not streaming:
-            raise ShapeError(
-                f"images: T = {shape[0]} in {shape}, the network has timesteps={config.timesteps}; "
-                "axes are (T, B, C, H, W)"
-            )
+    def _default_input(self) -> Input | None:
+        images = self.config.in_channels == 3 and self.config.neuron != "gen1"
+        return ImageInput() if images else None
 
     @torch.no_grad()
     def predict(
@@ -127,64 +78,71 @@ class SpikeYOLO(nn.Module):
         conf: float = 0.25,
         iou: float = 0.7,
         max_det: int = 300,
-        imgsz: int | tuple[int, int] = 640,
+        imgsz: int | tuple[int, int] | None = None,
     ) -> list[Detections]:
-        """Finds objects on images.
+        """Find objects on images, by the folded form of the network.
+
+        A trained network is folded at the first call and the folded one is kept until the weights change.
 
         Args:
-            images: a path, an (H, W, 3) uint8 RGB array, or a list of these, of any size; or a tensor as for `forward`.
+            images: a path, an (H, W, 3) uint8 RGB array, or a list of these, of any size; or a tensor as for `forward`,
+                uint8 0..255 or floating point 0..1.
             conf: least score of a detection.
             iou: overlap over which the weaker of two boxes of a class is dropped.
             max_det: most detections of an image.
             imgsz: rows and columns of the canvas that images are letter-boxed to (one number: square), multiples
-                of 32. Not used for a tensor.
+                of 32, in place of the model's own. Not used for a tensor.
 
         Returns:
             For each image its detections, best first, boxes in pixels of the image given.
 
         Raises:
             DataError: a file that is not a readable image.
-            ShapeError: an array or tensor of another shape or type.
-            ConfigError: a threshold or imgsz out of range.
+            ShapeError: an array or tensor of another shape or type, or a tensor of images outside 0..1.
+            ConfigError: a threshold or imgsz out of range, or files for a network of events.
         """
+        thresholds = Thresholds(conf, iou, max_det)
         if isinstance(images, Tensor):
-            tensor, placements = images.to(self.device, self.dtype), None
+            tensor, placements = images, None
         else:
             several = isinstance(images, Sequence) and not isinstance(images, str)
-            canvas_hw = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
-            if min(canvas_hw) < STRIDES[-1] or any(side % STRIDES[-1] for side in canvas_hw):
-                raise ConfigError(f"imgsz: {imgsz} is not a multiple of {STRIDES[-1]}")
-            tensor, placements = _load(images if several else [images], canvas_hw)  # type: ignore[list-item,arg-type]
+            canvas = chosen_input(self, imgsz, kind=ImageInput.kind)
+            assert isinstance(canvas, ImageInput)
+            tensor, placements = canvas.load(images if several else [images])  # type: ignore[arg-type,list-item]
             if not placements:
                 return []
-            tensor = tensor.to(self.device).to(self.dtype) / 255
-        was_training = self.training
-        self.eval()
-        try:
-            logits = self(tensor)
-        finally:
-            self.train(was_training)
-        boxes, scores = decode(logits, STRIDES)
-        found = non_maximum_suppression(boxes, scores, conf=conf, iou=iou, max_det=max_det)
-        if placements is None:
-            return found
-        return [
-            Detections(place.to_original(d.boxes), d.scores, d.labels)
-            for d, place in zip(found, placements, strict=True)
-        ]
+        network = self._predictor()
+        with evaluating(network):
+            return postprocess(network(as_input(tensor, self.device, self.dtype)), thresholds, placements)
+
+    def _predictor(self) -> SpikeYOLO:
+        """This network folded, which is faster; itself where it is folded already, or its weights cannot be watched."""
+        if self.form is not Form.TRAINABLE:
+            return self
+        weights = [*self.parameters(), *self.buffers()]
+        if any(value.is_inference() for value in weights):
+            return self.fold()
+        now = [(value.data_ptr(), value._version, value.dtype, value.device) for value in weights]
+        if self._folded is None or self._folded[0] != now:
+            self._folded = (now, self.fold())
+        return self._folded[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles do without the folded network that `predict` keeps."""
+        return {**self.__dict__, "_folded": None}
 
     def fold(self, dense: bool = False) -> SpikeYOLO:
-        """A copy for inference with every batch norm folded into its convolution; this one stays as it is.
+        """Return a copy for inference with every batch norm folded into its convolution; this one stays as it is.
 
         Args:
             dense: False keeps RepConv as 1x1 -> depthwise -> 1x1: the fast form on CPUs and GPUs. True makes one
                 dense convolution of each RepConv and SepRepConv: about 1.7 times the MACs, but each convolution is
                 fed by spikes alone, so that additions suffice: for spike-driven running, energy and hardware.
         """
-        return self._in_form(DENSE if dense else SEPARABLE)
+        return converted(self, Form.DENSE if dense else Form.SEPARABLE)
 
     def to_spike_driven(self) -> SpikeYOLO:
-        """A copy that runs on binary spikes, T x D slots an image, its convolutions by additions alone.
+        """Return a copy that runs on binary spikes, T x D slots an image, its convolutions by additions alone.
 
         Equal to this one up to the order in which it adds. It is a proof and the hardware's pattern, not a fast form:
         a CPU or GPU computes each slot as a whole convolution. See `spike_driven` and `verify_spike_driven`.
@@ -192,81 +150,79 @@ class SpikeYOLO(nn.Module):
         Raises:
             ConfigError: the network is an ANN twin, or already of integers.
         """
-        return self._in_form(SPIKE_DRIVEN)
+        return converted(self, Form.SPIKE_DRIVEN)
 
     def to_integer(self) -> SpikeYOLO:
-        """A copy with int8 weights and 32-bit fixed-point potentials, also on binary spikes; see `integer`.
+        """Return a copy with int8 weights and 32-bit fixed-point potentials, also on binary spikes; see `integer`.
 
         It has as many fraction bits as leave every sum inside 32 bits, by proof (`integer.fits_in_32_bits`).
 
         Raises:
             ConfigError: an ANN twin, a decay or gain that is no power of two, or weights too large for 32 bits.
         """
-        for bits in range(MOST_FRACTION_BITS, LEAST_FRACTION_BITS - 1, -1):
-            integer = self._in_form(INTEGER, bits)
-            if fits_in_32_bits(integer, self.config.in_channels):
-                return integer
-        raise ConfigError(
-            f"to_integer: these weights need more than 32 bits even with {LEAST_FRACTION_BITS} fraction bits"
-        )
-
-    def _in_form(self, form: str, fraction_bits: int | None = None) -> SpikeYOLO:
-        backwards = FORMS.index(self.form) > FORMS.index(form)
-        if backwards or (self.form == SPIKE_DRIVEN and form == INTEGER):
-            raise ConfigError(f"the {self.form} form cannot be made {form} again; start from the trained network")
-        copied = copy.deepcopy(self).eval()
-        copied.take_form(form, fraction_bits)
-        return copied
-
-    def take_form(self, form: str, fraction_bits: int | None = None) -> None:
-        """Changes the network itself into a form that lies further from the trained one; `fraction_bits` for INTEGER.
-
-        `fold`, `to_spike_driven` and `to_integer` do this to a copy.
-        """
-        if form != TRAINABLE and self.form != form:
-            fold_network(self, dense=form != SEPARABLE)
-            if form == SPIKE_DRIVEN:
-                drive_by_spikes(self)
-            if form == INTEGER:
-                assert fraction_bits is not None
-                make_integer(self, fraction_bits, self.config.input_levels)
-                self.fraction_bits = fraction_bits
-        self.form = form
-        self.requires_grad_(form == TRAINABLE)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(iter(self.state_dict().values())).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What images must be: the dtype of the weights, and float32 where these are integers."""
-        dtype = next(iter(self.state_dict().values())).dtype
-        return dtype if dtype.is_floating_point else torch.float32
+        return converted(self, Form.INTEGER)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes weights, config and class names as one safetensors file; a file of that name is replaced whole."""
-        from .checkpoint import save
+        """Write weights, config, class names, input and form as one safetensors file; an older one is replaced whole.
 
-        save(self, path)
+        Raises:
+            WriteError: the file cannot be written.
+        """
+        metadata = {
+            "config": json.dumps(self.config.to_dict()),
+            "names": json.dumps(self.names),
+            "form": str(self.form),
+        }
+        if self.input is not None:
+            metadata["input"] = json.dumps(to_metadata(self.input))
+        if self.fraction_bits is not None:
+            metadata["fraction_bits"] = str(self.fraction_bits)
+        checkpoint.write(path, metadata, self.state_dict())
 
-    def extra_repr(self) -> str:
-        """The config, for print(model)."""
-        return f"{self.config}, form={self.form}"
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> SpikeYOLO:
+        """Build the model that a file describes and fill it with the file's weights, in their dtype, ready to predict.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, of another kind or version, or does not fit its own config.
+            ConfigError: no such device.
+        """
+        metadata, tensors = checkpoint.read(path)
+        with torch.device("meta"):  # shapes alone: the weights come from the file
+            model = cls._described(Path(path), metadata)
+        model.load_tensors(tensors, str(path))
+        if metadata["version"] == "1" and isinstance(model.input, ImageInput):
+            side = model.input.size_hw[0]
+            warnings.warn(
+                f"{path}: from a version that did not keep the size of images; {side} is taken, --imgsz changes it",
+                stacklevel=2,
+            )
+        return model.to(device).eval()
+
+    @classmethod
+    def _described(cls, path: Path, metadata: Mapping[str, str]) -> SpikeYOLO:
+        try:
+            config = NetworkConfig.from_dict(json.loads(metadata["config"]))
+            model = cls(
+                config,
+                names=json.loads(metadata["names"]),
+                num_classes=config.num_classes,
+                input=_input_of(metadata),
+            )
+            form = Form(metadata["form"])
+            convert(model, form, int(metadata["fraction_bits"]) if form is Form.INTEGER else None)
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+            raise CheckpointError(f"{path}: its metadata cannot be used ({error})") from error
+        return model
 
 
-def _load(images: Sequence[Image], canvas_hw: tuple[int, int]) -> tuple[Tensor, list[Placement]]:
-    """Letter-boxed images (B, 3, H, W) uint8 RGB, and where each lies on its canvas."""
-    canvases, placements = [], []
-    for image in images:
-        if not isinstance(image, np.ndarray):
-            image = read_rgb(image)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise ShapeError(f"images: expected uint8 (H, W, 3) RGB, got {image.dtype} {image.shape}")
-        canvas, placement = letterbox(image, canvas_hw)
-        canvases.append(canvas)
-        placements.append(placement)
-    if not canvases:
-        return torch.zeros(0, 3, *canvas_hw, dtype=torch.uint8), []
-    return torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2), placements
+load = SpikeYOLO.load
+
+
+def _input_of(metadata: Mapping[str, str]) -> Input | None:
+    """What the file says; format 1 knew recordings alone."""
+    if "input" in metadata:
+        return from_metadata(json.loads(metadata["input"]))
+    if "preparation" in metadata:
+        return EventInput.from_dict(json.loads(metadata["preparation"]))
+    return None

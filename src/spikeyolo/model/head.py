@@ -1,3 +1,5 @@
+"""The detection head: for each level one branch for boxes and one for classes."""
+
 from __future__ import annotations
 
 import math

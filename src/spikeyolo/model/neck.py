@@ -1,3 +1,5 @@
+"""The neck: features of the three levels exchanged from the top down and from the bottom up."""
+
 from __future__ import annotations
 
 import torch

@@ -1,3 +1,5 @@
+"""The settings of a network, and the published and further sizes as presets."""
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
@@ -137,6 +139,8 @@ def network_config(preset: str | NetworkConfig, **changes: Any) -> NetworkConfig
     """
     if isinstance(preset, str):
         if preset not in PRESETS:
+            if preset.endswith((".safetensors", ".pt", ".pth")):
+                raise ConfigError(f"{preset}: a file is loaded by spikeyolo.load or load_reference")
             raise ConfigError(f"{preset!r}: no such preset; {closest(preset, PRESETS)}")
         preset = PRESETS[preset]
     _check_keys(changes)

@@ -15,9 +15,10 @@ from torch import Tensor
 from ..detection.anchors import decode
 from ..detection.nms import non_maximum_suppression
 from ..errors import ConfigError, DataError
-from ..events import READERS, EventInput, Recording, RepresentationConfig, open_recording, preparation_for, render
+from ..events import READERS, EventInput, Recording, RepresentationConfig, open_recording, render
 from ..imaging.tensors import frames_image
 from ..model.detector import SpikeYOLO
+from ..model.inputs import chosen_input
 from ..spiking import NeuronState
 from ..structures import STRIDES, Detections
 from .images import PredictionSettings, Summary, open_writers
@@ -177,10 +178,8 @@ def predict_recordings(
         DataError: a recording cannot be read, or nothing can be written.
         ConfigError: a threshold out of range, or a preparation that is missing or does not fit the network.
     """
-    config = model.config
-    prepared = preparation_for(
-        model.preparation, config.in_channels, config.timesteps, preparation, window_us=window_us
-    )
+    prepared = chosen_input(model, preparation=preparation, window_us=window_us, kind="recordings")
+    assert isinstance(prepared, EventInput)
     limits = {"conf": settings.conf, "iou": settings.iou, "max_det": settings.max_det}
     summary = StreamSummary()
     with open_writers(model, settings) as writer:

@@ -13,6 +13,7 @@ import yaml
 
 from ..errors import ConfigError
 from ..events import EventInput, Events, RepresentationConfig
+from ..events.event_input import Order
 from .event_camera import CameraConfig, EventCamera, film
 from .event_scene import EVENT_CLASSES, EventDifficulty, EventScene, random_event_scene
 from .folder import is_generated, record_of, replace_folder
@@ -152,7 +153,7 @@ def _write_all(root: Path, config: RecordingsConfig, progress: Callable[[int, in
     (root / "data.yaml").write_text(text + _as_yaml(PREPARATION))
 
 
-def write_reordered(data: Path, order: str) -> Path:
+def write_reordered(data: Path, order: Order) -> Path:
     """A second description of generated recordings, by which the timesteps come in another order."""
     file = data.with_name(f"data-{order}.yaml")
     file.write_text(data.read_text().partition("preparation:")[0] + _as_yaml(replace(PREPARATION, order=order)))

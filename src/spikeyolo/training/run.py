@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from ..errors import ConfigError
+from ..imaging.image_input import ImageInput
 from .callbacks.averaging import ExponentialAverage
 from .callbacks.checkpoints import AtomicCheckpointIO, RunRecorder
 from .callbacks.images import ImageKeeper, plot_history
@@ -56,7 +57,7 @@ def train(settings: TrainSettings, out: Path | None = None, resume: Path | None 
         folder = new_folder(out) if first_process else RunFolder(out or Path())
     devices = choose_devices(settings)
     data = read_data(settings)
-    network, transfer = starting_model(settings, data.names, data.preparation)
+    network, transfer = starting_model(settings, data.names, data.preparation or ImageInput.of(settings.imgsz))
     if transfer is not None and first_process and resume is None:
         print("\n".join(transfer.lines()))
     if first_process:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError, ConfigError
-from ..events import EventInput
 from ..interop.reference import load_any
 from ..model.detector import SpikeYOLO
+from ..model.inputs import Input
 from ..model.presets import PRESETS
 from .settings import TrainSettings
 
@@ -58,15 +58,13 @@ def read_model(path: str) -> SpikeYOLO:
     return load_any(path)
 
 
-def starting_model(
-    settings: TrainSettings, names: Sequence[str], preparation: EventInput | None = None
-) -> tuple[SpikeYOLO, Transfer | None]:
+def starting_model(settings: TrainSettings, names: Sequence[str], input: Input) -> tuple[SpikeYOLO, Transfer | None]:
     """The network that training starts from, with a class for each name, and what it took over from a file.
 
     Args:
         settings: the recipe.
         names: of the classes.
-        preparation: of recordings; it decides the channels, levels and timesteps.
+        input: what the network is to see; it decides the channels and levels, of recordings also the timesteps.
 
     Raises:
         ConfigError: no such preset or file, a setting that cannot be, or a part to freeze that does not exist.
@@ -76,16 +74,13 @@ def starting_model(
         name: value for name in ("timesteps", "max_count", "neuron") if (value := getattr(settings, name)) is not None
     }
     changes["num_classes"] = len(names)
-    if preparation is not None:
-        changes |= {"in_channels": preparation.channels, "timesteps": preparation.timesteps}
-        changes["input_levels"] = preparation.representation.levels
+    changes |= input.network_fields
     source = None if is_preset(settings.model) else read_model(settings.model)
     if source is not None and source.form != "trainable":
         raise CheckpointError(f"{settings.model}: a folded network cannot be trained; take the file before folding")
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
-        model = SpikeYOLO(settings.model if source is None else source.config, names=names, **changes)
-    model.preparation = None if preparation is None else preparation.to_dict()
+        model = SpikeYOLO(settings.model if source is None else source.config, names=names, input=input, **changes)
     transfer = None if source is None else _take_over(model, source, settings.model)
     freeze(model, settings.freeze)
     return model, transfer

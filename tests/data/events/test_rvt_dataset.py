@@ -17,7 +17,7 @@ from spikeyolo.data.events.rvt_export import RvtConfig, prepare_split
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.evaluation.validate import ValidationSettings, read_split, validate
 from spikeyolo.events import EventInput
-from spikeyolo.model.checkpoint import load
+from spikeyolo.model.detector import load
 from spikeyolo.training.run import train
 from spikeyolo.training.settings import TrainSettings
 
@@ -70,7 +70,7 @@ def test_trained_on_frames_and_evaluated_on_recordings(both, tmp_path):
     )
     model = load(train(settings, tmp_path / "run").best)
     assert model.config.timesteps == 3
-    assert model.preparation["window_us"] == 150_000
+    assert model.input.window_us == 150_000
     numbers = [
         validate(model, read_split(file, "test"), ValidationSettings(workers=0)).to_json()
         for file in (frames, recordings)

@@ -12,7 +12,7 @@ from torch import nn
 import spikeyolo
 from spikeyolo.errors import ConfigError
 from spikeyolo.model.blocks import SpikingConv
-from spikeyolo.model.detector import INTEGER
+from spikeyolo.model.forms.form import Form
 from spikeyolo.model.forms.integer import LIMIT, IntegerConv, IntegerILIF, fits_in_32_bits, largest_values
 from spikeyolo.spiking import ILIF, NeuronState
 from spikeyolo.spiking import ilif as float_ilif
@@ -224,7 +224,7 @@ def test_the_form_is_saved_and_loaded(tmp_path):
     integer = lively(num_classes=2, dtype=torch.float32).to_integer()
     integer.save(tmp_path / "m.safetensors")
     loaded = spikeyolo.load(tmp_path / "m.safetensors")
-    assert (loaded.form, loaded.fraction_bits) == (INTEGER, integer.fraction_bits)
+    assert (loaded.form, loaded.fraction_bits) == (Form.INTEGER, integer.fraction_bits)
     image = torch.rand(1, 3, 64, 64)
     assert all(torch.equal(a, b) for a, b in zip(integer(image), loaded(image), strict=True))
     assert len(loaded.predict(np.zeros((50, 60, 3), dtype=np.uint8), imgsz=64)) == 1

@@ -13,7 +13,7 @@ from torch import nn
 
 import spikeyolo
 from spikeyolo.errors import ConfigError, ShapeError, VerificationError
-from spikeyolo.model.detector import DENSE, SPIKE_DRIVEN
+from spikeyolo.model.forms.form import Form
 from spikeyolo.model.forms.spike_driven import SpikeDrivenConv, SpikeDrivenSPPF, Synapses, on_exact_grid, run_on_slots
 from spikeyolo.model.forms.verify import verify_spike_driven
 from spikeyolo.spiking import ilif
@@ -110,7 +110,7 @@ def test_the_form_is_saved_and_loaded(tmp_path):
     spiking = lively(num_classes=2, dtype=torch.float32).to_spike_driven()
     spiking.save(tmp_path / "m.safetensors")
     loaded = spikeyolo.load(tmp_path / "m.safetensors")
-    assert loaded.form == SPIKE_DRIVEN
+    assert loaded.form is Form.SPIKE_DRIVEN
     image = torch.rand(1, 3, 64, 64)
     assert all(torch.equal(a, b) for a, b in zip(spiking(image), loaded(image), strict=True))
     verify_spike_driven(loaded)
@@ -321,7 +321,7 @@ def test_the_module_tree_shows_the_claim():
     assert all(m.bias is None for name, m in convs.items() if name != "backbone.stem.conv")
     assert sum(isinstance(m, SpikeDrivenConv) for m in spiking.modules()) == 88
     assert isinstance(spiking.backbone.sppf, SpikeDrivenSPPF)
-    assert lively(num_classes=2).fold(dense=True).form == DENSE
+    assert lively(num_classes=2).fold(dense=True).form is Form.DENSE
 
 
 @pytest.mark.parametrize(("preset", "timesteps", "max_count"), [("t", 1, 4), ("t", 4, 8), ("t-gen1", 2, 4)])

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from ...errors import ConfigError, DataError
-from ...events.event_input import EventInput, preparation_of
+from ...events.event_input import EventInput
 from ...events.representations import RepresentationConfig
 from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names, load_yaml
 from .rvt import DEFAULT_NAME, open_rvt, pair_sequences
@@ -59,7 +59,7 @@ class EventDescription:
         own = self.preparation
         if self.frames is not None and changes.get("window_us") is None:
             changes["window_us"] = own.window_us // own.timesteps * (changes.get("timesteps") or own.timesteps)
-        found = preparation_of(given or own, **changes)
+        found = EventInput.of(given or own, **changes)
         if self.frames is not None:
             check_frames(found, own, f"{self.file}: {self.frames}")
         return found
@@ -138,7 +138,7 @@ def read_event_description(file: str | Path) -> EventDescription:
     frames = str(content.get("frames") or DEFAULT_NAME) if form == RVT else None
     try:
         chosen: Any = content.get("preparation")
-        preparation = preparation_of(chosen) if frames is None else _of_frames(folders, frames, chosen)
+        preparation = EventInput.of(chosen) if frames is None else _of_frames(folders, frames, chosen)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
     return EventDescription(file, folders, names, preparation, protocol, _size(file, content), frames)
@@ -156,7 +156,7 @@ def _of_frames(folders: Mapping[str, Path], name: str, given: Any) -> EventInput
     first = next((path for folder in folders.values() for path, _ in pair_sequences(folder, name).pairs), None)
     halved = first is not None and open_rvt(first, name).halved
     made = EventInput(kind, 1, step_us, downscale=2 if halved else 1)
-    return preparation_of(made, timesteps=timesteps, window_us=timesteps * step_us)
+    return EventInput.of(made, timesteps=timesteps, window_us=timesteps * step_us)
 
 
 def _size(file: Path, content: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -11,9 +11,9 @@ Format, stated once:
     image         its 8-bit values 0..255, the division by 255 being part of the first weights; of event frames as
                     many levels to 1 as the network's `input_levels` says, -255..255 of them
 
-`fits_in_32_bits` proves from the weights that no sum can leave 32 bits, whatever is shown to the network; `quantise`
-takes the most fraction bits for which the proof holds. Every number being an integer, spike counts and binary slots
-give the same sums bit for bit, in any order of addition.
+`fits_in_32_bits` proves from the weights that no sum can leave 32 bits, whatever is shown to the network;
+`form.converted` takes the most fraction bits for which the proof holds. Every number being an integer, spike counts and
+binary slots give the same sums bit for bit, in any order of addition.
 
 The integers are held in floating point, because convolutions of integers are not to be had on every device: potentials
 in float64, exact to 2**53; sums in float32 on CPUs where they stay below 2**24, to which it is exact, else in float64.
@@ -36,8 +36,8 @@ from ...structures import STRIDES
 from ..blocks import SpikingConv
 from ..head import DetectHead
 
-MOST_FRACTION_BITS = 16
-LEAST_FRACTION_BITS = 6
+MAX_FRACTION_BITS = 16
+MIN_FRACTION_BITS = 6
 LIMIT = 2**31
 LARGEST_WEIGHT = 127
 LARGEST_INPUT = 255  # levels
@@ -174,7 +174,7 @@ class IntegerHead(DetectHead):
         return tuple((level / 2**self.fraction_bits).float() for level in super().forward(levels, state))
 
 
-def make_integer(network: nn.Module, fraction_bits: int, input_levels: int) -> None:
+def to_integer_(network: nn.Module, fraction_bits: int, input_levels: int) -> None:
     """Turns a dense folded network into the integer one, in place; `input_levels` as in NetworkConfig.
 
     Raises:

@@ -134,7 +134,7 @@ def run_on_slots(network: nn.Module, binary: bool) -> None:
             module.binary = module.synapses.check = binary
 
 
-def drive_by_spikes(network: nn.Module) -> None:
+def to_spike_driven_(network: nn.Module) -> None:
     """Turns a dense folded network into the addition-only one, in place.
 
     Raises:

@@ -31,7 +31,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from ...errors import ConfigError, VerificationError
 from ...spiking import NeuronState
-from ..detector import DENSE, SPIKE_DRIVEN, SpikeYOLO
+from ..network import SpikingNetwork
+from .form import Form, convert
 from .spike_driven import SpikeDrivenConv, Synapses
 
 CONSTANT, IMAGE, FLAGS, SPIKES, SUMS, POTENTIALS, COUNTS, LOGITS = (
@@ -69,7 +70,7 @@ class _What(NamedTuple):
     biases: int = 0
 
 
-@dataclass
+@dataclass(repr=False)
 class Audit:
     """What a verified network does for an image.
 
@@ -95,11 +96,13 @@ class Audit:
             f"no other product; shifts: {shifts}; max-pools on {' and '.join(sorted(self.pooled))}"
         )
 
+    __repr__ = __str__
+
 
 class _Watch(TorchDispatchMode):
     """Applies the rules to everything that runs inside."""
 
-    def __init__(self, network: SpikeYOLO, audit: Audit, from_rest: bool):
+    def __init__(self, network: SpikingNetwork, audit: Audit, from_rest: bool):
         super().__init__()
         self.network = network
         self.audit = audit
@@ -244,7 +247,7 @@ class _Watch(TorchDispatchMode):
                 hook.remove()
 
 
-def _check_tree(network: SpikeYOLO) -> None:
+def _check_tree(network: SpikingNetwork) -> None:
     """Raises VerificationError for a module that multiplies, whether or not it runs."""
     for name, module in network.named_modules():
         first = name == f"{FIRST_UNIT}conv"
@@ -254,7 +257,7 @@ def _check_tree(network: SpikeYOLO) -> None:
             raise VerificationError(f"{name}: {type(module).__name__} is not made for spikes")
 
 
-def _counts(network: SpikeYOLO, images: Tensor) -> dict[str, Tensor]:
+def _counts(network: SpikingNetwork, images: Tensor) -> dict[str, Tensor]:
     """What enters each spiking convolution, summed over the slots, by the name of its unit."""
     seen: dict[str, Tensor] = {}
 
@@ -272,11 +275,11 @@ def _counts(network: SpikeYOLO, images: Tensor) -> dict[str, Tensor]:
     return seen
 
 
-def _as_counts(network: SpikeYOLO) -> SpikeYOLO:
+def _as_counts(network: SpikingNetwork) -> SpikingNetwork:
     """The dense network with the weights of a spike-driven one."""
     with torch.device("meta"):
-        dense = SpikeYOLO(network.config, names=network.names).eval()
-        dense.take_form(DENSE)
+        dense = SpikingNetwork(network.config).eval()
+        convert(dense, Form.DENSE)
     weights = {key.replace("synapses.", "conv."): value for key, value in network.state_dict().items()}
     known = dense.state_dict()
     named = {key if key in known else key.replace(".bias", ".conv.bias"): value for key, value in weights.items()}
@@ -285,7 +288,7 @@ def _as_counts(network: SpikeYOLO) -> SpikeYOLO:
 
 
 @torch.no_grad()
-def verify_spike_driven(network: SpikeYOLO, images: Tensor | None = None) -> Audit:
+def verify_spike_driven(network: SpikingNetwork, images: Tensor | None = None) -> Audit:
     """Proves on a forward pass that a network is driven by spikes alone, and equal to the one that runs on counts.
 
     Args:
@@ -300,7 +303,7 @@ def verify_spike_driven(network: SpikeYOLO, images: Tensor | None = None) -> Aud
         VerificationError: a rule is broken; names the layer.
         ConfigError: the network is not in the spike-driven form.
     """
-    if network.form != SPIKE_DRIVEN:
+    if network.form is not Form.SPIKE_DRIVEN:
         raise ConfigError(f"verify_spike_driven: the network is in its {network.form} form; call to_spike_driven()")
     if images is None:
         generator = torch.Generator().manual_seed(0)

@@ -1,0 +1,165 @@
+"""The network: backbone, neck and head of spiking neurons. It knows no images, no decoding, no loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import overload
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError, ShapeError
+from ..spiking import ILIF, NeuronState
+from ..structures import STRIDES
+from .backbone import Backbone
+from .blocks import use_channels_last
+from .forms.form import Form
+from .head import DetectHead
+from .neck import Neck
+from .presets import NetworkConfig
+
+
+class SpikingNetwork(nn.Module):
+    """Frames in, logits of three levels out; membrane potentials in and out where they are asked for.
+
+    Args:
+        config: everything that decides shape and neurons.
+
+    Attributes:
+        config: the same.
+        form: how the convolutions are held and run.
+        fraction_bits: of the integer form.
+
+    Shape:
+        images: (B, C, H, W) still images, each shown `timesteps` times, or (T, B, C, H, W) event frames; floating
+            point, images 0..1, H and W multiples of 32 -> three (B, 64 + num_classes, H / stride, W / stride) of
+            logits, strides 8, 16, 32.
+
+    Source: Luo et al., Integer-Valued Training and Spike-Driven Inference Spiking Neural Network for
+    High-performance and Energy-efficient Object Detection, ECCV 2024.
+    """
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        self.config = config
+        self.form = Form.TRAINABLE
+        self.fraction_bits: int | None = None
+        self.backbone = Backbone(config)
+        self.neck = Neck(config)
+        self.head = DetectHead(self.neck.out_channels, config.num_classes, config.make_neuron)
+        for name, module in self.named_modules():
+            if isinstance(module, ILIF):
+                module.name = name
+        use_channels_last(self)
+
+    @overload
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]: ...
+    @overload
+    def forward(self, images: Tensor, state: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], NeuronState]: ...
+    def forward(
+        self, images: Tensor, state: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, ...] | tuple[tuple[Tensor, ...], NeuronState]:
+        """Return logits of three levels; every neuron starts at rest unless a state is given.
+
+        Args:
+            images: see the class. Event frames must have T = `timesteps`, unless a state is given.
+            state: membrane potentials of the call before, or an empty mapping at the start of a stream. Not changed.
+
+        Returns:
+            The logits; with a state, also the state to give to the next call.
+
+        Raises:
+            ShapeError: images of another shape or type than the class says.
+        """
+        self._check_images(images, streaming=state is not None)
+        frames = images if images.ndim == 5 else images.unsqueeze(0)
+        timesteps = images.shape[0] if images.ndim == 5 else self.config.timesteps
+        new_state = None if state is None else NeuronState(state)
+        levels = self.backbone(frames, timesteps, new_state)
+        logits = self.head(self.neck(*levels, new_state), new_state)
+        return logits if new_state is None else (logits, new_state)
+
+    def _check_images(self, images: Tensor, streaming: bool) -> None:
+        if not isinstance(images, Tensor):
+            raise ShapeError(f"images: expected a tensor, got {type(images).__name__}; files and arrays: call predict")
+        shape, config = tuple(images.shape), self.config
+        if images.ndim not in (4, 5) or not images.is_floating_point():
+            raise ShapeError(
+                f"images: expected floating point (B, C, H, W) or (T, B, C, H, W) in 0..1, got {images.dtype} {shape}"
+            )
+        if shape[-3] != config.in_channels:
+            raise ShapeError(
+                f"images: {shape[-3]} channels in {shape}, the network has in_channels={config.in_channels}"
+            )
+        if shape[-2] % STRIDES[-1] or shape[-1] % STRIDES[-1] or 0 in shape:
+            raise ShapeError(f"images: H and W must be multiples of {STRIDES[-1]}, got {shape[-2]} x {shape[-1]}")
+        if images.ndim == 5 and shape[0] != config.timesteps and not streaming:
+            raise ShapeError(
+                f"images: T = {shape[0]} in {shape}, the network has timesteps={config.timesteps}; "
+                "axes are (T, B, C, H, W)"
+            )
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """Take over the tensors of a state dict, of which every key must fit.
+
+        Args:
+            tensors: by name, in any dtype, which becomes the network's.
+            source: where they are from, for the error.
+
+        Raises:
+            CheckpointError: keys missing or left over, or a shape that differs; the network is unchanged.
+        """
+        own = self.state_dict()
+        missing, extra = own.keys() - tensors.keys(), tensors.keys() - own.keys()
+        if missing or extra:
+            raise CheckpointError(
+                f"{source}: does not fit the network: {_preview('missing', missing)}"
+                f"{_preview('left over', extra)}".rstrip("; ")
+            )
+        for key, value in own.items():
+            if tensors[key].shape != value.shape:
+                raise CheckpointError(
+                    f"{source}: {key} has shape {tuple(tensors[key].shape)}, the network's is {tuple(value.shape)}"
+                )
+        self.load_state_dict(tensors, assign=True)
+        use_channels_last(self)
+
+    def _first(self) -> Tensor:
+        return next(chain(self.parameters(), self.buffers()))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._first().device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What images must be: the dtype of the weights, and float32 where these are integers."""
+        dtype = self._first().dtype
+        return dtype if dtype.is_floating_point else torch.float32
+
+    def extra_repr(self) -> str:
+        """The config, for print(model)."""
+        return f"{self.config}, form={self.form}"
+
+
+def _preview(what: str, keys: set[str], most: int = 3) -> str:
+    if not keys:
+        return ""
+    listed = ", ".join(sorted(keys)[:most])
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return f"{what} {len(keys)}: {listed}{more}; "
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode for a while; afterwards every part is in the mode it was in before."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
