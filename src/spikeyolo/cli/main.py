@@ -32,7 +32,7 @@ COMMANDS = {
     "events prepare": "write an event data set in RVT's layout; training here does not need it",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
 }
-"""Each command, in the module of its first word, with its line in the help."""
+"""Each command, with its line in the help: `events view` is the function `view` in the module `events_view`."""
 
 POSITIONAL = {"convert", "data check", "events info", "events view", "events prepare"}
 """Commands whose required parameters are given by position."""
@@ -96,8 +96,8 @@ def _run(words: list[str]) -> None:
 
 
 def _run_command(name: str, words: list[str]) -> None:
-    """Call the function of the command's last word in the module of its first, or print its help or its options."""
-    module = importlib.import_module(f".{name.split()[0]}", __package__)
+    """Call the function of a command, or print its help or its options."""
+    module = importlib.import_module(f".{name.replace(' ', '_')}", __package__)
     command: Callable[..., None] = getattr(module, name.split()[-1])
     options = options_of(command, positional=name in POSITIONAL)
     if HELP & set(words) or "--help-all" in words:
