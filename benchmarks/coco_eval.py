@@ -92,7 +92,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    dataset, found = generated(options.image_count, options.detections, options.seed)
+    dataset, found = generated(options.images, options.detections, options.seed)
     contestants = {
         "pycocotools": lambda: pycocotools(dataset, found),
         "spikeyolo, with curves and best F1": lambda: ours(dataset, found, curves=True),

@@ -15,14 +15,14 @@ from pathlib import Path
 from rich import print as show
 from rich.table import Table
 
-from spikeyolo.demo.events import tell_events
+from spikeyolo.demo.events import run_demo
 
 
 def main() -> None:
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/time-order")
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     orders = ("oldest-first", "shuffled")
-    found = {order: tell_events(out / order, seed=seed, order=order).validation.metrics for order in orders}
+    found = {order: run_demo(out / order, seed=seed, order=order).validation.metrics for order in orders}
     table = Table("class", *(f"{order} {number}" for order in found for number in ("AP50", "AP")))
     names = [entry.name for entry in found["shuffled"].per_class]
     table.add_row("all", *(f"{value:.3f}" for metrics in found.values() for value in (metrics.AP50, metrics.AP)))

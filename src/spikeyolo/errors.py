@@ -21,6 +21,10 @@ class DataError(SpikeYOLOError):
     """An image, label, recording or data set description that cannot be used."""
 
 
+class WriteError(SpikeYOLOError):
+    """A file or folder that cannot be written: no such folder, no permission, a full disk; the old one is unchanged."""
+
+
 class TrainingError(SpikeYOLOError):
     """A training that cannot go on, such as one whose loss is not finite."""
 

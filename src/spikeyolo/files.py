@@ -1,50 +1,96 @@
-"""Writing files whole or not at all."""
+"""Writing files and folders whole or not at all: beside their place first, then renamed.
+
+A target holds its old content or the new, never a part, whatever happens in between.
+"""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import CheckpointError, DataError
+from .errors import WriteError
 
 
 @contextmanager
-def whole_file(
-    path: str | os.PathLike[str], error: type[CheckpointError] | type[DataError] = DataError
-) -> Iterator[BinaryIO]:
-    """A file to write to, beside the target, which takes its place only when the block ends without an exception.
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a new file beside `path`, which takes its place when the block ends without an exception.
+
+    It is named `.NAME.` and a random word until then; only a killed process leaves one behind.
 
     Raises:
-        DataError: or `error`: it cannot be written (no such folder, no permission, disk full).
+        WriteError: it cannot be written (no such folder, no permission, disk full).
     """
-    path, temporary = Path(path), None
+    path = Path(path)
+    # Cut, because names have at most 255 bytes; the word is random, because several processes may write the same file.
+    partial = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            yield file  # type: ignore[misc]  # a BinaryIO in all but name
+        with partial.open("xb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        # Temporary files are made for the owner alone; this one gets the permissions of any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except OSError as failure:
-        raise error(f"{path}: cannot be written ({failure.strerror}); nothing was changed") from failure
+        partial.replace(path)
+    except OSError as error:
+        raise _write_error(path, error) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes beside the target, then renames: the target holds the old content or the new, never a part.
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file, or leave the old one as it is.
 
     Raises:
-        CheckpointError: the file cannot be written (no such folder, no permission, disk full).
+        WriteError: it cannot be written.
     """
-    with whole_file(path, CheckpointError) as file:
+    with whole_file(path) as file:
         file.write(content)
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
+    """Make a new folder beside `path`, which takes its place when the block ends without an exception.
+
+    What a killed process left there is cleared, so only one process at a time may write the same folder.
+
+    Args:
+        path: the folder to make; missing parents are made too.
+        replace: an existing folder is replaced, not refused; an empty one always is.
+
+    Raises:
+        WriteError: it exists, or cannot be written.
+    """
+    path = Path(path)
+    partial, former = (path.with_name(f".{path.name[:40]}.{state}") for state in ("partial", "former"))
+    try:
+        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not replace)):
+            raise WriteError(f"{path}: exists; remove it or name another folder")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        shutil.rmtree(former, ignore_errors=True)
+        if path.exists():
+            # Renamed, not deleted in place: a process killed half-way would leave a part of it.
+            path.rename(former)
+        try:
+            partial.rename(path)
+        except OSError:
+            if former.exists():
+                former.rename(path)
+            raise
+        shutil.rmtree(former, ignore_errors=True)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_error(path: Path, error: OSError) -> WriteError:
+    return WriteError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed")
+
+
+write_atomically = write_whole  # until its callers are renamed

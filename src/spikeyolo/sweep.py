@@ -12,27 +12,31 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .data.images.index import Index
+from .data.open import open_data
 from .energy.cost import ann_millijoule, snn_millijoule
 from .energy.measure import measure
 from .energy.report import weighted_rate
 from .energy.technology import Technology
 from .errors import ConfigError
 from .evaluation.plots import save_figure
-from .evaluation.validate import ValidationSettings, read_images, validate
-from .files import write_atomically
+from .evaluation.validate import ValidationSettings, validate
+from .files import write_whole
 from .interop.reference import load_any
 from .model.detector import SpikeYOLO
+from .model.forms.form import Form
+from .model.inputs import chosen_input, to_metadata, with_timesteps
 from .training.run_folder import RunFolder
 from .training.settings import MACHINE, TrainSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from .data.data_set import Index
+
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """What a network reaches, and what an image costs it.
+    """What a network reaches, and what an image, or window of a recording, costs it.
 
     Attributes:
         timesteps: T.
@@ -56,21 +60,21 @@ class SweepPoint:
 
 
 def at(model: SpikeYOLO, timesteps: int, max_count: int) -> SpikeYOLO:
-    """The same weights with another T and D.
+    """Return the same weights with another T and D; windows of recordings are cut into T parts.
 
     Raises:
         ConfigError: the model is not in its trained form, or T or D is out of range.
     """
-    if model.form != "trainable":
+    if model.form != Form.TRAINABLE:
         raise ConfigError(f"sweep: needs the trained model, this file holds its {model.form} form")
     config = replace(model.config, timesteps=timesteps, max_count=max_count)
-    changed = SpikeYOLO(config, names=model.names)
+    changed = SpikeYOLO(config, names=model.names, input=with_timesteps(model.input, timesteps))
     changed.load_state_dict(model.state_dict())
     return changed.to(model.device).eval()
 
 
 def evaluate_at(model: SpikeYOLO, index: Index, settings: ValidationSettings, technology: Technology) -> SweepPoint:
-    """Average precision and energy of a model in its trained form, as it is."""
+    """Return average precision and energy of a model in its trained form, as it is."""
     metrics = validate(model.fold(), index, settings).metrics
     found = measure(model, index, settings.imgsz, batch=settings.batch, workers=settings.workers, examples=1)
     return SweepPoint(
@@ -86,11 +90,11 @@ def evaluate_at(model: SpikeYOLO, index: Index, settings: ValidationSettings, te
 
 
 class Sweep:
-    """The points of a grid, each kept in the folder as soon as it is known, so that a sweep can be gone on with.
+    """The points of a grid, each kept in the folder as soon as it is known, so that an interrupted sweep can go on.
 
     Args:
         folder: where sweep.json, sweep.csv and sweep.png go; runs of trainings in folders of their own, T1_D4.
-        data: a data.yaml, or a COCO annotation file.
+        data: a data.yaml of images or recordings, or a COCO annotation file.
         split: on which to evaluate.
         settings: how.
         technology: what an operation costs.
@@ -103,25 +107,48 @@ class Sweep:
         self.folder, self.data, self.split = folder, data, split
         self.settings, self.technology = settings, technology
         self.points: dict[tuple[int, int], SweepPoint] = {}
-        self.index = read_images(data, split)
+        self.index = open_data(data).split(split)
 
     def evaluate(
-        self, weights: str, grid: Iterable[tuple[int, int]], device: str, told: Callable[[SweepPoint], None]
+        self, weights: str, grid: Iterable[tuple[int, int]], device: str, on_point: Callable[[SweepPoint], None]
     ) -> None:
-        """The same weights, trained once, at each T and D."""
+        """Evaluate the same weights, trained once, at each T and D.
+
+        Args:
+            weights: a saved model in its trained form, or a published checkpoint.
+            grid: pairs of T and D.
+            device: where to compute.
+            on_point: called with each point, also with those that the folder holds already.
+        """
         model = load_any(weights).to(device)
-        self._begin({"weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest()})
+        seen = to_metadata(chosen_input(model, self.settings.imgsz))
+        self._begin({"weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest(), "input": seen})
         for cell in grid:
             if cell not in self.points:
                 self._add(evaluate_at(at(model, *cell), self.index, self.settings, self.technology))
-            told(self.points[cell])
+            on_point(self.points[cell])
 
     def train(
-        self, recipe: TrainSettings, grid: Iterable[tuple[int, int]], device: str, told: Callable[[SweepPoint], None]
+        self,
+        recipe: TrainSettings,
+        grid: Iterable[tuple[int, int]],
+        device: str,
+        on_point: Callable[[SweepPoint], None],
     ) -> None:
-        """A training of its own at each T and D, gone on with where one was interrupted."""
+        """Train and evaluate at each T and D; an interrupted training goes on.
+
+        Args:
+            recipe: of every training.
+            grid: pairs of T and D.
+            device: where to evaluate.
+            on_point: called with each point, also with those that the folder holds already.
+
+        Raises:
+            ConfigError: a recipe of several processes, devices or computers.
+        """
         from .training.run import train
 
+        check_single(recipe)
         self._begin({"recipe": {name: value for name, value in recipe.to_dict().items() if name not in MACHINE}})
         for timesteps, max_count in grid:
             if (timesteps, max_count) not in self.points:
@@ -129,11 +156,11 @@ class Sweep:
                 changed = replace(recipe, timesteps=timesteps, max_count=max_count)
                 best = train(changed, run.path, run.path if run.last.exists() else None).best
                 self._add(evaluate_at(load_any(best).to(device), self.index, self.settings, self.technology))
-            told(self.points[timesteps, max_count])
+            on_point(self.points[timesteps, max_count])
 
     def _begin(self, subject: dict[str, Any]) -> None:
         technology = asdict(self.technology)
-        subject |= {"data": str(Path(self.data).resolve()), "split": self.split, "imgsz": self.settings.imgsz}
+        subject |= {"data": str(Path(self.data).resolve()), "split": self.split}
         # As JSON gives it back, for the comparison: a key of sram_pj is a number here and a text there.
         self.subject = json.loads(json.dumps(subject | {"technology": technology}))
         file = self.folder / "sweep.json"
@@ -157,18 +184,25 @@ class Sweep:
         writer = csv.DictWriter(text, [field.name for field in fields(SweepPoint)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(asdict, points))
-        write_atomically(self.folder / "sweep.csv", text.getvalue().encode())
+        write_whole(self.folder / "sweep.csv", text.getvalue().encode())
         content = {"subject": self.subject, "points": [asdict(p) for p in points]}
-        write_atomically(self.folder / "sweep.json", json.dumps(content, indent=1).encode())
+        write_whole(self.folder / "sweep.json", json.dumps(content, indent=1).encode())
         plot_sweep(points, self.folder / "sweep.png")
 
 
+def check_single(recipe: TrainSettings) -> None:
+    """Raise ConfigError for a training of several processes: each would run the whole sweep."""
+    if recipe.processes > 1 or recipe.nodes > 1 or "," in recipe.device:
+        given = f"processes {recipe.processes}, nodes {recipe.nodes}, device {recipe.device}"
+        raise ConfigError(f"sweep: --train needs one process on one device, the recipe has {given}; give --device 0")
+
+
 def sweep_table(points: Sequence[SweepPoint]) -> Table:
-    """One row a point, for `rich.print`."""
+    """Return one row a point, for `rich.print`."""
     from rich.table import Table
 
     table = Table(title="Average precision against energy")
-    for column in ("T", "D", "AP50", "AP", "firing rate", "M additions", "mJ an image", "times less than ANN"):
+    for column in ("T", "D", "AP50", "AP", "firing rate", "M additions", "mJ with spikes", "times less than ANN"):
         table.add_column(column, justify="right")
     for point in sorted(points, key=lambda p: (p.timesteps, p.max_count)):
         table.add_row(
@@ -185,10 +219,10 @@ def sweep_table(points: Sequence[SweepPoint]) -> Table:
 
 
 def plot_sweep(points: Sequence[SweepPoint], file: Path) -> None:
-    """AP against energy as a PNG: a line for each D, a point for each T.
+    """Draw AP against energy as a PNG: a line for each D, a point for each T.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -201,7 +235,8 @@ def plot_sweep(points: Sequence[SweepPoint], file: Path) -> None:
         for point in line:
             place = (point.snn_mJ, point.AP)
             axes.annotate(f"T = {point.timesteps}", place, (4, 5), textcoords="offset points", fontsize=8)
-    axes.set(xlabel="energy of an image, mJ", ylabel="AP", title="Average precision against energy", ylim=(0, None))
+    axes.set(xlabel="energy of operations with spikes, mJ", ylabel="AP", ylim=(0, None))
+    axes.set_title("Average precision against energy")
     axes.grid(alpha=0.3)
     axes.margins(x=0.12)
     figure.legend(loc="outside right upper")

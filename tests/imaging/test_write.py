@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spikeyolo.errors import DataError
+from spikeyolo.errors import WriteError
 from spikeyolo.imaging.io import read_rgb, write_rgb
 
 
@@ -16,6 +16,6 @@ def test_written_and_read_again(tmp_path):
     ("name", "shape"), [("none/page.png", (2, 2, 3)), ("page.nonsense", (2, 2, 3)), ("page.png", (0, 2, 3))]
 )
 def test_what_cannot_be_written(tmp_path, name, shape):
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         write_rgb(tmp_path / name, np.zeros(shape, np.uint8))
     assert not list(tmp_path.iterdir())

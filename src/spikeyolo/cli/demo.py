@@ -45,7 +45,7 @@ look at   {done.predictions}  (above as labelled, below as found)
 go on     spikeyolo predict --weights {done.weights} --source {done.example} --carry
           spikeyolo events view {done.example} --data {done.data}
           spikeyolo val --weights {done.weights} --data {done.data} --split test
-          spikeyolo energy --weights {done.weights} --data {done.data}
+          spikeyolo energy --weights {done.weights} --data {done.data} --split test
 your data spikeyolo events info YOUR/data.yaml
           spikeyolo train --model s-gen1 --data YOUR/data.yaml"""
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .options import Batch, Data, Device, ImageSize, Split, Technology, Workers
 
 if TYPE_CHECKING:
     from ..sweep import SweepPoint
+    from ..training.settings import TrainSettings
 
 
 def sweep(
@@ -53,31 +54,36 @@ def sweep(
     from ..energy.technology import find_technology
     from ..errors import ConfigError
     from ..evaluation.validate import ValidationSettings
-    from ..sweep import Sweep, sweep_table
+    from ..sweep import Sweep, check_single, sweep_table
 
     if (weights is None) == (train is None):
         raise ConfigError("sweep: give either --weights, to evaluate one model, or --train, to train for each point")
     if train is None and (model is not None or epochs is not None):
         raise ConfigError("sweep: --model and --epochs belong to --train")
     grid = list(product(_numbers("timesteps", timesteps), _numbers("max-count", max_count)))
-    chosen = str(one_device(device))
-    settings = ValidationSettings(batch, workers=workers, imgsz=imgsz)
-    points = Sweep(Path(out), data, split, settings, find_technology(technology))
+    costs, chosen = find_technology(technology), str(one_device(device))
     if weights is not None:
+        settings = ValidationSettings(batch, workers=workers, imgsz=imgsz)
+        points = Sweep(Path(out), data, split, settings, costs)
         points.evaluate(weights, grid, chosen, _print)
     else:
-        from dataclasses import replace
-
-        from ..training.settings import read_settings
-        from .train import find_config
-
         assert train is not None
         changes = {"data": data, "model": model, "epochs": epochs, "imgsz": imgsz, "workers": workers, "device": device}
-        recipe = read_settings(find_config(train))
-        recipe = replace(recipe, **{name: value for name, value in changes.items() if value is not None})
+        recipe = _recipe(train, {name: value for name, value in changes.items() if value is not None})
+        check_single(recipe)
+        points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers), costs)
         points.train(recipe, grid, chosen, _print)
     show(sweep_table([points.points[cell] for cell in grid]))
     print(f"written to {out}: sweep.csv, sweep.json, sweep.png")
+
+
+def _recipe(name: str, changes: dict[str, Any]) -> TrainSettings:
+    from dataclasses import replace
+
+    from ..training.settings import read_settings
+    from .train import find_config
+
+    return replace(read_settings(find_config(name)), **changes)
 
 
 def _print(point: SweepPoint) -> None:

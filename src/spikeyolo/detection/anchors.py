@@ -1,4 +1,4 @@
-"""Anchor points and the distributions over the sides of a box, there and back.
+"""Anchor points, and the distributions over the distances from them to the sides of a box.
 
 Shape letters: B images, A anchor points of all levels together, C classes.
 """
@@ -11,18 +11,19 @@ import torch
 from torch import Tensor
 
 from ..errors import ShapeError
+from ..spiking.ilif import widen
 from ..structures import REG_MAX
 
 
 def anchor_points(
     sizes_hw: Sequence[tuple[int, int]], strides: Sequence[int], device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Tensor]:
-    """The centres of all positions of all levels, level by level, row by row.
+    """Return the centres of all cells of all levels, level by level, row by row.
 
     Args:
         sizes_hw: rows and columns of each level.
-        strides: pixels between neighbouring positions of each level.
-        device: where the result lives.
+        strides: pixels between neighbouring cells of each level.
+        device: of the result.
 
     Returns:
         points: (A, 2) x and y in pixels, float32.
@@ -39,7 +40,7 @@ def anchor_points(
 
 
 def split_logits(logits: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Joins the levels of logits and tells boxes from classes.
+    """Join the levels of logits and split them into boxes and classes.
 
     Args:
         logits: for each level (B, 4 * REG_MAX + C, H, W).
@@ -52,7 +53,7 @@ def split_logits(logits: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tens
         point_strides: (A,).
 
     Raises:
-        ShapeError: not as many levels as strides, or fewer channels than the distributions need.
+        ShapeError: the levels and strides differ in number, or the distributions need more channels.
     """
     if len(logits) != len(strides):
         raise ShapeError(f"logits: {len(logits)} levels beside {len(strides)} strides")
@@ -84,7 +85,7 @@ def xyxy_to_ltrb(boxes: Tensor, points: Tensor, point_strides: Tensor) -> Tensor
 
 
 def decode(logits: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Logits of all levels -> a box and class scores for each anchor point.
+    """Turn the logits of all levels into a box and class scores for each anchor point.
 
     Args:
         logits: for each level (B, 4 * REG_MAX + C, H, W); half precision is widened to float32 first.
@@ -96,8 +97,3 @@ def decode(logits: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tensor, Te
     """
     distributions, classes, points, point_strides = split_logits([widen(level) for level in logits], strides)
     return ltrb_to_xyxy(expected_ltrb(distributions), points, point_strides), classes.sigmoid()
-
-
-def widen(x: Tensor) -> Tensor:
-    """Half precision to float32, in which boxes and losses are computed; the rest as it is."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -1,3 +1,5 @@
+"""The training loss: assignment, classes, boxes and the distributions over their sides."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ShapeError
+from ..spiking.ilif import widen
 from ..structures import REG_MAX, Targets
-from .anchors import expected_ltrb, ltrb_to_xyxy, split_logits, widen, xyxy_to_ltrb
+from .anchors import expected_ltrb, ltrb_to_xyxy, split_logits, xyxy_to_ltrb
 from .assigner import assign_targets
 from .boxes import complete_iou
 
@@ -46,7 +49,7 @@ class DetectionLoss:
 
 
 def distribution_focal_loss(distributions: Tensor, ltrb: Tensor) -> Tensor:
-    """Cross-entropy to the two bins beside each true distance, weighted by nearness, averaged over the four sides.
+    """Return the cross-entropy to the two bins beside each true distance, weighted by nearness, averaged over the four sides.
 
     Args:
         distributions: (P, 4, REG_MAX) logits.
@@ -69,7 +72,7 @@ def distribution_focal_loss(distributions: Tensor, ltrb: Tensor) -> Tensor:
 def detection_loss(
     logits: Sequence[Tensor], targets: Targets, strides: Sequence[int], gains: LossGains | None = None
 ) -> DetectionLoss:
-    """The training loss of a batch: task-aligned assignment, BCE on classes, CIoU and distribution focal loss on boxes.
+    """Return the training loss of a batch: task-aligned assignment, BCE on classes, CIoU and distribution focal loss on boxes.
 
     Args:
         logits: for each level (B, 4 * REG_MAX + C, H, W); half precision is widened to float32 first.
@@ -78,7 +81,7 @@ def detection_loss(
         gains: weights of the parts; the published ones unless given.
 
     Raises:
-        ShapeError: targets of another number of images, or a label that is not below C.
+        ShapeError: the targets are of another number of images, or a label is not below C.
 
     Source: Feng et al., TOOD, ICCV 2021; Li et al., GFL, NeurIPS 2020; Zheng et al., CIoU, AAAI 2020.
     """

@@ -1,31 +1,35 @@
+"""Operations, spikes and energy of a trained model, counted on a whole data set."""
+
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.events.dataset import EventDataset
-from ..data.events.index import EventIndex
-from ..data.images.dataset import ImageDataset
-from ..data.images.index import Index
-from ..data.loader import Loader
+from ..data.loader import BatchDataset, Loader
 from ..data.sampler import EpochBatchSampler
 from ..errors import ConfigError
-from ..events import EventInput
-from ..imaging.tensors import batch_images
+from ..imaging.tensors import as_input, batch_images
 from ..model.detector import SpikeYOLO
+from ..model.forms.form import Form
+from ..model.forms.spike_driven import run_on_slots
+from ..model.forms.verify import Audit, verify_spike_driven
 from ..model.inputs import chosen_input
-from .counting import LayerCount, Tally, macs_of_forms, on_counts, operation_maps, tally
+from .counting import LayerCount, Tally, macs_of_forms, operation_maps, tally
+
+if TYPE_CHECKING:
+    from ..data.data_set import Index
 
 
 @dataclass(frozen=True)
 class Example:
-    """An image with where its spikes and additions are.
+    """An image, or window of a recording, with where its spikes and additions are.
 
     Attributes:
         image: (H, W, 3) uint8 RGB, as the network sees it.
@@ -44,108 +48,109 @@ class Measurement:
 
     Attributes:
         layers: in the order in which they run.
-        images: how many were looked at.
-        size_hw: rows and columns of an image.
+        images: how many images, or windows of recordings, were looked at.
+        unit: what one of them is called.
+        size_hw: rows and columns of one.
         macs: multiply-accumulates of the same network as an ANN, by form; see `macs_of_forms`.
-        parameters: weights and biases of the dense form.
+        parameters: weights and biases of the dense form, which is the one counted.
+        trained_parameters: of the network as trained, whose convolutions are factored.
         timesteps: T.
         max_count: D.
         examples: the first images.
+        audit: the proof that spikes and additions suffice, where asked for.
     """
 
     layers: list[LayerCount]
     images: int
+    unit: Literal["image", "window"]
     size_hw: tuple[int, int]
     macs: dict[str, int]
     parameters: int
+    trained_parameters: int
     timesteps: int
     max_count: int
     examples: list[Example]
-
-
-Samples = ImageDataset | EventDataset
-
-
-def _samples(model: SpikeYOLO, index: Index | EventIndex, imgsz: int) -> Samples:
-    if isinstance(index, Index):
-        return ImageDataset(index, imgsz)
-    preparation = chosen_input(model, kind="recordings")
-    assert isinstance(preparation, EventInput)
-    return EventDataset(index, preparation)
-
-
-def _batches(dataset: Samples, batch: int, workers: int, rank: int, processes: int) -> Iterator[Tensor]:
-    sampler = EpochBatchSampler(len(dataset), batch, shuffle=False, num_replicas=processes, rank=rank)
-    for loaded in Loader(dataset, sampler, workers=workers):
-        yield loaded.images
-
-
-def _scaled(images: Tensor) -> Tensor:
-    return images.float() / 255 if images.dtype == torch.uint8 else images
-
-
-def _part(network: SpikeYOLO, dataset: Samples, batch: int, threads: int, rank: int, processes: int) -> Tally:
-    """What one of several processes counts."""
-    torch.set_num_threads(threads)
-    return tally(network, map(_scaled, _batches(dataset, batch, 0, rank, processes)))
+    audit: Audit | None = None
 
 
 def measure(
     model: SpikeYOLO,
-    index: Index | EventIndex,
-    imgsz: int,
+    index: Index,
+    imgsz: int | None = None,
     *,
     batch: int = 8,
     workers: int = 0,
     processes: int = 1,
     examples: int = 4,
+    verify: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Measurement:
-    """Counts spikes and operations of a model on the images of an index.
+    """Count the spikes and operations of a model on the images of an index.
 
     Args:
         model: in its trained form.
         index: the images, or labelled instants of recordings; each weighs the same.
-        imgsz: side of the square that images are letter-boxed to.
+        imgsz: side of the square that images are letter-boxed to, in place of what the model says.
         batch: images looked at together; does not change the result, like the next two.
         workers: processes that prepare images, when one process counts.
         processes: processes that count, on CPUs.
         examples: images that are kept with their maps.
-        progress: told how many images are done (with one process).
+        verify: first prove that the network runs on spikes and additions alone.
+        progress: called with the number of images done (with one process).
 
     Raises:
-        ConfigError: a model that is not in its trained form or has no spikes; several processes on a GPU; no images.
+        ConfigError: a model that is not in its trained form or has no spikes; data of another kind than it sees;
+            several processes on a GPU; no images.
+        VerificationError: a product that is not an addition of spikes.
     """
-    if model.form != "trainable":
+    if model.form != Form.TRAINABLE:
         raise ConfigError(f"energy: needs the trained model, this file holds its {model.form} form")
     if not len(index):
         raise ConfigError("energy: the data set has no images")
-    dataset, network = _samples(model, index, imgsz), on_counts(model)
+    dataset, network = index.dataset(chosen_input(model, imgsz)), model.to_spike_driven()
+    audit = verify_spike_driven(network) if verify else None
+    run_on_slots(network, binary=False)  # on counts: the same spikes, sooner
     if processes == 1:
         total = Tally()
-        for images in _batches(dataset, batch, workers, 0, 1):
-            total.add(tally(network, [_scaled(images)]))
+        for images in _batches(network, dataset, batch, workers):
+            total.add(tally(network, [images]))
             if progress is not None:
                 progress(total.images)
     else:
         total = _by_processes(network, dataset, batch, processes)
-    shown = next(_batches(dataset, min(examples, len(index)), 0, 0, 1))
+    shown = next(_loaded(dataset, min(examples, len(index))))
     size_hw = (shown.shape[-2], shown.shape[-1])
-    spikes, additions = operation_maps(network, _scaled(shown))
+    spikes, additions = operation_maps(network, as_input(shown, network.device, network.dtype))
     drawn = batch_images(shown, examples)
     return Measurement(
         layers=total.layers(),
         images=total.images,
+        unit="window" if shown.ndim == 5 else "image",
         size_hw=size_hw,
         macs=macs_of_forms(model, size_hw),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
+        trained_parameters=sum(parameter.numel() for parameter in model.parameters()),
         timesteps=model.config.timesteps,
         max_count=model.config.max_count,
         examples=[Example(p, s.numpy(), a.numpy()) for p, s, a in zip(drawn, spikes, additions, strict=True)],
+        audit=audit,
     )
 
 
-def _by_processes(network: SpikeYOLO, dataset: Samples, batch: int, processes: int) -> Tally:
+def _loaded(dataset: BatchDataset, batch: int, workers: int = 0, rank: int = 0, processes: int = 1) -> Iterator[Tensor]:
+    """Images as the data set gives them, those of one of several processes."""
+    sampler = EpochBatchSampler(len(dataset), batch, shuffle=False, num_replicas=processes, rank=rank)
+    for loaded in Loader(dataset, sampler, workers=workers):
+        yield loaded.images
+
+
+def _batches(network: SpikeYOLO, dataset: BatchDataset, batch: int, *where: int) -> Iterator[Tensor]:
+    """The same as the network takes them."""
+    for images in _loaded(dataset, batch, *where):
+        yield as_input(images, network.device, network.dtype)
+
+
+def _by_processes(network: SpikeYOLO, dataset: BatchDataset, batch: int, processes: int) -> Tally:
     if network.device.type != "cpu":
         raise ConfigError("processes: only on CPUs; on a GPU use a larger batch")
     processes = min(processes, len(dataset))
@@ -156,3 +161,9 @@ def _by_processes(network: SpikeYOLO, dataset: Samples, batch: int, processes: i
         for part in parts:
             total.add(part.result())
     return total
+
+
+def _part(network: SpikeYOLO, dataset: BatchDataset, batch: int, threads: int, rank: int, processes: int) -> Tally:
+    """What one of several processes counts."""
+    torch.set_num_threads(threads)
+    return tally(network, _batches(network, dataset, batch, 0, rank, processes))

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..files import write_atomically
+from ..files import write_whole
 from .measure import Example, Measurement
-from .report import to_json
+from .report import headline, parameters_text, to_json
 from .technology import Technology
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -50,7 +50,20 @@ def _bars(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**bar, "share": round(100 * bar["value"] / most, 2)} for bar in values]
 
 
+def _totals(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Operations and memory traffic together, where both are known."""
+    both = [(values["snn_mJ"], values["snn_memory_mJ"]), (values["ann_mJ"], values["ann_memory_mJ"])]
+    labels = ("with spikes", "ANN, dense folded")
+    bars = [
+        {"label": label, "value": computing + memory, "snn": label == labels[0]}
+        for label, (computing, memory) in zip(labels, both, strict=True)
+        if computing is not None and memory is not None
+    ]
+    return _bars(bars)
+
+
 def _compared(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Operations alone."""
     bars = [
         {"label": "with spikes, additions as counted", "value": values["snn_mJ"], "snn": True},
         {"label": "with spikes, by the literature's formula", "value": values["snn_formula_mJ"], "snn": True},
@@ -92,10 +105,10 @@ def _percent(value: float | None) -> str:
 
 
 def write_page(file: Path, found: Measurement, technology: Technology, title: str) -> None:
-    """Writes the report: energy beside the ANN's, rates and histograms by layer, heat maps, other technologies.
+    """Write the report: energy beside the ANN's, rates and histograms by layer, heat maps, other technologies.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     from jinja2 import Environment
 
@@ -110,10 +123,15 @@ def write_page(file: Path, found: Measurement, technology: Technology, title: st
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
         v=values,
+        headline=headline(values),
+        parameters=parameters_text(values),
+        unit=found.unit,
+        an="an" if found.unit == "image" else "a",
+        totals=_totals(values),
         compared=_compared(values),
         parts=_parts(values),
         maps=[_maps(example, technology) for example in found.examples],
         histogram=_histogram,
         rate=_timestep_rate,
     )
-    write_atomically(file, page.encode())
+    write_whole(file, page.encode())

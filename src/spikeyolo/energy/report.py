@@ -1,3 +1,5 @@
+"""What was measured, as plain values, tables and sentences."""
+
 from __future__ import annotations
 
 from dataclasses import asdict
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def weighted_rate(layers: list[LayerCount]) -> float:
-    """Share of the binary slots that hold a spike over all layers, each neuron the same weight."""
+    """Return the share of the binary slots that hold a spike over all layers, each neuron the same weight."""
     slots = sum(layer.inputs * layer.timesteps * layer.max_count for layer in layers if layer.mean_count is not None)
     return sum(layer.spikes for layer in layers) / slots
 
@@ -42,7 +44,7 @@ def _layer_json(layer: LayerCount, technology: Technology) -> dict[str, Any]:
 
 
 def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
-    """Everything that was measured, and its energy for an image, as plain values.
+    """Return everything that was measured, and its energy for an image (or window: see `unit`), as plain values.
 
     `gmac` is that of the dense form, once an image; `snn_mJ` takes additions as counted, `snn_formula_mJ` as the
     literature estimates them; both are computation alone. `ann` holds the same network as an ANN: in the dense form,
@@ -62,12 +64,14 @@ def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
         "ann_memory_mJ": sum(memory_millijoule(x, technology, ann=True) for x in layers) if memory else None,
         "ann": {form: {"gmac": macs / 1e9, "mJ": ann_millijoule(macs, technology)} for form, macs in ann.items()},
         "images": found.images,
+        "unit": found.unit,
         "size_hw": found.size_hw,
         "timesteps": found.timesteps,
         "max_count": found.max_count,
         "firing_rate": weighted_rate(layers),
         "synaptic_ops": sum(layer.ac for layer in layers),
         "parameters": found.parameters,
+        "trained_parameters": found.trained_parameters,
         "weight_bytes": held.weights,
         "potential_bytes": held.potentials,
         "technology": asdict(technology),
@@ -86,66 +90,103 @@ def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
     }
 
 
+def headline(values: dict[str, Any]) -> list[str]:
+    """Return what the energy comes to, in sentences, the whole before its parts.
+
+    Args:
+        values: from `to_json`.
+    """
+    one, snn, ann = values["unit"], values["snn_mJ"], values["ann_mJ"]
+    one = f"{'An' if one == 'image' else 'A'} {one}"
+    if ann is None:
+        return [f"{one} costs {snn:.3f} mJ with spikes, operations alone; an ANN cannot run on this hardware."]
+    operations = f"{snn:.3f} mJ with spikes, {ann:.3f} mJ as a dense ANN ({_times(snn, ann)})"
+    snn_memory, ann_memory = values["snn_memory_mJ"], values["ann_memory_mJ"]
+    if snn_memory is None:
+        return [f"{one} costs {operations}: operations alone; memory traffic is not known for this technology."]
+    total, ann_total = snn + snn_memory, ann + ann_memory
+    return [
+        f"{one} costs {total:.3f} mJ with spikes and {ann_total:.3f} mJ as a dense ANN, operations and memory traffic "
+        f"together: {_times(total, ann_total)}.",
+        f"Operations alone: {operations}.",
+        f"Memory traffic alone: {snn_memory:.3f} mJ with spikes, {ann_memory:.3f} mJ as a dense ANN "
+        f"({_times(snn_memory, ann_memory)}).",
+    ]
+
+
+def _times(snn: float, ann: float) -> str:
+    """How the two compare, in words."""
+    if snn > ann:
+        return f"spikes cost {snn / ann:.2f} times as much"
+    return f"the ANN costs {ann / snn:.2f} times as much"
+
+
+def parameters_text(values: dict[str, Any]) -> str:
+    """Return both numbers of parameters: of the form that is counted, and as trained."""
+    dense, trained = values["parameters"] / 1e6, values["trained_parameters"] / 1e6
+    return f"{dense:.1f} M parameters of the dense form ({trained:.1f} M as trained)"
+
+
 def _number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
 def layer_table(found: Measurement, technology: Technology) -> Table:
-    """One row a layer, for `rich.print`."""
+    """Return one row a layer, for `rich.print`."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    title = f"An image of {found.size_hw[0]} x {found.size_hw[1]}, mean of {found.images}"
+    rows, columns = found.size_hw
+    title = f"{'An' if found.unit == 'image' else 'A'} {found.unit} of {rows} x {columns}, mean of {found.images}"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # fits 80 columns
     table.add_column("layer", overflow="fold")
     for column in ("MMAC", "mean count", "rate", "silent", "at D", "M additions", "by formula", "mJ"):
         table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for layer in found.layers:
-        rate, silent, full = (
-            "-" if v is None else f"{v:.1%}" for v in (layer.firing_rate, layer.silent, layer.saturated)
-        )
-        additions, formula = (
-            "-" if layer.mean_count is None else f"{v / 1e6:.2f}" for v in (layer.ac, layer.formula_ac)
-        )
+        spiking = layer.mean_count is not None
         table.add_row(
             layer.name,
             f"{layer.macs / 1e6:.2f}",
             _number(layer.mean_count),
-            rate,
-            silent,
-            full,
-            additions,
-            formula,
-            f"{layer_millijoule(layer, technology):.4f}",
+            *map(_percent, (layer.firing_rate, layer.silent, layer.saturated)),
+            *(_number(value / 1e6 if spiking else None, 2) for value in (layer.ac, layer.formula_ac)),
+            _number(layer_millijoule(layer, technology), 4),
         )
     return table
 
 
 def summary_table(found: Measurement, technology: Technology) -> Table:
-    """The network with spikes and as an ANN, side by side, for `rich.print`."""
+    """Return the network with spikes and as an ANN, side by side, operations and memory traffic, for `rich.print`."""
     from rich.table import Table
 
     values = to_json(found, technology)
-    table = Table(title=f"Energy of an image: {technology.label}", caption=technology.source)
-    for column in ("", "operations", "mJ"):
+    one = "an image" if found.unit == "image" else "a window"
+    caption = f"{technology.source}; memory traffic after Lemaire et al. (2022)"
+    table = Table(title=f"Energy of {one}: {technology.label}", caption=caption)
+    for column in ("", "operations", "mJ of\noperations", "mJ of\nmemory", "mJ\nin all"):
         table.add_column(column, justify="left" if not column else "right")
+
+    def add(label: str, operations: str, computing: float | None, memory: float | None = None, style: str = "") -> None:
+        total = None if computing is None or memory is None else computing + memory
+        table.add_row(label, operations, *map(_number, (computing, memory, total)), style=style)
+
     first = sum(layer.mac for layer in found.layers)
-    snn = f"{values['synaptic_ops'] / 1e9:.4g} G additions, {first / 1e9:.4g} GMAC"
     formula = sum(layer.formula_ac for layer in found.layers)
-    table.add_row("with spikes, additions as counted", snn, _number(values["snn_mJ"]), style="bold")
-    table.add_row(
-        "with spikes, by the literature's formula", f"{formula / 1e9:.4g} G", _number(values["snn_formula_mJ"])
-    )
-    if values["snn_memory_mJ"] is not None:
-        table.add_row("memory traffic of it (Lemaire et al.)", "", _number(values["snn_memory_mJ"]))
+    counted = f"{values['synaptic_ops'] / 1e9:.4g} G additions\n{first / 1e9:.4g} GMAC"
+    add("with spikes, additions as counted", counted, values["snn_mJ"], values["snn_memory_mJ"], "bold")
+    add("with spikes, by the literature's formula", f"{formula / 1e9:.4g} G additions", values["snn_formula_mJ"])
     table.add_section()
+    memory = {"dense": values["ann_memory_mJ"]}
     labels = {
-        "dense": "as an ANN, dense folded (the literature's comparison)",
-        "separable": "as an ANN, folded as one would run it",
-        "unfolded": "as an ANN, batch norms not folded",
+        "dense": "ANN, dense folded, as in the literature",
+        "separable": "ANN, folded as one would run it",
+        "unfolded": "ANN, batch norms not folded",
     }
     for form, label in labels.items():
-        table.add_row(label, f"{values['ann'][form]['gmac']:.4g} GMAC", _number(values["ann"][form]["mJ"]))
-    if values["ann_memory_mJ"] is not None:
-        table.add_row("memory traffic of the dense one", "", _number(values["ann_memory_mJ"]))
+        ann = values["ann"][form]
+        add(label, f"{ann['gmac']:.4g} GMAC", ann["mJ"], memory.get(form))
     return table

@@ -1,3 +1,5 @@
+"""What an operation costs on some hardware: the shipped table and tables of your own."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields

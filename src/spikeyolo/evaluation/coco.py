@@ -1,3 +1,5 @@
+"""COCO's average precision, through hotcoco, of detections collected image by image."""
+
 from __future__ import annotations
 
 import json
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..errors import DataError
+from ..files import write_whole
 from ..structures import Detections
 from .confusion import ConfusionMatrix, count_confusions
 from .ground_truth import GroundTruth, ImageId
@@ -157,18 +160,12 @@ class CocoEvaluator:
         return results
 
     def write_results(self, path: str | os.PathLike[str]) -> None:
-        """Writes `results` as a file for the COCO server: beside its place first, then renamed.
+        """Write `results` as a file for the COCO server.
 
         Raises:
-            DataError: the file cannot be written.
+            WriteError: the file cannot be written.
         """
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            partial.write_text(json.dumps(self.results(), separators=(",", ":")))
-            partial.replace(path)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+        write_whole(Path(path), json.dumps(self.results(), separators=(",", ":")).encode())
 
 
 def detection_rows(found: Detections) -> np.ndarray:

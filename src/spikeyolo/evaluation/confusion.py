@@ -1,3 +1,5 @@
+"""The confusion matrix: what the boxes of each class were taken for."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

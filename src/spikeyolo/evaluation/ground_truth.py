@@ -1,3 +1,5 @@
+"""The labelled boxes of a data set, as an evaluation needs them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,85 +1,101 @@
+"""Average precision on images, by COCO's rule."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
-from ..data.images.index import Index
-from ..detection.anchors import decode
-from ..detection.nms import non_maximum_suppression
+from ..data.images.index import ImageIndex
 from ..errors import DataError
-from ..structures import STRIDES, Batch, Detections
+from ..structures import Detections
 from .coco import CocoEvaluator
 from .ground_truth import GroundTruth, ImageId
-from .metrics import Metrics
+from .metrics import Metrics, class_table
+from .plots import plot_confusion, plot_curves
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
-def to_input(images: Tensor) -> Tensor:
-    """Batch images -> floating point 0..1, images in channels_last order, the fastest for convolutions."""
-    if images.dtype == torch.uint8:
-        images = images.float() / 255
-    return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
-
-
-def suppress(logits: Sequence[Tensor], conf: float, iou: float, max_det: int) -> list[Detections]:
-    """Logits -> detections on the canvas by the rule of evaluation: a box may count for several classes."""
-    boxes, scores = decode([level.float() for level in logits], STRIDES)
-    return non_maximum_suppression(boxes, scores, conf=conf, iou=iou, max_det=max_det, multi_label=True)
-
-
-def on_original(found: Sequence[Detections], batch: Batch) -> list[Detections]:
-    """Detections on the canvas -> in pixels of the original images."""
-    return [
-        Detections(place.to_original(d.boxes), d.scores, d.labels)
-        for d, place in zip(found, batch.placements, strict=True)
-    ]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """An evaluator for the images of an index, which go by the index's ids and classes.
+@dataclass(frozen=True, eq=False)
+class ImageEvaluation:
+    """The numbers of a model on images.
 
     Attributes:
-        index: the images.
-        evaluator: under the ids and classes of the annotation file, where there is one.
+        metrics: COCO's.
+        detections: what they were computed from.
+        results: whether the images have ids of their own, those of an annotation file, so that the COCO server takes
+            a file of results.
     """
 
-    index: Index
-    evaluator: CocoEvaluator
-    ids: dict[ImageId, ImageId]
-    label_order: Tensor
+    metrics: Metrics
+    detections: CocoEvaluator
+    results: bool
 
-    @classmethod
-    def of(cls, index: Index) -> Evaluation:
-        """An empty one."""
-        truth = GroundTruth.from_coco(index.ground_truth())
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain values; see `Metrics.to_json`."""
+        return self.metrics.to_json()
+
+    def tables(self) -> list[Table]:
+        """Return the numbers by class, for `rich.print`."""
+        return [class_table(self.metrics)]
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write curves (where computed) and the confusion matrix as PNGs, and coco_results.json for the COCO server.
+
+        Raises:
+            WriteError: a file cannot be written.
+        """
+        written = plot_curves(self.metrics.curves, folder)
+        written.append(plot_confusion(self.detections.confusion_matrix(), folder / "confusion.png"))
+        if self.results:
+            written.append(folder / "coco_results.json")
+            self.detections.write_results(written[-1])
+        return written
+
+
+class ImageEvaluator:
+    """Collects detections under the ids and classes of an index, and evaluates them under those of its annotation file.
+
+    Args:
+        index: the images.
+    """
+
+    def __init__(self, index: ImageIndex) -> None:
+        self.index = index
+        self._truth = GroundTruth.from_coco(index.ground_truth())
         own = index.image_ids if index.annotation_file else range(1, len(index) + 1)
-        order = [truth.category_ids.index(category) for category in index.category_ids]
-        return cls(index, CocoEvaluator(truth), dict(zip(index.image_ids, own, strict=True)), torch.tensor(order))
-
-    def update(self, image_ids: Sequence[ImageId], found: Sequence[Detections]) -> None:
-        """Takes detections in pixels of the original images."""
-        moved = [
-            Detections(d.boxes.float().cpu(), d.scores.float().cpu(), self.label_order[d.labels.cpu()]) for d in found
-        ]
-        self.evaluator.update([self.ids[image_id] for image_id in image_ids], moved)
+        self._ids = dict(zip(index.image_ids, own, strict=True))
+        # The classes of the file may stand in another order than those of the index.
+        self._labels = torch.tensor([self._truth.category_ids.index(category) for category in index.category_ids])
+        self.reset()
 
     def reset(self) -> None:
-        """Forgets all detections."""
-        self.evaluator.reset()
+        """Forget all detections; evaluations computed before keep theirs."""
+        self.collected = CocoEvaluator(self._truth)
+
+    def update(self, image_ids: Sequence[ImageId], detections: Sequence[Detections]) -> None:
+        """Take detections in pixels of the original images."""
+        renamed = [
+            Detections(d.boxes.float().cpu(), d.scores.float().cpu(), self._labels[d.labels.cpu()]) for d in detections
+        ]
+        self.collected.update([self._ids[image_id] for image_id in image_ids], renamed)
 
     def gather(self) -> None:
-        """Takes over the detections of all processes."""
-        self.evaluator.gather()
+        """Take over the detections of all processes."""
+        self.collected.gather()
 
-    def compute(self, curves: bool = False) -> Metrics:
-        """The numbers over all images of the index; images of the annotation file that were unusable are left out.
+    def compute(self, curves: bool = False) -> ImageEvaluation:
+        """Return the numbers over all images of the index; unusable images of the annotation file are left out.
 
         Raises:
             DataError: some images of the index were not given.
         """
-        if len(self.evaluator) != len(self.index):
-            raise DataError(f"{len(self.evaluator)} of {len(self.index)} images were evaluated")
-        return self.evaluator.compute(partial=True, curves=curves)
+        if len(self.collected) != len(self.index):
+            raise DataError(f"{len(self.collected)} of {len(self.index)} images were evaluated")
+        metrics = self.collected.compute(partial=True, curves=curves)
+        return ImageEvaluation(metrics, self.collected, results=bool(self.index.annotation_file))

@@ -1,3 +1,5 @@
+"""The numbers of an evaluation, over all classes and by class."""
+
 from __future__ import annotations
 
 import math
@@ -182,7 +184,7 @@ def class_table(metrics: Metrics, by: str = "", places: str = "on {} images") ->
 
     title = f"{by}{': ' if by else ''}{metrics.boxes} boxes {places.format(metrics.images)}"
     table = Table(title=title, caption=_caption(metrics))
-    table.add_column("class")
+    table.add_column("class", overflow="fold")
     for column in ("boxes", "AP", "AP50", "precision", "recall", "F1", "at score"):
         table.add_column(column, justify="right")
     measured = [[c.precision, c.recall, c.f1] for c in metrics.per_class if not math.isnan(c.f1)]

@@ -1,4 +1,4 @@
-"""Images of an evaluation. Drawn with matplotlib's objects: no global figure, no display."""
+"""Plots of an evaluation. Drawn with matplotlib's objects: no global figure, no display."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..files import write_atomically
+from ..files import write_whole
 from .confusion import ConfusionMatrix
 from .metrics import Curves
 
@@ -33,14 +33,14 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Writes a figure as a PNG, whole or not at all.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
     content = io.BytesIO()
     figure.savefig(content, dpi=130, format="png")
-    write_atomically(Path(path), content.getvalue())
+    write_whole(Path(path), content.getvalue())
     return Path(path)
 
 
@@ -123,6 +123,17 @@ def plot_f1(curves: Curves, path: str | os.PathLike[str]) -> Path:
     _draw_classes(axes, curves.confidences, curves.f1, curves.f1.max(axis=1), curves.class_names)
     _finish(axes, "F1 over confidence, IoU 0.5", "confidence", "F1", "best F1")
     return save_figure(figure, path)
+
+
+def plot_curves(curves: Curves | None, folder: Path) -> list[Path]:
+    """Write the two plots above into a folder as precision_recall.png and f1.png; nothing where there are no curves.
+
+    Raises:
+        WriteError: a file cannot be written.
+    """
+    if curves is None:
+        return []
+    return [plot_precision_recall(curves, folder / "precision_recall.png"), plot_f1(curves, folder / "f1.png")]
 
 
 def plot_confusion(matrix: ConfusionMatrix, path: str | os.PathLike[str]) -> Path:

@@ -123,6 +123,8 @@ GEN1 = Protocol(("car", "pedestrian"), (0, 1))
 ONE_MPX = Protocol(("pedestrian", "two wheeler", "car"), (0, 1, 2), min_diagonal=60.0, min_side=20.0)
 ONE_MPX_HALVED = ONE_MPX.scaled(0.5)
 """For frames of 640 x 360. Source: https://github.com/uzh-rpg/RVT/issues/56."""
+UNFILTERED = Protocol(("object",), (0,), skip_us=0, min_diagonal=0.0, min_side=0.0)
+"""Every label counts."""
 
 
 @dataclass(frozen=True)

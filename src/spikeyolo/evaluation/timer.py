@@ -1,3 +1,5 @@
+"""The time that each stage of an evaluation takes."""
+
 from __future__ import annotations
 
 import time

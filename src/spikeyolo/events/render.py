@@ -23,9 +23,16 @@ def render(recording: Recording, end_us: int, preparation: EventInput) -> tuple[
         (T, C, H, W) float32 (uint8 for representations of grey values), and where the sensor lies on the canvas.
     """
     events = recording.window(end_us - preparation.window_us, end_us)
-    frames = frames_of(events, end_us, recording.sensor_size_hw, preparation)
+    return render_events(events, end_us, recording.sensor_size_hw, preparation)
+
+
+def render_events(
+    events: Events, end_us: int, sensor_size_hw: tuple[int, int], preparation: EventInput
+) -> tuple[np.ndarray, Placement]:
+    """Return the same for the events of such a window, where they have been read already."""
+    frames = frames_of(events, end_us, sensor_size_hw, preparation)
     frames = preparation.in_order(frames, np.random.default_rng(abs(end_us)))
-    return on_canvas(frames, recording.sensor_size_hw, preparation)
+    return on_canvas(frames, sensor_size_hw, preparation)
 
 
 def frames_of(events: Events, end_us: int, sensor_size_hw: tuple[int, int], preparation: EventInput) -> np.ndarray:

@@ -1,3 +1,5 @@
+"""Reading and writing image files as arrays, RGB and upright."""
+
 from __future__ import annotations
 
 import os
@@ -5,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, WriteError
+from ..files import write_whole
 
 
 def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
-    """Reads an image file as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
+    """Read an image file as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
 
     Grey images get three equal channels, CMYK ones are converted, 16-bit ones are scaled to 8 bits (their high byte),
     transparency is dropped, and of an animation the first frame is read.
@@ -74,10 +77,10 @@ def is_cut_short(encoded: bytes) -> bool:
 
 
 def write_rgb(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Writes an (H, W, 3) uint8 RGB image in the format of the file's ending: beside, then renamed.
+    """Write an (H, W, 3) uint8 RGB image in the format of the file's ending, whole or not at all.
 
     Raises:
-        DataError: the file cannot be written.
+        WriteError: the file cannot be written, or its ending is of no format that OpenCV writes.
     """
     import cv2  # costs 0.1 s to import
 
@@ -87,11 +90,5 @@ def write_rgb(path: str | os.PathLike[str], image: np.ndarray) -> None:
     except cv2.error:
         encoded = False
     if not encoded:
-        raise DataError(f"{path}: an image of shape {image.shape} cannot be written in this format")
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        beside.write_bytes(content.tobytes())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+        raise WriteError(f"{path}: an image of shape {image.shape} cannot be written in this format")
+    write_whole(path, content.tobytes())

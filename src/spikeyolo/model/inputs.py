@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
@@ -33,6 +34,11 @@ def from_metadata(values: Mapping[str, Any]) -> Input:
     if kind not in KINDS:
         raise ConfigError(f"input: kind {kind!r} is not one of {', '.join(KINDS)}")
     return KINDS[kind].from_dict(values)
+
+
+def with_timesteps(input: Input | None, timesteps: int) -> Input | None:
+    """Return the input of a network of other timesteps: a window of a recording is cut into so many parts."""
+    return replace(input, timesteps=timesteps) if isinstance(input, EventInput) else input
 
 
 def check_input(input: Input, in_channels: int, timesteps: int) -> None:

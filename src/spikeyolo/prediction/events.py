@@ -1,49 +1,33 @@
-"""Prediction on recordings of event cameras, window after window, as if they came from the camera."""
+"""Prediction on recordings of event cameras, step after step, as if they came from the camera."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..detection.anchors import decode
-from ..detection.nms import non_maximum_suppression
+from ..detection.postprocess import Thresholds, postprocess
 from ..errors import ConfigError, DataError
-from ..events import READERS, EventInput, Recording, RepresentationConfig, open_recording, render
-from ..imaging.tensors import frames_image
+from ..events import EventInput, Events, Recording, RepresentationConfig, open_recording
+from ..events.render import render_events
+from ..imaging.tensors import as_input, frames_image
 from ..model.detector import SpikeYOLO
-from ..model.inputs import chosen_input
+from ..model.network import evaluating
 from ..spiking import NeuronState
-from ..structures import STRIDES, Detections
-from .images import PredictionSettings, Summary, open_writers
-from .sources import Clip, Frame
+from ..structures import Detections, Placement
+from .settings import PredictionSettings, Summary, open_writers
+from .sources import Frame, Source
 from .tracking import Tracker
-from .writers import Found
+from .writers import FrameResult
 
-LARGEST_FPS = 1000.0
 DRAWN_SIDE = 640  # pixels that the longer side of a video may have by enlarging
-
-
-@dataclass(frozen=True)
-class RecordingClip(Clip):
-    """A recording as a video that runs at the recording's own pace.
-
-    Attributes:
-        step_us: time from one image to the next.
-    """
-
-    step_us: int = 40_000
-
-    @property
-    def fps(self) -> float:
-        """Images a second."""
-        return min(1e6 / self.step_us, LARGEST_FPS)
 
 
 @dataclass(frozen=True)
@@ -52,12 +36,14 @@ class Step:
 
     Attributes:
         end_us: the instant: events before it were seen.
+        events: those of this step alone.
         detections: on the CPU, boxes in pixels of the sensor.
         logits: of the timesteps of this step alone, as the network gives them.
         latency_ms: time from events to boxes.
     """
 
     end_us: int
+    events: Events
     detections: Detections
     logits: tuple[Tensor, ...]
     latency_ms: float
@@ -74,42 +60,35 @@ class EventStream:
     Args:
         model: trained on recordings, or of the Gen1 checkpoint.
         recording: what to look at.
-        preparation: how events become frames.
+        seen: how events become frames.
         carry: keep the potentials.
-        conf: least score of a detection.
-        iou: overlap over which the weaker of two boxes of a class is dropped.
-        max_det: most detections of a step.
+        thresholds: which detections are kept.
 
     Raises:
-        ConfigError: a preparation that cannot be streamed.
+        ConfigError: an input that cannot be streamed.
     """
 
     def __init__(
         self,
         model: SpikeYOLO,
         recording: Recording,
-        preparation: EventInput,
+        seen: EventInput,
         *,
         carry: bool = False,
-        conf: float = 0.25,
-        iou: float = 0.7,
-        max_det: int = 300,
+        thresholds: Thresholds | None = None,
     ) -> None:
-        self.model, self.recording, self.carry = model.eval(), recording, carry
-        self.conf, self.iou, self.max_det = conf, iou, max_det
+        self.model, self.recording, self.carry = model, recording, carry
+        self.thresholds = thresholds or Thresholds()
         if carry:
-            if preparation.order != "oldest-first":
+            if seen.order != "oldest-first":
+                raise ConfigError(f"carry: the network sees the timesteps of a window {seen.order}, not in order")
+            if seen.window_us % seen.timesteps:
                 raise ConfigError(
-                    f"carry: the network sees the timesteps of a window {preparation.order}, not in order"
-                )
-            if preparation.window_us % preparation.timesteps:
-                raise ConfigError(
-                    f"carry: a window of {preparation.window_us} us has no {preparation.timesteps} equal timesteps; "
+                    f"carry: a window of {seen.window_us} us has no {seen.timesteps} equal timesteps; "
                     "give another --window-us"
                 )
-            step_us = preparation.window_us // preparation.timesteps
-            preparation = replace(preparation, timesteps=1, window_us=step_us)
-        self.preparation, self.step_us = preparation, preparation.window_us
+            seen = replace(seen, timesteps=1, window_us=seen.window_us // seen.timesteps)
+        self.seen, self.step_us = seen, seen.window_us
 
     def __len__(self) -> int:
         """Steps; the last may reach beyond the last event."""
@@ -118,122 +97,87 @@ class EventStream:
     def __iter__(self) -> Iterator[Step]:
         state = NeuronState()
         recent: deque[tuple[Tensor, ...]] = deque(maxlen=self.model.config.timesteps if self.carry else 1)
-        for number in range(1, len(self) + 1):
-            end_us, start = number * self.step_us, time.perf_counter()
-            frames, placement = render(self.recording, end_us, self.preparation)
-            images = torch.from_numpy(np.ascontiguousarray(frames)).unsqueeze(1).to(self.model.device)
-            images = images.to(self.model.dtype) / (255 if images.dtype == torch.uint8 else 1)
-            with torch.inference_mode():
-                if self.carry:
-                    logits, state = self.model(images, state)
-                else:
-                    logits = self.model(images)
-                recent.append(logits)
-                mean = [sum(level) / len(recent) for level in zip(*recent, strict=True)] if len(recent) > 1 else logits
-                boxes, scores = decode([level.float() for level in mean], STRIDES)
-                (found,) = non_maximum_suppression(boxes, scores, conf=self.conf, iou=self.iou, max_det=self.max_det)
-            detections = Detections(placement.to_original(found.boxes), found.scores, found.labels).to("cpu")
-            yield Step(end_us, detections, logits, (time.perf_counter() - start) * 1e3)
+        with evaluating(self.model):
+            for number in range(1, len(self) + 1):
+                end_us, start = number * self.step_us, time.perf_counter()
+                events = self.recording.window(end_us - self.step_us, end_us)
+                images, placement = self._images(events, end_us)
+                with torch.inference_mode():
+                    if self.carry:
+                        logits, state = self.model(images, state)
+                    else:
+                        logits = self.model(images)
+                    recent.append(logits)
+                    (found,) = postprocess(_mean(recent), self.thresholds, [placement])
+                yield Step(end_us, events, found.to("cpu"), logits, (time.perf_counter() - start) * 1e3)
+
+    def _images(self, events: Events, end_us: int) -> tuple[Tensor, Placement]:
+        """(T, 1, C, H, W) of the events before an instant, and how the sensor lies on them."""
+        frames, placement = render_events(events, end_us, self.recording.sensor_size_hw, self.seen)
+        images = torch.from_numpy(np.ascontiguousarray(frames)).unsqueeze(1)
+        return as_input(images, self.model.device, self.model.dtype), placement
 
 
-@dataclass
-class StreamSummary(Summary):
-    """A summary with the speed of a stream.
-
-    Attributes:
-        step_us: a step's length in the recording's time.
-        total: steps of the recordings so far.
-        latencies_ms: of each step so far.
-    """
-
-    step_us: int = 0
-    total: int = 0
-    latencies_ms: list[float] = field(default_factory=list)
-
-    def speed(self) -> str:
-        """A line with the latency of a step beside its length."""
-        median, slow = np.percentile(self.latencies_ms, [50, 95])
-        length = self.step_us / 1e3
-        keeps = "keeps" if slow <= length else "does not keep"
-        return (
-            f"a step of {length:g} ms takes {median:.1f} ms (median), {slow:.1f} ms (95 %), from events to boxes; "
-            f"real-time factor {median / length:.2f}: {keeps} up with the camera"
-        )
+def _mean(recent: Sequence[tuple[Tensor, ...]]) -> Sequence[Tensor]:
+    """The mean logits of the last steps, level by level."""
+    if len(recent) == 1:
+        return recent[0]
+    return [sum(level[1:], level[0]) / len(recent) for level in zip(*recent, strict=True)]
 
 
 def predict_recordings(
     model: SpikeYOLO,
-    files: Sequence[Path],
+    sources: Sequence[Source],
+    seen: EventInput,
     settings: PredictionSettings,
     *,
     carry: bool = False,
-    preparation: str | None = None,
-    window_us: int | None = None,
-) -> Iterator[StreamSummary]:
-    """Runs the detector over recordings; yields the running summary after each step.
+) -> Iterator[Summary]:
+    """Run the detector over recordings; yield the running summary after each step.
 
-    Memory does not grow with the length of a recording, but for one number a step.
+    Memory does not grow with the length of a recording, but for one number a step. Windows are drawn only for what
+    is written with an image: nothing is drawn for JSON and text.
+
+    Args:
+        model: the detector.
+        sources: recordings.
+        seen: how they become frames.
+        settings: how to look, and what to write.
+        carry: see `EventStream`.
 
     Raises:
-        DataError: a recording cannot be read, or nothing can be written.
-        ConfigError: a threshold out of range, or a preparation that is missing or does not fit the network.
+        DataError: a recording cannot be read, or none has events.
+        ConfigError: an input that cannot be streamed.
+        WriteError: something cannot be written.
     """
-    prepared = chosen_input(model, preparation=preparation, window_us=window_us, kind="recordings")
-    assert isinstance(prepared, EventInput)
-    limits = {"conf": settings.conf, "iou": settings.iou, "max_det": settings.max_det}
-    summary = StreamSummary()
-    with open_writers(model, settings) as writer:
-        for file, name in zip(files, _names(files), strict=True):
-            stream = EventStream(model, open_recording(file), prepared, carry=carry, **limits)  # type: ignore[arg-type]
-            summary.total += len(stream)
-            summary.step_us = stream.step_us
-            enlarged = max(1, DRAWN_SIDE // max(stream.recording.sensor_size_hw))
-            clip = RecordingClip(str(file), name, True, enlarged, stream.step_us)
-            tracker = Tracker(clip.fps) if settings.track else None
+    summary = Summary(total=0)
+    with open_writers(model.names, settings) as writer:
+        for source in sources:
+            recording = open_recording(Path(source.path))
+            stream = EventStream(model, recording, seen, carry=carry, thresholds=settings.thresholds)
+            summary.total, summary.step_us = (summary.total or 0) + len(stream), stream.step_us
+            size_hw = recording.sensor_size_hw
+            source = replace(source, enlarged=max(1, DRAWN_SIDE // max(size_hw)), step_us=stream.step_us)
+            tracker = Tracker(source.fps) if settings.track else None
             for index, step in enumerate(stream):
-                image = window_image(stream.recording, step.end_us - stream.step_us, step.end_us)
-                frame = Frame(image, clip, index, step.end_us)
-                found = Found(frame, *tracker.follow(step.detections)) if tracker else Found(frame, step.detections)
-                writer.write(found)
-                summary.detections.update(model.names[i] for i in found.detections.labels.tolist())
+                draw = partial(events_image, step.events, step.end_us - stream.step_us, step.end_us, size_hw)
+                frame = Frame(source, index, size_hw, draw, step.end_us)
+                tracked = tracker.follow(step.detections) if tracker else (step.detections,)
+                writer.write(FrameResult(frame, *tracked))
+                summary.detections.update(model.names[i] for i in tracked[0].labels.tolist())
                 summary.frames += 1
                 summary.latencies_ms.append(step.latency_ms)
                 yield summary
     if not summary.frames:
-        raise DataError(f"{files[0]}: no events in it")
-
-
-def find_recordings(sources: Sequence[str]) -> list[Path]:
-    """The recordings among files and folders; empty if there are none.
-
-    Raises:
-        DataError: recordings beside other sources, which cannot be looked at in one run.
-    """
-    found, others = [], []
-    for source in sources:
-        path = Path(source)
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        recordings = [file for file in inside if file.suffix.lower() in READERS]
-        (found.extend(recordings) if recordings else others.append(source))
-    if found and others:
-        raise DataError(f"{others[0]}: no recording, but {found[0]} is one; name either images or recordings")
-    return found
+        raise DataError(f"{sources[0].path}: no events in it")
 
 
 def window_image(recording: Recording, start_us: int, end_us: int) -> np.ndarray:
-    """The events of a window, brighter ones in red and darker ones in blue on white, (H, W, 3) uint8 RGB."""
-    counts = RepresentationConfig().render(
-        recording.window(start_us, end_us), start_us, end_us, recording.sensor_size_hw, 1
-    )
+    """Return the events of a window of a recording as an image; see `events_image`."""
+    return events_image(recording.window(start_us, end_us), start_us, end_us, recording.sensor_size_hw)
+
+
+def events_image(events: Events, start_us: int, end_us: int, sensor_size_hw: tuple[int, int]) -> np.ndarray:
+    """Return events, brighter ones in red and darker ones in blue on white, (H, W, 3) uint8 RGB."""
+    counts = RepresentationConfig().render(events, start_us, end_us, sensor_size_hw, 1)
     return frames_image(torch.from_numpy(counts))
-
-
-def _names(files: Sequence[Path]) -> list[str]:
-    """For what is written about each file; no two the same."""
-    names: list[str] = []
-    for file in files:
-        name, number = file.stem, 2
-        while name in names:
-            name, number = f"{file.stem}_{number}", number + 1
-        names.append(name)
-    return names

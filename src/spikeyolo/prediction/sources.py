@@ -1,57 +1,86 @@
-"""Where images come from: files, folders, globs, videos and cameras, one frame at a time."""
+"""Where images come from: files, folders, globs, videos, cameras and recordings, one frame at a time."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from ..errors import DataError
-from ..imaging.io import read_rgb
+from ..events import READERS, EventInput
+from ..imaging.image_input import ImageInput
+from ..imaging.io import IMAGE_SUFFIXES, read_rgb
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+Kind = Literal["image", "video", "camera", "recording"]
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+DEFAULT_FPS, MAX_FPS = 25.0, 1000.0
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One image to look at.
+    """One image of a source.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB.
-        clip: what it is part of.
-        index: its place in the clip, from 0.
+        source: what it is part of.
+        index: its place in the source, from 0.
+        size_hw: rows and columns.
+        draw: gives the image; called when the image is first asked for, and once.
         t_us: of a recording, the time up to which events were seen.
     """
 
-    image: np.ndarray
-    clip: Clip
+    source: Source
     index: int
+    size_hw: tuple[int, int]
+    draw: Callable[[], np.ndarray]
     t_us: int | None = None
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        return self.draw()
+
+    @classmethod
+    def of(cls, image: np.ndarray, source: Source, index: int = 0) -> Frame:
+        """Return the frame of an image that is there already."""
+        return cls(source, index, (image.shape[0], image.shape[1]), lambda: image)
 
 
 @dataclass(frozen=True)
-class Clip:
-    """An image file, a video file or a camera.
+class Source:
+    """An image file, a video file, a camera or a recording.
 
     Attributes:
-        source: as the user named it, or the file found in a folder.
-        name: for the files written about it; no two clips of a run share one.
-        moving: a video or camera, of which several frames follow each other in time.
+        path: as the user named it, or the file found in a folder.
+        name: for the files written about it; no two sources of a run share one.
+        kind: what it is.
         enlarged: each pixel is drawn as so many, along x and y: event cameras have few.
+        step_us: of a recording, the time from one frame to the next.
     """
 
-    source: str
+    path: str
     name: str
-    moving: bool
+    kind: Kind
     enlarged: int = 1
+    step_us: int | None = None
+
+    @property
+    def moving(self) -> bool:
+        """Whether several frames follow each other in time."""
+        return self.kind != "image"
+
+    @property
+    def input_kind(self) -> str:
+        """The kind of input that sees it."""
+        return EventInput.kind if self.kind == "recording" else ImageInput.kind
 
     def frames(self) -> Iterator[Frame]:
-        """Its frames, read one by one.
+        """Yield the frames of an image, video or camera, read one by one.
 
         Raises:
             DataError: it cannot be read.
@@ -59,13 +88,15 @@ class Clip:
         if self.moving:
             yield from _video_frames(self)
         else:
-            yield Frame(read_rgb(self.source), self, 0)
+            yield Frame.of(read_rgb(self.path), self)
 
     @property
     def fps(self) -> float:
-        """Frames a second that a video says it has; 25 where it says nothing sensible."""
+        """Frames a second: a recording's own pace, what a video says, and 25 where it says nothing sensible."""
+        if self.step_us is not None:
+            return min(1e6 / self.step_us, MAX_FPS)
         if not self.moving:
-            return 25.0
+            return DEFAULT_FPS
         capture = _open(self)
         try:
             import cv2
@@ -73,80 +104,110 @@ class Clip:
             fps = capture.get(cv2.CAP_PROP_FPS)
         finally:
             capture.release()
-        return fps if 0 < fps < 1000 else 25.0
+        return fps if 0 < fps < MAX_FPS else DEFAULT_FPS
 
 
-def find_clips(sources: Sequence[str | os.PathLike[str]]) -> list[Clip]:
-    """The clips that files, folders, glob patterns, camera numbers and stream addresses stand for, in a fixed order.
+def find_sources(paths: Sequence[str | os.PathLike[str]]) -> list[Source]:
+    """Return what files, folders, glob patterns, camera numbers and stream addresses stand for, in a fixed order.
 
     Raises:
-        DataError: a source that is not there, that is neither image nor video, or a folder without either.
+        DataError: a path that is not there, that is nothing that can be looked at, or a folder without such files.
     """
-    found: list[tuple[str, bool]] = []
-    for source in (os.fspath(source) for source in sources):
-        if source.isdecimal() or "://" in source:
-            found.append((source, True))
-        elif os.path.isdir(source):
-            inside = [str(path) for path in sorted(Path(source).rglob("*")) if _kind(path) is not None]
-            if not inside:
-                raise DataError(f"{source}: no images or videos in this folder ({', '.join(IMAGES + VIDEOS)})")
-            found += [(path, _kind(Path(path)) == "video") for path in inside]
-        elif os.path.isfile(source):
-            kind = _kind(Path(source))
-            if kind is None:
-                raise DataError(f"{source}: neither an image ({', '.join(IMAGES)}) nor a video ({', '.join(VIDEOS)})")
-            found.append((source, kind == "video"))
-        elif glob.has_magic(source):
-            matches = [path for path in sorted(glob.glob(source, recursive=True)) if _kind(Path(path)) is not None]
-            if not matches:
-                raise DataError(f"{source}: no image or video matches this pattern")
-            found += [(path, _kind(Path(path)) == "video") for path in matches]
+    found: list[tuple[str, Kind]] = []
+    for path in (os.fspath(path) for path in paths):
+        if path.isdecimal() or "://" in path:
+            found.append((path, "camera"))
+        elif os.path.isdir(path):
+            found += _of_kinds(sorted(Path(path).rglob("*")), f"{path}: nothing to look at in this folder ({_known()})")
+        elif os.path.isfile(path):
+            found += _of_kinds([Path(path)], f"{path}: nothing to look at ({_known()})")
+        elif glob.has_magic(path):
+            matches = map(Path, sorted(glob.glob(path, recursive=True)))
+            found += _of_kinds(matches, f"{path}: nothing to look at matches this pattern ({_known()})")
         else:
-            raise DataError(f"{source}: no such file or folder")
+            raise DataError(f"{path}: no such file or folder")
     return _named(found)
 
 
-def _kind(path: Path) -> str | None:
+def kind_of(sources: Sequence[Source]) -> str | None:
+    """Return what an input must be of to see these sources, "images" or "recordings"; None where both are there."""
+    kinds = {source.input_kind for source in sources}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def divided(sources: Sequence[Source], kind: str) -> tuple[list[Source], list[str]]:
+    """Return the sources that an input of this kind sees, and a line for each kind of the others."""
+    taken = [source for source in sources if source.input_kind == kind]
+    others: dict[Kind, list[Source]] = {}
+    for source in sources:
+        if source.input_kind != kind:
+            others.setdefault(source.kind, []).append(source)
+    lines = [
+        f"left out: {len(those)} {what}{'s' if len(those) > 1 else ''}, such as {those[0].path}; the model sees {kind}"
+        for what, those in others.items()
+    ]
+    return taken, lines
+
+
+def _known() -> str:
+    kinds = {"images": IMAGE_SUFFIXES, "videos": VIDEO_SUFFIXES, "recordings": READERS}
+    return "; ".join(f"{kind}: {', '.join(sorted(suffixes))}" for kind, suffixes in kinds.items())
+
+
+def _of_kinds(paths: Iterator[Path] | list[Path], otherwise: str) -> list[tuple[str, Kind]]:
+    found = [(str(path), kind) for path in paths if (kind := _kind(path)) is not None]
+    if not found:
+        raise DataError(otherwise)
+    return found
+
+
+def _kind(path: Path) -> Kind | None:
     suffix = path.suffix.lower()
-    return "image" if suffix in IMAGES else "video" if suffix in VIDEOS else None
+    if path.is_dir():
+        return None
+    if suffix in IMAGE_SUFFIXES:
+        return "image"
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    return "recording" if suffix in READERS else None
 
 
-def _named(found: list[tuple[str, bool]]) -> list[Clip]:
-    """Clips whose names are file names without ending; those that would share one are numbered."""
-    clips, taken = [], set()
-    for source, moving in found:
-        stem = f"camera{source}" if source.isdecimal() else Path(source).stem or "stream"
+def _named(found: list[tuple[str, Kind]]) -> list[Source]:
+    """Sources whose names are file names without ending; those that would share one are numbered."""
+    sources, taken = [], set()
+    for path, kind in found:
+        stem = f"camera{path}" if path.isdecimal() else Path(path).stem or "stream"
         name, number = stem, 2
         while name in taken:
             name, number = f"{stem}_{number}", number + 1
         taken.add(name)
-        clips.append(Clip(source, name, moving))
-    return clips
+        sources.append(Source(path, name, kind))
+    return sources
 
 
-def _open(clip: Clip):  # type: ignore[no-untyped-def] # cv2.VideoCapture, whose import costs 0.1 s
+def _open(source: Source):  # type: ignore[no-untyped-def] # cv2.VideoCapture, whose import costs 0.1 s
     import cv2
 
-    capture = cv2.VideoCapture(int(clip.source) if clip.source.isdecimal() else clip.source)
+    capture = cv2.VideoCapture(int(source.path) if source.path.isdecimal() else source.path)
     if not capture.isOpened():
-        what = "no camera of this number" if clip.source.isdecimal() else "a video that OpenCV cannot open"
-        raise DataError(f"{clip.source}: {what}")
+        what = "no camera of this number" if source.path.isdecimal() else "a video that OpenCV cannot open"
+        raise DataError(f"{source.path}: {what}")
     return capture
 
 
-def _video_frames(clip: Clip) -> Iterator[Frame]:
+def _video_frames(source: Source) -> Iterator[Frame]:
     import cv2
 
-    capture = _open(clip)
+    capture = _open(source)
     try:
         index = 0
         while True:
             read, image = capture.read()
             if not read:
                 break
-            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), clip, index)
+            yield Frame.of(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), source, index)
             index += 1
     finally:
         capture.release()
     if index == 0:
-        raise DataError(f"{clip.source}: a video without a frame that can be read")
+        raise DataError(f"{source.path}: a video without a frame that can be read")

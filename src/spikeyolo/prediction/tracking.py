@@ -1,3 +1,5 @@
+"""Tracks: numbers that stay with objects from frame to frame."""
+
 from __future__ import annotations
 
 import warnings
@@ -9,7 +11,7 @@ from ..structures import Detections
 
 
 class Tracker:
-    """Numbers that stay with objects from frame to frame of one clip; ByteTrack through supervision.
+    """Numbers that stay with objects from frame to frame of one source; ByteTrack through supervision.
 
     Source: Zhang et al., ByteTrack, ECCV 2022.
     """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,15 +13,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import WriteError
 from ..imaging.draw import draw_boxes
 from ..imaging.io import write_rgb
 from ..structures import Detections
-from .sources import Clip, Frame
+from .sources import Frame, Source
 
 
 @dataclass(frozen=True)
-class Found:
+class FrameResult:
     """What was found on a frame.
 
     Attributes:
@@ -35,12 +35,21 @@ class Found:
     track_ids: tuple[int, ...] | None = None
 
 
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Inside, an error of the system becomes a WriteError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written ({error.strerror})") from error
+
+
 class Writer(ABC):
     """Writes something about each frame; a context manager that finishes its files however the run ends."""
 
     @abstractmethod
-    def write(self, found: Found) -> None:
-        """Takes one frame; frames of a clip come in order, clip after clip."""
+    def write(self, result: FrameResult) -> None:
+        """Take one frame; frames of a source come in order, source after source."""
 
     def __enter__(self) -> Writer:
         return self
@@ -56,20 +65,21 @@ class DrawingWriter(Writer):
 
     def __init__(self, folder: Path, names: Sequence[str]):
         self.folder, self.names = folder, names
-        self._clip: Clip | None = None
+        self._source: Source | None = None
         self._video: Any = None
 
-    def write(self, found: Found) -> None:
-        frame, detections, times = found.frame, found.detections, found.frame.clip.enlarged
+    def write(self, result: FrameResult) -> None:
+        frame, detections, times = result.frame, result.detections, result.frame.source.enlarged
         image = frame.image.repeat(times, axis=0).repeat(times, axis=1)
         boxes = detections.boxes * times
-        drawn = draw_boxes(image, boxes, detections.labels, self.names, detections.scores, found.track_ids)
-        if not frame.clip.moving:
-            write_rgb(self.folder / f"{frame.clip.name}.jpg", drawn)
+        drawn = draw_boxes(image, boxes, detections.labels, self.names, detections.scores, result.track_ids)
+        if not frame.source.moving:
+            write_rgb(self.folder / f"{frame.source.name}.jpg", drawn)
             return
-        if frame.clip is not self._clip:
+        if frame.source is not self._source:
             self._finish()
-            self._clip, self._video = frame.clip, _open_video(self.folder / f"{frame.clip.name}.mp4", frame.clip, drawn)
+            path = self.folder / f"{frame.source.name}.mp4"
+            self._source, self._video = frame.source, _open_video(path, frame.source, drawn)
         self._video.write(np.ascontiguousarray(drawn[..., ::-1]))
 
     def _finish(self) -> None:
@@ -81,13 +91,13 @@ class DrawingWriter(Writer):
         self._finish()
 
 
-def _open_video(path: Path, clip: Clip, drawn: np.ndarray) -> Any:
+def _open_video(path: Path, source: Source, drawn: np.ndarray) -> Any:
     import cv2
 
     rows, columns = drawn.shape[:2]
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), clip.fps, (columns, rows))
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), source.fps, (columns, rows))
     if not video.isOpened():
-        raise DataError(f"{path}: cannot be written as a video")
+        raise WriteError(f"{path}: cannot be written as a video")
     return video
 
 
@@ -100,40 +110,39 @@ class JsonWriter(Writer):
         self._separator = "[\n"
 
     def __enter__(self) -> Writer:
-        try:
+        with _named_errors(self.path):
             self._file = self.path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be written ({error.strerror})") from error
         return self
 
-    def write(self, found: Found) -> None:
+    def write(self, result: FrameResult) -> None:
         assert self._file is not None
-        rows, columns = found.frame.image.shape[:2]
+        rows, columns = result.frame.size_hw
         entry = {
-            "source": found.frame.clip.source,
-            "frame": found.frame.index,
-            **({} if found.frame.t_us is None else {"t_us": found.frame.t_us}),
+            "source": result.frame.source.path,
+            "frame": result.frame.index,
+            **({} if result.frame.t_us is None else {"t_us": result.frame.t_us}),
             "width": columns,
             "height": rows,
-            "detections": [self._entry(found, i) for i in range(len(found.detections))],
+            "detections": [self._entry(result, i) for i in range(len(result.detections))],
         }
-        self._file.write(self._separator + json.dumps(entry))
+        with _named_errors(self.path):
+            self._file.write(self._separator + json.dumps(entry))
         self._separator = ",\n"
 
-    def _entry(self, found: Found, i: int) -> dict[str, object]:
-        label = int(found.detections.labels[i])
+    def _entry(self, result: FrameResult, i: int) -> dict[str, object]:
+        label = int(result.detections.labels[i])
         return {
-            "box": [round(float(v), 2) for v in found.detections.boxes[i]],
-            "score": round(float(found.detections.scores[i]), 5),
+            "box": [round(float(v), 2) for v in result.detections.boxes[i]],
+            "score": round(float(result.detections.scores[i]), 5),
             "label": label,
             "name": self.names[label],
-            **({} if found.track_ids is None else {"track": found.track_ids[i]}),
+            **({} if result.track_ids is None else {"track": result.track_ids[i]}),
         }
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.write("[]\n" if self._separator == "[\n" else "\n]\n")
-            self._file.close()
+            with _named_errors(self.path), self._file:
+                self._file.write("[]\n" if self._separator == "[\n" else "\n]\n")
 
 
 class TextWriter(Writer):
@@ -146,19 +155,17 @@ class TextWriter(Writer):
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def write(self, found: Found) -> None:
-        rows, columns = found.frame.image.shape[:2]
+    def write(self, result: FrameResult) -> None:
+        rows, columns = result.frame.size_hw
         lines = []
-        for i, (x1, y1, x2, y2) in enumerate(found.detections.boxes.tolist()):
+        for i, (x1, y1, x2, y2) in enumerate(result.detections.boxes.tolist()):
             shares = ((x1 + x2) / 2 / columns, (y1 + y2) / 2 / rows, (x2 - x1) / columns, (y2 - y1) / rows)
-            words = [str(int(found.detections.labels[i])), *(f"{share:.6f}" for share in shares)]
-            words.append(f"{float(found.detections.scores[i]):.5f}")
-            lines.append(" ".join(words + ([] if found.track_ids is None else [str(found.track_ids[i])])))
-        path = self.folder / f"{_frame_name(found.frame)}.txt"
-        try:
+            words = [str(int(result.detections.labels[i])), *(f"{share:.6f}" for share in shares)]
+            words.append(f"{float(result.detections.scores[i]):.5f}")
+            lines.append(" ".join(words + ([] if result.track_ids is None else [str(result.track_ids[i])])))
+        path = self.folder / f"{_frame_name(result.frame)}.txt"
+        with _named_errors(path):
             path.write_text("".join(f"{line}\n" for line in lines))
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 class CropWriter(Writer):
@@ -167,25 +174,26 @@ class CropWriter(Writer):
     def __init__(self, folder: Path, names: Sequence[str]):
         self.folder, self.names = folder, names
 
-    def write(self, found: Found) -> None:
-        image = found.frame.image
+    def write(self, result: FrameResult) -> None:
+        image = result.frame.image
         rows, columns = image.shape[:2]
-        for i, (x1, y1, x2, y2) in enumerate(found.detections.boxes.tolist()):
+        for i, (x1, y1, x2, y2) in enumerate(result.detections.boxes.tolist()):
             left, top = max(int(x1), 0), max(int(y1), 0)
             right, bottom = min(int(np.ceil(x2)), columns), min(int(np.ceil(y2)), rows)
             if left >= right or top >= bottom:
                 continue
             # A class name may hold what a file name may not.
             safe = "".join(
-                c if c.isalnum() or c in "-_ ." else "_" for c in self.names[int(found.detections.labels[i])]
+                c if c.isalnum() or c in "-_ ." else "_" for c in self.names[int(result.detections.labels[i])]
             )
             folder = self.folder / (safe.strip(". ") or "_")
-            folder.mkdir(exist_ok=True)
-            write_rgb(folder / f"{_frame_name(found.frame)}_{i}.jpg", image[top:bottom, left:right])
+            with _named_errors(folder):
+                folder.mkdir(exist_ok=True)
+            write_rgb(folder / f"{_frame_name(result.frame)}_{i}.jpg", image[top:bottom, left:right])
 
 
 def _frame_name(frame: Frame) -> str:
-    return f"{frame.clip.name}_{frame.index:06d}" if frame.clip.moving else frame.clip.name
+    return f"{frame.source.name}_{frame.index:06d}" if frame.source.moving else frame.source.name
 
 
 class Writers(Writer):
@@ -200,9 +208,9 @@ class Writers(Writer):
             self._stack.enter_context(writer)
         return self
 
-    def write(self, found: Found) -> None:
+    def write(self, result: FrameResult) -> None:
         for writer in self._writers:
-            writer.write(found)
+            writer.write(result)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

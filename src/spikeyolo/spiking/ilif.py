@@ -5,6 +5,9 @@
     V[t] = H[t] - C[t]                         soft reset, threshold 1
 
 Backward is straight-through: dC/dH is 1 where 0 <= H <= D and 0 elsewhere; C inside the reset is a constant.
+
+Potentials are float32 at least: in half precision, as under autocast, H would be rounded before it is compared with
+the thresholds, and at T = 2 about 1 % of the counts would be others. Counts have the dtype of X; 0..16 are exact in it.
 Source: Luo et al., SpikeYOLO, ECCV 2024, eq. 4-6.
 """
 
@@ -21,10 +24,11 @@ FLAVOURS = {"coco": (0.25, 1.0), "gen1": (0.5, 0.5)}
 """Decay and gain of the two published neurons: image models, and event models (a LIF with tau = 2, decayed input)."""
 
 MAX_COUNT_LIMIT = 16
+"""The largest D."""
 
 
 def check_neuron(decay: float, gain: float, max_count: int) -> None:
-    """Raises ConfigError unless decay is in 0..1, gain is positive and D is an integer in 1..16."""
+    """Raise ConfigError unless decay is in 0..1, gain is positive and D is an integer in 1..16."""
     if not 0.0 <= decay <= 1.0:
         raise ConfigError(f"decay: {decay} is outside 0..1")
     if not 0.0 < gain < float("inf"):
@@ -36,20 +40,29 @@ def check_neuron(decay: float, gain: float, max_count: int) -> None:
 def _sequence(
     x: Tensor, v: Tensor | None, decay: float, gain: float, max_count: int, keep_state: bool, keep_mask: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The equation over the T steps of x: counts (T, ...), last potential (...), where the gradient is 1 (T, ...)."""
+    """The equation over the T steps of x: counts (T, ...), last potential (...), where the gradient is 1 (T, ...).
+
+    `v` is float32 at least.
+    """
     all_counts, masks = [], []
     last = x.shape[0] - 1
     for t, current in enumerate(x.unbind(0)):
-        h = current if gain == 1.0 else gain * current
+        # A half-precision H that is X itself is exact, and so are its clipping and rounding: no copy in float32 then.
+        h = current if gain == 1.0 else gain * widen(current)
         if v is not None:
             h = h + decay * v
         clipped = h.clamp(0.0, float(max_count))
         counts = clipped.round()
-        all_counts.append(counts)
+        all_counts.append(counts.to(x.dtype))
         if keep_mask:
             masks.append(clipped == h)
-        v = h - counts if keep_state or t < last else None
+        v = widen(h) - counts if keep_state or t < last else None
     return _stack(all_counts), v, _stack(masks) if keep_mask else None
+
+
+def widen(x: Tensor) -> Tensor:
+    """Half precision to float32, in which potentials, boxes and losses are computed; the rest as it is."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _stack(steps: list[Tensor]) -> Tensor:
@@ -71,27 +84,28 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_counts: Tensor, grad_v: Tensor | None) -> tuple[Tensor | None, ...]:
         (mask,) = ctx.saved_tensors
-        steps = []
+        dtype, steps = grad_counts.dtype, []  # counts have the dtype of x
         for grad_count, is_open in zip(reversed(grad_counts.unbind(0)), reversed(mask.unbind(0)), strict=True):
             # V = H - C with C constant: H receives the gradient of V whole, and that of C where the gate is open.
             grad_h = grad_count * is_open
             if grad_v is not None:
                 grad_h = grad_h + grad_v
-            steps.append(grad_h if ctx.gain == 1.0 else ctx.gain * grad_h)
-            grad_v = ctx.decay * grad_h
+            steps.append((grad_h if ctx.gain == 1.0 else ctx.gain * grad_h).to(dtype))
+            grad_v = ctx.decay * widen(grad_h)
         return _stack(steps[::-1]), (grad_v if ctx.has_state else None), None, None, None, None
 
 
 def _fire(
     x: Tensor, v: Tensor | None, decay: float, gain: float, max_count: int, keep_state: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Checks, then the sequence with or without what backward needs."""
+    """Check the arguments, then run the sequence with or without what backward needs."""
     check_neuron(decay, gain, max_count)
     if x.ndim < 1 or x.shape[0] < 1 or not x.is_floating_point():
         raise ShapeError(f"x: expected floating point (T, ...) with T >= 1, got {x.dtype} {tuple(x.shape)}")
     if v is not None and v.shape != x.shape[1:]:
         raise ShapeError(f"v: expected the shape of one step {tuple(x.shape[1:])}, got {tuple(v.shape)}")
     needs_grad = torch.is_grad_enabled() and (x.requires_grad or (v is not None and v.requires_grad))
+    v = v if v is None else widen(v)
     # An exported graph is for inference: there the plain equation is written, which every runtime can read.
     if needs_grad and not torch.compiler.is_exporting():
         return _StraightThrough.apply(x, v, decay, gain, max_count, keep_state)
@@ -113,7 +127,7 @@ def ilif_step(
 
     Returns:
         counts: (...) spike counts, integers 0..max_count stored as x's dtype.
-        v: (...) membrane potential after the reset.
+        v: (...) membrane potential after the reset, float32 or float64.
 
     Source: Luo et al., ECCV 2024, eq. 4-6.
     """
@@ -135,7 +149,7 @@ def ilif_sequence(
 
     Returns:
         counts: (T, ...) spike counts, integers 0..max_count stored as x's dtype.
-        v: (...) membrane potential after the last reset.
+        v: (...) membrane potential after the last reset, float32 or float64.
 
     Raises:
         ConfigError: a parameter out of range.
@@ -147,7 +161,7 @@ def ilif_sequence(
 
 
 def ilif(x: Tensor, decay: float = 0.25, gain: float = 1.0, max_count: int = 4) -> Tensor:
-    """Spike counts (T, ...) of I-LIF neurons that start at rest and receive the currents x (T, ...).
+    """Return the spike counts (T, ...) of I-LIF neurons that start at rest and receive the currents x (T, ...).
 
     `ilif_sequence` does the same and also takes and returns the membrane potential.
     """

@@ -1,3 +1,5 @@
+"""The layer of I-LIF neurons, and the state it can be given and leaves."""
+
 from __future__ import annotations
 
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from .ilif import check_neuron, ilif, ilif_sequence
 class NeuronState(dict[str, Tensor]):
     """Membrane potentials (B, C, H, W) of a network's neurons by name, handed from one call to the next.
 
-    An empty one means that every neuron is at rest. A call reads the potentials it starts from and leaves those it
+    They are float32 at least. An empty one means that every neuron is at rest. A call reads the potentials it starts from and leaves those it
     ends with in the `NeuronState` it was given; `SpikeYOLO.forward` copies it first: a caller's is unchanged.
     """
 
@@ -36,7 +38,7 @@ class ILIF(nn.Module):
         self.name = ""
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
-        """Spike counts; with a `state`, goes on from it and leaves the new potential in it."""
+        """Return spike counts; with a `state`, start from it and leave the new potential in it."""
         if state is None:
             return ilif(x, self.decay, self.gain, self.max_count)
         counts, state[self.name] = ilif_sequence(

@@ -15,7 +15,7 @@ from ..errors import ShapeError
 
 
 def binary_slots(counts: Tensor, max_count: int) -> Iterator[Tensor]:
-    """The `max_count` slots of spike counts (...) one after the other, each (...) zeros and ones.
+    """Yield the `max_count` slots of spike counts (...) one after the other, each (...) zeros and ones.
 
     The first `count` slots of a timestep hold the spikes; the sum of all slots is `counts`.
     """
@@ -24,7 +24,7 @@ def binary_slots(counts: Tensor, max_count: int) -> Iterator[Tensor]:
 
 
 def counts_to_slots(counts: Tensor, max_count: int) -> Tensor:
-    """Unfolds spike counts into binary slots, all at once; see `binary_slots`.
+    """Unfold spike counts into binary slots, all at once; see `binary_slots`.
 
     Args:
         counts: (T, ...) integers 0..max_count, any dtype.
@@ -37,7 +37,7 @@ def counts_to_slots(counts: Tensor, max_count: int) -> Tensor:
 
 
 def slots_to_counts(slots: Tensor) -> Tensor:
-    """Adds up binary slots (T, D, ...) to the spike counts (T, ...) they came from.
+    """Add up binary slots (T, D, ...) to the spike counts (T, ...) they came from.
 
     Raises:
         ShapeError: no slot axis.

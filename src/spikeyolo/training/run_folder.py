@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import CheckpointError, ConfigError, SpikeYOLOError
+from ..errors import ConfigError, SpikeYOLOError, WriteError
 from ..files import write_atomically
 from ..structures import Batch
 from .settings import MACHINE, TrainSettings, read_settings
@@ -59,7 +59,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.config, settings.to_yaml().encode())
-        except (OSError, CheckpointError) as error:
+        except (OSError, WriteError) as error:
             raise ConfigError(f"out: {self.path} cannot be written ({error})") from error
         for remains in self.path.glob(f".{self.last.name}.*"):
             remains.unlink(missing_ok=True)
