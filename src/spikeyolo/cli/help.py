@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from .arguments import REQUIRED, Option
 from .docstring import Docstring
+
+WIDTH = 100  # of a line
 
 Groups = Mapping[str, tuple[str, ...]]
 """Names of options by title; a name stands for those with a dot after it too. `--help` shows the first two groups."""
@@ -31,9 +34,9 @@ def command_help(
     parser = argparse.ArgumentParser(
         prog=f"spikeyolo {name}",
         usage=" ".join(f"spikeyolo {name} {needed} [options]".split()),
-        description=about.text,
+        description="\n\n".join(textwrap.fill(part, WIDTH) for part in about.text.split("\n\n")),
         epilog="\n  ".join(["examples:", *about.examples]) if about.examples else None,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=110),
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=WIDTH),
         add_help=False,
     )
     if groups is None:
@@ -56,7 +59,7 @@ def _add(section: Any, option: Option) -> None:
     text, default = option.help, option.default
     if option.is_switch and default is True:
         text += f" (the default; {option.flag.replace('--', '--no-', 1)} switches it off)"
-    elif default is not REQUIRED and default not in (None, False, "", []):
+    elif default not in (REQUIRED, None, "", []) and default is not False:
         text += f" (default {getattr(default, 'value', default)})"
     text = text.replace("%", "%%")
     if option.positional:

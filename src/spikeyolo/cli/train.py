@@ -59,17 +59,22 @@ def train(
 
     Examples:
         spikeyolo train --data data.yaml --model t --config small
-        spikeyolo train --data data.yaml --model s --config published --epochs 100 --device 0,1 --precision bf16
+        spikeyolo train --data data.yaml --model s --config published --device 0,1 --precision bf16
         spikeyolo train --resume runs/train
     """
     from ..optional import optional_module
+    from .arguments import UsageError
 
+    if resume is not None and "config" in given:
+        raise UsageError("train: --resume takes the settings of the run; leave --config out")
     for package in ("lightning", "tensorboard", "hotcoco", "matplotlib"):  # before anything is read
         optional_module(package, "train")
     from ..training.devices import is_first_process
     from ..training.run import train as run
 
-    folder = run(settings, Path(out) if out else None, Path(resume) if resume else None, given - {"out", "resume"})
+    folder = run(
+        settings, Path(out) if out else None, Path(resume) if resume else None, given - {"out", "resume", "config"}
+    )
     if is_first_process():
         _measure(folder.best, folder.config)
         print(f"written to {folder.path}; best weights: {folder.best}")
@@ -114,4 +119,6 @@ def find_config(name: str) -> Path:
         return recipe_path(name)
     near = nearest(name, recipe_names())
     hint = f"did you mean {near!r}? " if near else ""
-    raise ConfigError(f"config: no file {name!r}, and no such recipe; {hint}the recipes are {', '.join(recipe_names())}")
+    raise ConfigError(
+        f"config: no file {name!r}, and no such recipe; {hint}the recipes are {', '.join(recipe_names())}"
+    )
