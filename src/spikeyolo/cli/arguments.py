@@ -102,7 +102,7 @@ def options_of(command: Callable[..., Any], positional: bool = False) -> dict[st
         positional: whether required parameters are given by position.
     """
     about, hints = Docstring.of(command).parameters, get_type_hints(command, include_extras=True)
-    options = []
+    options: list[Option] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if is_dataclass(hints[name]):
             options += _options_of_fields(hints[name], parameter.default)

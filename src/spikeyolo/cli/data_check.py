@@ -26,6 +26,7 @@ def check(data: str, out: str = "runs/data-check", images: int = 16, strict: boo
     from ..imaging.image_input import ImageInput
     from ..imaging.io import write_rgb
     from .kinds import image_data
+    from .outputs import with_folder
 
     if images < 1:
         raise ConfigError(f"images: {images} is below 1")
@@ -38,8 +39,7 @@ def check(data: str, out: str = "runs/data-check", images: int = 16, strict: boo
         except DataError as error:
             problems.append(str(error))
         if len(index):
-            page = Path(out) / f"{split}.png"
-            page.parent.mkdir(parents=True, exist_ok=True)
+            page = with_folder(Path(out) / f"{split}.png")
             write_rgb(page, index_grid(index, ImageInput.of(320), images))
             console.print(f"images with their boxes: {page}")
     if problems:

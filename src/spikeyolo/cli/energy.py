@@ -46,6 +46,7 @@ def energy(
     from ..files import write_whole
     from ..interop.reference import load_any
     from ..progress import progress_bar
+    from .outputs import with_folder
 
     costs, chosen, console = find_technology(technology), one_device(device), Console()
     if not console.is_terminal:
@@ -66,9 +67,11 @@ def energy(
     if json is not None:
         import json as writer
 
-        write_whole(Path(json), writer.dumps(values, indent=1).encode())
+        write_whole(with_folder(Path(json)), writer.dumps(values, indent=1).encode())
     if html is not None:
-        write_page(Path(html), found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}")
+        write_page(
+            with_folder(Path(html)), found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}"
+        )
     if found.audit is not None:
         print("verified:", found.audit)
     if layers:

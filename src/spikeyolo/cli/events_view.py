@@ -34,8 +34,8 @@ def view(
     from ..imaging.draw import draw_boxes, image_grid
     from ..imaging.io import write_rgb
     from ..prediction.events import DRAWN_SIDE, window_image
-    from .files import make_folder
     from .kinds import class_name, event_data, sensor_of
+    from .outputs import with_folder
 
     if window_us < 1 or windows < 1:
         raise ConfigError(f"events view: window-us {window_us} and windows {windows} must be at least 1")
@@ -58,7 +58,6 @@ def view(
             own = own[own["t"] == own["t"].max()] if len(own) else own
             image = draw_boxes(image, corners(own) * enlarged, own["class_id"], names)
         images.append(image)
-    make_folder(Path(out).parent)
-    write_rgb(Path(out), image_grid(images, columns=min(4, len(images)), background=128))
+    write_rgb(with_folder(Path(out)), image_grid(images, columns=min(4, len(images)), background=128))
     drawn = f"{len(images)} windows of {window_us / 1e3:g} ms from {start_us / 1e6:g} s on"
     print(f"{drawn}, brighter red, darker blue: {out}")

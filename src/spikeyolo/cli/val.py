@@ -50,6 +50,7 @@ def val(
     from ..errors import ConfigError
     from ..evaluation.validate import ValidationSettings, validate
     from ..interop.reference import load_any
+    from .outputs import with_folder
 
     if spike_driven and integer:
         raise ConfigError("val: --spike-driven and --integer are two forms; name one")
@@ -58,7 +59,7 @@ def val(
     model = _in_form(load_any(weights).to(chosen), fold, spike_driven, integer)
     found = validate(model, open_data(data).split(split), settings)
     if json is not None:
-        found.write_json(Path(json))
+        found.write_json(with_folder(Path(json)))
     written = [] if out is None else found.write(Path(out))
     for table in found.tables():
         show(table)
