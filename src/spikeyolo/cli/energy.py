@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .options import Batch, Data, Device, ImageSize, Split, Technology, Weights, Workers
+
+if TYPE_CHECKING:
+    from ..energy.measure import Measurement
+    from ..energy.technology import Technology as CostTable
 
 
 def energy(
@@ -35,22 +40,14 @@ def energy(
         spikeyolo energy --weights best.safetensors --data data.yaml
         spikeyolo energy --weights best.safetensors --data data.yaml --json energy.json --html energy.html
     """
-    from rich.console import Console
-
     from ..data.open import open_data
     from ..devices import one_device
     from ..energy.measure import measure
-    from ..energy.page import write_page
-    from ..energy.report import headline, layer_table, summary_table, to_json
     from ..energy.technology import find_technology
-    from ..files import write_whole
     from ..interop.reference import load_any
     from ..progress import progress_bar
-    from .outputs import with_folder
 
-    costs, chosen, console = find_technology(technology), one_device(device), Console()
-    if not console.is_terminal:
-        console = Console(width=120)  # a file or a pipe has no narrow screen: names of layers in one piece
+    costs, chosen = find_technology(technology), one_device(device)
     model, index = load_any(weights).to(chosen), open_data(data).split(split)
     with progress_bar("counting", len(index)) as report:
         found = measure(
@@ -63,19 +60,37 @@ def energy(
             verify=verify,
             progress=lambda done: report(done, len(index)),
         )
-    values = to_json(found, costs)
-    if json is not None:
-        import json as writer
+    _write(found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}", json, html)
+    _print(found, costs, layers)
 
-        write_whole(with_folder(Path(json)), writer.dumps(values, indent=1).encode())
+
+def _write(found: Measurement, costs: CostTable, title: str, json: str | None, html: str | None) -> None:
+    from json import dumps
+
+    from ..energy.page import write_page
+    from ..energy.report import to_json
+    from ..files import write_whole
+    from .outputs import with_folder
+
+    if json is not None:
+        write_whole(with_folder(Path(json)), dumps(to_json(found, costs), indent=1).encode())
     if html is not None:
-        write_page(
-            with_folder(Path(html)), found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}"
-        )
+        write_page(with_folder(Path(html)), found, costs, title)
+
+
+def _print(found: Measurement, costs: CostTable, layers: bool) -> None:
+    from rich.console import Console
+
+    from ..energy.report import headline, layer_table, summary_table, to_json
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)  # a file or a pipe has no narrow screen: names of layers in one piece
     if found.audit is not None:
         print("verified:", found.audit)
     if layers:
         console.print(layer_table(found, costs))
     console.print(summary_table(found, costs))
+    values = to_json(found, costs)
     print(f"firing rate {values['firing_rate']:.1%}: share of the binary slots that hold a spike")
     print("\n".join(headline(values)))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..detection.thresholds import Thresholds
 from .options import Batch, Device, Fold, ImageSize, Preparation, Weights
+
+if TYPE_CHECKING:
+    from ..prediction.settings import Summary
 
 PREDICTION = Thresholds()
 
@@ -68,9 +72,13 @@ def predict(
             model, sources, settings, carry=carry, preparation=preparation, window_us=window_us
         ):
             report(summary.frames, summary.total)
+    _print(summary, out)
+
+
+def _print(summary: Summary, out: str) -> None:
     for line in [*summary.left_out, *(f"skipped: {line}" for line in summary.unreadable)]:
         print(line)
     counts = ", ".join(f"{count} {name}" for name, count in summary.detections.most_common()) or "nothing found"
-    print(f"{summary.frames} frames: {counts}; written to {settings.out}")
+    print(f"{summary.frames} frames: {counts}; written to {out}")
     if speed := summary.speed():
         print(speed)

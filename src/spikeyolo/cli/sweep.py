@@ -63,13 +63,11 @@ def sweep(
     grid = list(product(_numbers("timesteps", timesteps), _numbers("max-count", max_count)))
     costs, chosen = find_technology(technology), str(one_device(device))
     if weights is not None:
-        settings = ValidationSettings(batch, workers=workers, imgsz=imgsz)
-        points = Sweep(Path(out), data, split, settings, costs)
+        points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers, imgsz=imgsz), costs)
         points.evaluate(weights, grid, chosen, _print)
     else:
         assert train is not None
-        changes = {"data": data, "model": model, "epochs": epochs, "imgsz": imgsz, "workers": workers, "device": device}
-        recipe = _recipe(train, {name: value for name, value in changes.items() if value is not None})
+        recipe = _recipe(train, data=data, model=model, epochs=epochs, imgsz=imgsz, workers=workers, device=device)
         check_single(recipe)
         points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers), costs)
         points.train(recipe, grid, chosen, _print)
@@ -77,13 +75,16 @@ def sweep(
     print(f"written to {out}: sweep.csv, sweep.json, sweep.png")
 
 
-def _recipe(name: str, changes: dict[str, Any]) -> TrainSettings:
+def _recipe(name: str, **changes: Any) -> TrainSettings:
+    """A recipe with what is given in place of its own."""
     from dataclasses import replace
 
     from ..training.settings import read_settings
     from .train import find_config
 
-    return replace(read_settings(find_config(name)), **changes)
+    return replace(
+        read_settings(find_config(name)), **{key: value for key, value in changes.items() if value is not None}
+    )
 
 
 def _print(point: SweepPoint) -> None:
