@@ -52,14 +52,10 @@ def sweep(
 
     from ..devices import one_device
     from ..energy.technology import find_technology
-    from ..errors import ConfigError
     from ..evaluation.validate import ValidationSettings
     from ..sweep import Sweep, check_single, sweep_table
 
-    if (weights is None) == (train is None):
-        raise ConfigError("sweep: give either --weights, to evaluate one model, or --train, to train for each point")
-    if train is None and (model is not None or epochs is not None):
-        raise ConfigError("sweep: --model and --epochs belong to --train")
+    _check_mode(weights, train, changed=model is not None or epochs is not None)
     grid = list(product(_numbers("timesteps", timesteps), _numbers("max-count", max_count)))
     costs, chosen = find_technology(technology), str(one_device(device))
     if weights is not None:
@@ -73,6 +69,15 @@ def sweep(
         points.train(recipe, grid, chosen, _print)
     show(sweep_table([points.points[cell] for cell in grid]))
     print(f"written to {out}: sweep.csv, sweep.json, sweep.png")
+
+
+def _check_mode(weights: str | None, train: str | None, changed: bool) -> None:
+    from ..errors import ConfigError
+
+    if (weights is None) == (train is None):
+        raise ConfigError("sweep: give either --weights, to evaluate one model, or --train, to train for each point")
+    if train is None and changed:
+        raise ConfigError("sweep: --model and --epochs belong to --train")
 
 
 def _recipe(name: str, **changes: Any) -> TrainSettings:
