@@ -1,3 +1,5 @@
+"""Reading and writing image files; images in memory are (H, W, 3) uint8 RGB."""
+
 from __future__ import annotations
 
 import os
@@ -6,10 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..files import whole_file
+
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .webp .tif .tiff .gif .jp2 .avif .ppm .pgm .pbm".split()
+)
+"""Endings of the files that are taken for images, in lower case."""
 
 
 def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
-    """Reads an image file as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
+    """Read an image file as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
 
     Grey images get three equal channels, CMYK ones are converted, 16-bit ones are scaled to 8 bits (their high byte),
     transparency is dropped, and of an animation the first frame is read.
@@ -34,7 +42,7 @@ def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
 
 
 def decode_rgb(encoded: bytes, reduce: int = 1) -> np.ndarray:
-    """`read_rgb` on the bytes of an image file; its errors name no file."""
+    """Do as `read_rgb` on the bytes of an image file; errors name no file."""
     import cv2  # costs 0.1 s to import
 
     if not encoded:
@@ -61,7 +69,7 @@ def decode_rgb(encoded: bytes, reduce: int = 1) -> np.ndarray:
 
 
 def is_cut_short(encoded: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end marker; OpenCV versions differ in what they make of such a file.
+    """Return whether a JPEG or PNG lacks its end marker; OpenCV versions differ in what they make of such a file.
 
     Inside a JPEG's compressed data a 0xFF is always followed by 0x00 or a restart marker, so an end marker (FF D9)
     behind the last start of scan (FF DA) is the real one, and those of an embedded thumbnail lie before it.
@@ -74,10 +82,10 @@ def is_cut_short(encoded: bytes) -> bool:
 
 
 def write_rgb(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Writes an (H, W, 3) uint8 RGB image in the format of the file's ending: beside, then renamed.
+    """Write an (H, W, 3) uint8 RGB image in the format of the file's ending; the file is there whole or not at all.
 
     Raises:
-        DataError: the file cannot be written.
+        DataError: an ending or a shape that no image file has, or the file cannot be written.
     """
     import cv2  # costs 0.1 s to import
 
@@ -88,10 +96,5 @@ def write_rgb(path: str | os.PathLike[str], image: np.ndarray) -> None:
         encoded = False
     if not encoded:
         raise DataError(f"{path}: an image of shape {image.shape} cannot be written in this format")
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        beside.write_bytes(content.tobytes())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    with whole_file(path) as file:
+        file.write(content.tobytes())

@@ -1,0 +1,88 @@
+"""What a network of images sees: a square or rectangular canvas on which images are letter-boxed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ConfigError, ShapeError
+from ..structures import STRIDES, Placement
+from .io import read_rgb
+from .letterbox import letterbox
+
+Image = str | os.PathLike[str] | np.ndarray
+"""A path, or an (H, W, 3) uint8 RGB array."""
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """Images of any size, scaled to fit a canvas and centred on grey.
+
+    Attributes:
+        size_hw: rows and columns of the canvas, multiples of 32.
+
+    Raises:
+        ConfigError: a side that is not a multiple of 32.
+    """
+
+    kind: ClassVar[str] = "images"
+
+    size_hw: tuple[int, int] = (640, 640)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size_hw", tuple(self.size_hw))
+        sides = self.size_hw
+        if len(sides) != 2 or any(
+            isinstance(side, bool) or not isinstance(side, int) or side < STRIDES[-1] or side % STRIDES[-1]
+            for side in sides
+        ):
+            shown = sides[0] if len(set(sides)) == 1 else sides
+            raise ConfigError(f"imgsz: {shown} is not a multiple of {STRIDES[-1]}")
+
+    @classmethod
+    def of(cls, imgsz: int | Sequence[int]) -> ImageInput:
+        """Return a square canvas for one number, or one of these rows and columns."""
+        return cls((imgsz, imgsz) if isinstance(imgsz, int) else tuple(imgsz))  # type: ignore[arg-type]
+
+    def load(self, images: Sequence[Image]) -> tuple[Tensor, list[Placement]]:
+        """Read and letter-box images.
+
+        Returns:
+            (B, 3, H, W) uint8 RGB, and where each image lies on its canvas.
+
+        Raises:
+            DataError: a file that is not a readable image.
+            ShapeError: an array that is not (H, W, 3) uint8.
+        """
+        canvases, placements = [], []
+        for image in images:
+            if not isinstance(image, np.ndarray):
+                image = read_rgb(image)
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+                raise ShapeError(f"images: expected uint8 (H, W, 3) RGB, got {image.dtype} {image.shape}")
+            canvas, placement = letterbox(image, self.size_hw)
+            canvases.append(canvas)
+            placements.append(placement)
+        if not canvases:
+            return torch.zeros(0, 3, *self.size_hw, dtype=torch.uint8), []
+        return torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2), placements
+
+    @property
+    def network_fields(self) -> dict[str, Any]:
+        """Fields of a `NetworkConfig` that sees this."""
+        return {"in_channels": 3, "input_levels": 255}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, kept with the weights."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ImageInput:
+        """Return the input with these values; the inverse of `to_dict`."""
+        return cls(**values)
