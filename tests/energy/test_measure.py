@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from spikeyolo.data.open import open_data
 from tests.helpers.event_datasets import write_data_set
 from tests.helpers.networks import lively
 
 import spikeyolo
 from spikeyolo.cli.main import main
+from spikeyolo.data.open import open_data
 from spikeyolo.energy.measure import measure
 from spikeyolo.energy.report import headline, layer_table, parameters_text, summary_table, to_json
 from spikeyolo.energy.technology import find_technology

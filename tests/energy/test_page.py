@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from spikeyolo.data.open import open_data
 from tests.helpers.event_datasets import write_data_set
 from tests.helpers.networks import lively
 
 from spikeyolo.cli.main import main
+from spikeyolo.data.open import open_data
 from spikeyolo.energy.measure import measure
 from spikeyolo.energy.page import write_page
 from spikeyolo.energy.report import headline, parameters_text, to_json

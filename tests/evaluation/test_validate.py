@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from spikeyolo.data.open import open_data
 from tests.helpers.event_datasets import write_data_set
 
 from spikeyolo import Detections, SpikeYOLO
 from spikeyolo.cli.main import main
+from spikeyolo.data.open import open_data
 from spikeyolo.errors import ConfigError, DataError, WriteError
 from spikeyolo.evaluation.evaluator import make_evaluator
 from spikeyolo.evaluation.metrics import TWELVE

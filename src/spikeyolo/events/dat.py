@@ -11,8 +11,8 @@ Rules for what the format leaves open:
   that runs backwards. Overflows are looked for in the first events of blocks of 16384; one that lies in a block of more
   than 35 minutes (fewer than 8 events a second) is not seen.
 - Time that runs backwards: an event takes the latest time before it in its block, within the times of the first events
-  of its block and of the next. So the times of a file hang on the file alone, whatever window is read.
-- A last record that is cut short is left out. Events beyond the sensor are left out. See `store.MENDED`.
+  of its block and of the next. So times depend on the file alone, whatever window is read.
+- A last record that is cut short is left out. Events beyond the sensor are left out. See `event_file.REPAIRS`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEFAULT_SIZE_HW = (240, 304)
 BLOCK = 1 << 14  # records from one known time to the next: small enough to be decoded for the sake of one event
 OVERFLOW = 1 << 32  # us
 COORDINATE = (1 << 14) - 1
-_LONGEST_HEADER = 1 << 16  # bytes
+_MAX_HEADER = 1 << 16  # bytes
 FORGET_AFTER = 1 << 24  # bytes
 
 
@@ -44,6 +44,7 @@ class DatFile:
     """A `.dat` file through a memory map; see `EventStore`. Only the time of every 16384th event is read on opening."""
 
     t_offset_us = 0
+    decoded_bytes = 0
 
     def __init__(self, path: Path, sensor_size_hw: tuple[int, int] | None = None) -> None:
         offset, in_header = read_header(path)
@@ -82,44 +83,44 @@ class DatFile:
         # Block by block, so that what is computed on the way stays in the processor's cache.
         for block in range(start // BLOCK, -(-stop // BLOCK) if count else 0):
             first = block * BLOCK
-            times, mended, word = self._block(block)
+            times, repaired, word = self._block(block)
             part = slice(max(start - first, 0), stop - first)
             to = slice(max(first, start) - start, min(first + BLOCK, stop) - start)
             t_us[to], word = times[part], word[part]
             x[to] = word & COORDINATE
             y[to] = word >> 14 & COORDINATE
             polarity[to] = word >> 28 & 1
-            backwards += int(mended[part].sum()) if mended is not None else 0
+            backwards += int(repaired[part].sum()) if repaired is not None else 0
         self._forget(count * RECORD)
         events, beyond = on_sensor(Events(t_us, x, y, polarity), self.sensor_size_hw)
         return events, +Counter({BACKWARDS: backwards, BEYOND: beyond})
 
     def _forget(self, read: int) -> None:
-        """Lets go of pages of the map now and then: else a stream over a long file would in the end hold all of it."""
+        """Let go of pages of the map now and then: else a stream over a long file would in the end hold all of it."""
         self._touched += read
         if self._touched > FORGET_AFTER:
             self._advise("MADV_DONTNEED")
             self._touched = 0
 
     def _advise(self, what: str) -> None:
-        """Tells the system how the map is used, where it can be told."""
+        """Tell the system how the map is used, where it can be told."""
         if hasattr(mmap, what):
             self._map.madvise(getattr(mmap, what))
 
     def _block(self, block: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Times of a block, int64 us and never falling; where they were mended; and the other word of its records."""
+        """Times of a block, int64 us and never falling; where they were repaired; and the other word of its records."""
         part = self._bytes[block * BLOCK * RECORD : min((block + 1) * BLOCK, self._count) * RECORD]
         records = np.array(part).view("<u4").reshape(-1, 2)
         raw, word = records[:, 0], records[:, 1]
         t_us = raw.astype(np.int64)
         t_us += self._overflowed_us[block]
-        least, following = self._block_starts[block], self._block_starts[block + 1 : block + 2]
-        most = following[0] if len(following) else None
-        if t_us[0] == least and (raw[1:] >= raw[:-1]).all() and (most is None or t_us[-1] <= most):
+        first_us, following = self._block_starts[block], self._block_starts[block + 1 : block + 2]
+        last_us = following[0] if len(following) else None
+        if t_us[0] == first_us and (raw[1:] >= raw[:-1]).all() and (last_us is None or t_us[-1] <= last_us):
             return t_us, None, word
         t_us += _overflows(raw.astype(np.int64))
-        mended = np.maximum.accumulate(np.clip(t_us, least, most))
-        return mended, mended != t_us, word
+        repaired = np.maximum.accumulate(np.clip(t_us, first_us, last_us))
+        return repaired, repaired != t_us, word
 
 
 def _overflows(raw: np.ndarray) -> np.ndarray:
@@ -129,14 +130,14 @@ def _overflows(raw: np.ndarray) -> np.ndarray:
 
 
 def read_header(path: Path) -> tuple[int, tuple[int, int] | None]:
-    """Where the records of a `.dat` file start, and the sensor's rows and columns if the header names them.
+    """Return where the records of a `.dat` file start, and the sensor's rows and columns if the header names them.
 
     Raises:
         DataError: not such a file, or one cut short in the header.
     """
     try:
         with open(path, "rb") as file:
-            head = file.read(_LONGEST_HEADER)
+            head = file.read(_MAX_HEADER)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if not head.startswith(b"%"):
@@ -162,7 +163,7 @@ def read_header(path: Path) -> tuple[int, tuple[int, int] | None]:
 
 
 def write_dat(path: str | os.PathLike[str], chunks: Iterable[Events], sensor_size_hw: tuple[int, int]) -> None:
-    """Writes a `.dat` file chunk by chunk; it is there whole or not at all.
+    """Write a `.dat` file chunk by chunk; it is there whole or not at all.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""What every reader of event files gives, and the rules by which all of them mend bad events."""
+"""What every reader of event files gives, and the rules by which all of them repair bad events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .types import Events
 
 CUT_SHORT, BACKWARDS, BEYOND = "cut short", "time runs backwards", "beyond the sensor"
 
-MENDED = {
+REPAIRS = {
     CUT_SHORT: "bytes after the last whole event: left out",
     BACKWARDS: "events earlier than one before them: each takes the latest time before it",
     BEYOND: "events at pixels that the sensor does not have: left out",
@@ -31,6 +31,7 @@ class EventStore(Protocol):
         end_us: time of the last event + 1, 0 if there is none.
         t_offset_us: what to add to a time to get that of the camera's own clock.
         problems: what opening the file found, counted.
+        decoded_bytes: memory that the events take; 0 for a file that is read in parts.
     """
 
     sensor_size_hw: tuple[int, int]
@@ -38,27 +39,28 @@ class EventStore(Protocol):
     end_us: int
     t_offset_us: int
     problems: Counter[str]
+    decoded_bytes: int
 
     def __len__(self) -> int:
         """Events in the file."""
 
     def index(self, t_us: int) -> int:
-        """How many events come before that time; never falls when the time rises."""
+        """Return how many events come before that time; never falls when the time rises."""
 
     def read(self, start: int, stop: int) -> tuple[Events, Counter[str]]:
-        """Events number start to stop, exclusive, mended, and what was mended among them, counted."""
+        """Return events number start to stop, exclusive, repaired, and what was repaired among them, counted."""
 
 
 def non_falling(t_us: np.ndarray) -> tuple[np.ndarray, int]:
-    """Times (N,) by the rule for time that runs backwards, and how many were changed."""
+    """Return times (N,) by the rule for time that runs backwards, and how many were changed."""
     if (t_us[1:] >= t_us[:-1]).all():
         return t_us, 0
-    mended = np.maximum.accumulate(t_us)
-    return mended, int((mended != t_us).sum())
+    repaired = np.maximum.accumulate(t_us)
+    return repaired, int((repaired != t_us).sum())
 
 
 def on_sensor(events: Events, sensor_size_hw: tuple[int, int]) -> tuple[Events, int]:
-    """The events whose pixels exist, and how many were left out."""
+    """Return the events whose pixels exist, and how many were left out."""
     height, width = sensor_size_hw
     if not len(events) or (events.x.max() < width and events.y.max() < height):
         return events, 0
@@ -67,7 +69,7 @@ def on_sensor(events: Events, sensor_size_hw: tuple[int, int]) -> tuple[Events, 
 
 
 def checked_size(path: Path, given: Sequence[int] | None, in_file: Sequence[int] | None) -> tuple[int, int] | None:
-    """The sensor's rows and columns: those the file names, else those given, else None.
+    """Return the sensor's rows and columns: those the file names, else those given, else None.
 
     Raises:
         DataError: the two differ, or are no size.

@@ -1,7 +1,7 @@
 """Other vendors' event files through the optional package faery: EVT2 and EVT3 `.raw`, `.aedat4`, `.es`.
 
 They can be read from the start only, so opening one decodes it whole into memory, 13 bytes an event; write it to a
-`.dat` to read windows of a long one. Times are the file's own, except that those of `.aedat4`, which count from 1970,
+`.dat` (`write_dat`) to read windows of a long one. Times are the file's own, except that those of `.aedat4`, which count from 1970,
 are counted from the first event (`t_offset_us` says where that is).
 """
 
@@ -29,8 +29,9 @@ class DecodedFile:
         self.sensor_size_hw = checked_size(path, sensor_size_hw, in_file) or in_file
         self.t_offset_us = int(events.t_us[0]) if path.suffix.lower() == ".aedat4" and len(events) else 0
         t_us, backwards = non_falling(events.t_us - self.t_offset_us)
-        mended = Events(t_us, events.x, events.y, events.polarity)
-        self._events, beyond = on_sensor(mended, self.sensor_size_hw)
+        repaired = Events(t_us, events.x, events.y, events.polarity)
+        self._events, beyond = on_sensor(repaired, self.sensor_size_hw)
+        self.decoded_bytes = self._events.nbytes
         self.problems = +Counter({BACKWARDS: backwards, BEYOND: beyond})
         self.start_us, self.end_us = (int(t_us[0]), int(t_us[-1]) + 1) if len(t_us) else (0, 0)
 

@@ -31,7 +31,7 @@ DSEC_SIZE_HW = (480, 640)
 
 
 def optional_module(name: str, path: Path) -> Any:
-    """A module of the extra `events`.
+    """Return a module of the extra `events`.
 
     Raises:
         DataError: it is not installed.
@@ -60,6 +60,7 @@ class Hdf5File:
         self.start_us = int(columns["t"][0]) if self._count else 0
         self.end_us = int(columns["t"][-1]) + 1 if self._count else 0
         self.problems: Counter[str] = Counter()
+        self.decoded_bytes = 0
 
     def __len__(self) -> int:
         return self._count

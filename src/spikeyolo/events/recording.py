@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigError, DataError
 from .dat import DatFile
-from .event_file import MENDED, EventStore
+from .event_file import REPAIRS, EventStore
 from .faery_file import SUFFIXES, DecodedFile
 from .hdf5 import Hdf5File
 from .types import Events
@@ -32,8 +32,8 @@ _PART = 1 << 20  # events read at once where all are
 class Recording:
     """A recording that is read in parts; made by `open_recording`.
 
-    Bad events are mended by `store.MENDED`, with one warning a kind of problem; `check` counts all of them. Pickling
-    keeps the path and the size of the sensor and opens the file again.
+    Bad events are repaired by `event_file.REPAIRS`, with one warning a kind of problem; `check` counts all of them.
+    Pickling keeps the path and the size of the sensor and opens the file again.
 
     Attributes:
         path: the file.
@@ -73,8 +73,13 @@ class Recording:
         """What to add to a time to get that of the camera's own clock."""
         return self._store.t_offset_us
 
+    @property
+    def decoded_bytes(self) -> int:
+        """Memory that the events take while it is open; 0 for a file that is read in parts."""
+        return self._store.decoded_bytes
+
     def window(self, start_us: int, end_us: int) -> Events:
-        """The events with start_us <= t < end_us.
+        """Return the events with start_us <= t < end_us.
 
         Raises:
             ConfigError: a window that ends before it starts.
@@ -83,35 +88,12 @@ class Recording:
             raise ConfigError(f"{self.path}: a window from {start_us} to {end_us} us ends before it starts")
         events = self._read(self._store.index(int(start_us)), self._store.index(int(end_us)))
         if len(events) and events.t_us[-1] >= end_us:
-            # Only where time runs backwards in a format whose times are not mended for the file as a whole.
+            # Only where time runs backwards in a format whose times are not repaired for the file as a whole.
             return Events(events.t_us.clip(max=end_us - 1), events.x, events.y, events.polarity)
         return events
 
-    def by_time(
-        self, window_us: int, start_us: int | None = None, end_us: int | None = None
-    ) -> Iterator[tuple[int, Events]]:
-        """Windows of equal length one after the other, each with its start; those without events too.
-
-        Args:
-            window_us: length of each; the last may reach beyond the end.
-            start_us: start of the first; by default the last multiple of `window_us` that leaves out no event.
-            end_us: no window starts here or later; by default the end of the recording.
-        """
-        if window_us < 1:
-            raise ConfigError(f"window_us: {window_us} is below 1")
-        start_us = self.start_us // window_us * window_us if start_us is None else start_us
-        for start in range(start_us, self.duration_us if end_us is None else end_us, window_us):
-            yield start, self.window(start, start + window_us)
-
-    def by_count(self, count: int) -> Iterator[Events]:
-        """Parts of `count` events of the file; the last may hold fewer, and each fewer by those beyond the sensor."""
-        if count < 1:
-            raise ConfigError(f"count: {count} is below 1")
-        for start in range(0, len(self), count):
-            yield self._read(start, min(start + count, len(self)))
-
     def check(self) -> Counter[str]:
-        """Reads the whole file and counts what is wrong with it, by the kinds of `store.MENDED`."""
+        """Read the whole file and count what is wrong with it, by the kinds of `event_file.REPAIRS`."""
         problems = Counter(self._store.problems)
         for start in range(0, len(self), _PART):
             problems += self._store.read(start, min(start + _PART, len(self)))[1]
@@ -125,11 +107,11 @@ class Recording:
     def _warn(self, problems: Counter[str]) -> None:
         for kind in problems.keys() - self._warned:
             self._warned.add(kind)
-            warnings.warn(f"{self.path}: {problems[kind]} {kind} ({MENDED[kind]})", stacklevel=4)
+            warnings.warn(f"{self.path}: {problems[kind]} {kind} ({REPAIRS[kind]})", stacklevel=4)
 
 
 def open_recording(path: str | os.PathLike[str], sensor_size_hw: tuple[int, int] | None = None) -> Recording:
-    """Opens a recording by the ending of its name: `.dat`, `.h5`, `.hdf5`, `.raw`, `.aedat4`, `.es`.
+    """Open a recording by the ending of its name: `.dat`, `.h5`, `.hdf5`, `.raw`, `.aedat4`, `.es`.
 
     Args:
         path: the file.

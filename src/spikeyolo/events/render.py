@@ -11,37 +11,37 @@ from .recording import Recording
 from .types import Events
 
 
-def render(recording: Recording, end_us: int, preparation: EventInput) -> tuple[np.ndarray, Placement]:
-    """The frames of the window that ends at an instant, on the canvas that the network sees.
+def render(recording: Recording, end_us: int, event_input: EventInput) -> tuple[np.ndarray, Placement]:
+    """Return the frames of the window that ends at an instant, on the canvas that the network sees.
 
     Args:
-        recording: where the events are; before its begin and after its end there are none.
+        recording: where the events are; before its start and after its end there are none.
         end_us: the instant; its own events are not part of the window.
-        preparation: how.
+        event_input: how.
 
     Returns:
         (T, C, H, W) float32 (uint8 for representations of grey values), and where the sensor lies on the canvas.
     """
-    events = recording.window(end_us - preparation.window_us, end_us)
-    return render_events(events, end_us, recording.sensor_size_hw, preparation)
+    events = recording.window(end_us - event_input.window_us, end_us)
+    return render_events(events, end_us, recording.sensor_size_hw, event_input)
 
 
 def render_events(
-    events: Events, end_us: int, sensor_size_hw: tuple[int, int], preparation: EventInput
+    events: Events, end_us: int, sensor_size_hw: tuple[int, int], event_input: EventInput
 ) -> tuple[np.ndarray, Placement]:
     """Return the same for the events of such a window, where they have been read already."""
-    frames = frames_of(events, end_us, sensor_size_hw, preparation)
-    frames = preparation.in_order(frames, np.random.default_rng(abs(end_us)))
-    return on_canvas(frames, sensor_size_hw, preparation)
+    frames = frames_of(events, end_us, sensor_size_hw, event_input)
+    frames = event_input.in_order(frames, np.random.default_rng(abs(end_us)))
+    return on_canvas(frames, sensor_size_hw, event_input)
 
 
-def frames_of(events: Events, end_us: int, sensor_size_hw: tuple[int, int], preparation: EventInput) -> np.ndarray:
-    """The frames of the window that ends at an instant, oldest first, not yet on the canvas.
+def frames_of(events: Events, end_us: int, sensor_size_hw: tuple[int, int], event_input: EventInput) -> np.ndarray:
+    """Return the frames of the window that ends at an instant, oldest first, not yet on the canvas.
 
     Returns:
         (T, C, H, W) float32 (uint8 for representations of grey values), H and W those of the sensor over `downscale`.
     """
-    p = preparation
+    p = event_input
     if p.downscale > 1:
         factor = np.uint16(p.downscale)
         events = Events(events.t_us, events.x // factor, events.y // factor, events.polarity)
@@ -51,11 +51,11 @@ def frames_of(events: Events, end_us: int, sensor_size_hw: tuple[int, int], prep
 
 
 def on_canvas(
-    frames: np.ndarray, sensor_size_hw: tuple[int, int], preparation: EventInput
+    frames: np.ndarray, sensor_size_hw: tuple[int, int], event_input: EventInput
 ) -> tuple[np.ndarray, Placement]:
-    """Frames (T, C, H, W) put on the canvas, and how boxes in pixels of the *sensor* are put there."""
-    canvas_hw, scale = preparation.canvas_hw(sensor_size_hw), 1 / preparation.downscale
-    if preparation.letterbox is not None:
+    """Return frames (T, C, H, W) put on the canvas, and how boxes in pixels of the *sensor* are put there."""
+    canvas_hw, scale = event_input.canvas_hw(sensor_size_hw), 1 / event_input.downscale
+    if event_input.letterbox is not None:
         placed = [letterbox(np.ascontiguousarray(frame.transpose(1, 2, 0)), canvas_hw) for frame in frames]
         canvas = np.stack([image.transpose(2, 0, 1) for image, _ in placed])
         inner = placed[0][1]
@@ -63,5 +63,5 @@ def on_canvas(
         return canvas, Placement(sensor_size_hw, scale_xy, inner.offset_xy)
     rows, columns = frames.shape[-2:]
     padding = [(0, 0), (0, 0), (0, canvas_hw[0] - rows), (0, canvas_hw[1] - columns)]
-    canvas = np.pad(frames, padding, constant_values=preparation.nothing) if (rows, columns) != canvas_hw else frames
+    canvas = np.pad(frames, padding, constant_values=event_input.nothing) if (rows, columns) != canvas_hw else frames
     return np.ascontiguousarray(canvas), Placement(sensor_size_hw, (scale, scale))

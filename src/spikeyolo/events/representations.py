@@ -4,7 +4,7 @@ T timesteps, C channels, H rows, W columns. All take the same first arguments:
 
     events: in the order of time; those outside the window are not looked at.
     start_us, end_us: the window, start included, end not. It is cut into T equal parts, timestep 0 the oldest; a part
-        need not begin at a whole microsecond. The shape does not hang on the events, so no events give a whole frame.
+        need not begin at a whole microsecond. The shape does not depend on the events: none give a whole frame.
     sensor_size_hw: rows and columns of the sensor.
     timesteps: T.
 
@@ -26,7 +26,7 @@ Size = tuple[int, int]
 
 
 def count_frames(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
-    """How many events each pixel had: (T, 2, H, W) float32, channel 0 counts polarity 0, channel 1 polarity 1."""
+    """Count the events that each pixel had: (T, 2, H, W) float32, channel 0 counts polarity 0, channel 1 polarity 1."""
     window = _Window(events, start_us, end_us, sensor_size_hw, timesteps)
     frames = np.empty((timesteps, 2, *sensor_size_hw), np.float32)
     cells = window.cells()
@@ -45,7 +45,7 @@ def stacked_histogram(
     bins: int = 10,
     cutoff: int = 10,
 ) -> np.ndarray:
-    """Counts in finer steps of time: (T, 2 * bins, H, W) uint8, channel polarity * bins + bin, at most `cutoff` each.
+    """Count in finer steps of time: (T, 2 * bins, H, W) uint8, channel polarity * bins + bin, at most `cutoff` each.
 
     Source: Gehrig and Scaramuzza, RVT, CVPR 2023, section 3.1. RVT lays the bins between the first and the last event
     of a window; here they are equal parts of the window itself.
@@ -65,7 +65,7 @@ def stacked_histogram(
 def voxel_grid(
     events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int, *, bins: int = 10
 ) -> np.ndarray:
-    """Polarities, +1 and -1, spread over the two nearest of `bins` instants: (T, bins, H, W) float32.
+    """Spread polarities, +1 and -1, over the two nearest of `bins` instants: (T, bins, H, W) float32.
 
     The instants lie evenly in a timestep, the first at its start and the last at its end; an event's weights are linear
     in its distance to them and sum to 1. With one bin it is a plain sum.
@@ -90,7 +90,7 @@ def voxel_grid(
 def time_surface(
     events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int, *, decay_us: int = 50_000
 ) -> np.ndarray:
-    """How recent each pixel's last event is: (T, 2, H, W) float32, exp(-age / decay_us), a channel a polarity.
+    """Return how recent each pixel's last event is: (T, 2, H, W) float32, exp(-age / decay_us), a channel a polarity.
 
     Age is counted to the end of the timestep, over all timesteps of the window so far; 0 where there was no event yet.
     Source: Lagorce et al., HOTS, IEEE TPAMI 39(7), 2017, eq. 2.
@@ -111,7 +111,7 @@ def time_surface(
 
 
 def last_event_frame(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
-    """Polarity of each pixel's last event: (T, 3, H, W) uint8, 255 for 1, 0 for 0, 127 for none; equal channels.
+    """Return the polarity of each pixel's last event: (T, 3, H, W) uint8, 255 for 1, 0 for 0, 127 for none; equal channels.
 
     What the published Gen1 networks were trained on, there with the newest timestep first.
     """
@@ -157,9 +157,9 @@ class _Window:
         return self.pixels + self.events.polarity * np.intp(self.size)
 
 
-def _check_range(name: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise ConfigError(f"{name}: {value} is not in {least}..{most}")
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name}: {value} is not in {low}..{high}")
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,13 @@ class Events:
         return len(self.t_us)
 
     def __getitem__(self, part: slice | np.ndarray) -> Events:
-        """The events of a slice, or where a mask is True."""
+        """Return the events of a slice, or where a mask is True."""
         return Events(self.t_us[part], self.x[part], self.y[part], self.polarity[part])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return sum(getattr(self, name).nbytes for name in COLUMNS)
 
     @classmethod
     def empty(cls) -> Events:

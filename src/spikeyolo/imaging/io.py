@@ -1,4 +1,4 @@
-"""Reading and writing image files as arrays, RGB and upright."""
+"""Reading and writing image files; images in memory are (H, W, 3) uint8 RGB."""
 
 from __future__ import annotations
 
@@ -9,6 +9,27 @@ import numpy as np
 
 from ..errors import DataError, WriteError
 from ..files import write_whole
+
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".bmp",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".jp2",
+        ".avif",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+    ]
+)
+"""Endings of the files that are taken for images, in lower case."""
 
 
 def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
@@ -37,7 +58,7 @@ def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
 
 
 def decode_rgb(encoded: bytes, reduce: int = 1) -> np.ndarray:
-    """`read_rgb` on the bytes of an image file; its errors name no file."""
+    """Do as `read_rgb` on the bytes of an image file; errors name no file."""
     import cv2  # costs 0.1 s to import
 
     if not encoded:
@@ -64,7 +85,7 @@ def decode_rgb(encoded: bytes, reduce: int = 1) -> np.ndarray:
 
 
 def is_cut_short(encoded: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end marker; OpenCV versions differ in what they make of such a file.
+    """Return whether a JPEG or PNG lacks its end marker; OpenCV versions differ in what they make of such a file.
 
     Inside a JPEG's compressed data a 0xFF is always followed by 0x00 or a restart marker, so an end marker (FF D9)
     behind the last start of scan (FF DA) is the real one, and those of an embedded thumbnail lie before it.

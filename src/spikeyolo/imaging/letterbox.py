@@ -1,3 +1,5 @@
+"""Fitting an image to the canvas that the network sees."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -7,13 +9,12 @@ from ..structures import Placement
 PAD_VALUE = 114  # the grey that YOLO networks, the published one too, were trained to see around an image
 
 
-def letterbox(image: np.ndarray, canvas_hw: tuple[int, int], scale_up: bool = True) -> tuple[np.ndarray, Placement]:
-    """Scales an image to fit a canvas, keeping its aspect ratio, and centres it on grey.
+def letterbox(image: np.ndarray, canvas_hw: tuple[int, int]) -> tuple[np.ndarray, Placement]:
+    """Scale an image to fit a canvas, keeping its aspect ratio, and centre it on grey.
 
     Args:
         image: (H, W, C) uint8.
         canvas_hw: rows and columns of the canvas.
-        scale_up: whether an image smaller than the canvas is enlarged.
 
     Returns:
         The canvas (canvas_h, canvas_w, C) uint8, and the placement that maps boxes both ways.
@@ -22,8 +23,6 @@ def letterbox(image: np.ndarray, canvas_hw: tuple[int, int], scale_up: bool = Tr
 
     rows, columns = image.shape[:2]
     scale = min(canvas_hw[0] / rows, canvas_hw[1] / columns)
-    if not scale_up:
-        scale = min(scale, 1.0)
     new_rows, new_columns = max(round(rows * scale), 1), max(round(columns * scale), 1)
     if (new_rows, new_columns) != (rows, columns):
         interpolation = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA

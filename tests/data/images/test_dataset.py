@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from spikeyolo.data.images.sheet import batch_sheet, index_sheet
 from tests.helpers.images import write_image
 
 from spikeyolo.data.images.augmentation import Augmentation
@@ -13,7 +14,6 @@ from spikeyolo.data.images.dataset import ImageDataset, collate
 from spikeyolo.data.images.description import read_description
 from spikeyolo.data.images.index import Index
 from spikeyolo.data.images.scan import load_index
-from spikeyolo.data.images.sheet import batch_sheet, index_sheet
 from spikeyolo.data.loader import Loader
 from spikeyolo.data.sampler import EpochBatchSampler
 from spikeyolo.errors import ConfigError, DataError

@@ -1,3 +1,5 @@
+"""What training does to recordings: to single events, and to frames and boxes together."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
@@ -20,7 +22,7 @@ class EventAugmentation:
         zoom: probability of zooming in or out around a random point.
         zoom_range: zoomed by at most this factor either way.
         drop: largest share of events left out at random, up to 1.
-        jitter_us: each event is shifted in time by so much (a standard deviation), in microseconds.
+        jitter_us: standard deviation of a shift of each event in time, in microseconds.
         polarity: probability of swapping brighter and darker.
         min_visible: a box that keeps less than this share of its area is dropped.
 
@@ -45,11 +47,11 @@ class EventAugmentation:
 
     @classmethod
     def none(cls) -> EventAugmentation:
-        """Nothing happens."""
+        """Return settings by which nothing happens."""
         return cls(hflip=0, zoom=0, drop=0, jitter_us=0, polarity=0)
 
     def events(self, events: Events, rng: np.random.Generator) -> Events:
-        """Drops events, shifts them in time, swaps polarities; the given ones stay as they are."""
+        """Drop events, shift them in time, swap polarities; the given ones stay as they are."""
         share = rng.random() * self.drop
         if share > 0:
             events = events[rng.random(len(events)) >= share]
@@ -63,7 +65,7 @@ class EventAugmentation:
         return events
 
     def frames(self, labelled: Labelled, rng: np.random.Generator, nothing: int = 0) -> Labelled:
-        """Mirrors and zooms frames and boxes together; the given ones stay as they are.
+        """Mirror and zoom frames and boxes together; the given ones stay as they are.
 
         Args:
             labelled: frames, boxes in their pixels, labels.
@@ -81,7 +83,7 @@ class EventAugmentation:
 
 
 def mirror(frames: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> Labelled:
-    """Left and right swapped."""
+    """Swap left and right."""
     columns = frames.shape[-1]
     mirrored = boxes.copy()
     mirrored[:, [0, 2]] = columns - boxes[:, [2, 0]]
@@ -97,7 +99,7 @@ def zoom(
     min_visible: float = 0.0,
     nothing: int = 0,
 ) -> Labelled:
-    """Scaled by a factor around a point (x, y) that stays in place; what comes in from outside holds `nothing`.
+    """Scale by a factor around a point (x, y) that stays in place; what comes in from outside holds `nothing`.
 
     Each pixel takes the value of the nearest one, as counts cannot be blended.
     """
@@ -116,7 +118,7 @@ def zoom(
 
 
 def _sources(size: int, middle: float, factor: float) -> tuple[slice, np.ndarray]:
-    """The places of an axis that are taken from inside it, and for each of them the place that it is taken from."""
+    """The positions of an axis that are filled from inside it, and for each of them the position it is filled from."""
     source = np.floor((np.arange(size) + 0.5 - middle) / factor + middle).astype(np.int64)
     inside = np.searchsorted(source, [0, size])  # sources rise
     return slice(*inside), source[slice(*inside)]

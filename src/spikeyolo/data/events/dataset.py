@@ -1,7 +1,7 @@
+"""The labelled instants of an index as samples: rendered when they are needed, nothing is prepared."""
+
 from __future__ import annotations
 
-import warnings
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,17 +11,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...events.event_input import EventInput
-from ...events.recording import Recording, open_recording
-from ...events.render import frames_of, on_canvas
+from ...events.render import on_canvas
 from ...structures import Batch, Placement, Targets
+from ..sampler import Key
 from .augmentation import EventAugmentation
-from .description import check_frames
-from .index import EventIndex
-from .rvt import RvtSequence, open_rvt
-
-Key = tuple[int, int]
-
-OPEN_RECORDINGS = 128  # each holds a file open; processes are often allowed 1024
+from .columns import EventColumns
+from .open_recordings import OpenRecordings
 
 
 @dataclass(frozen=True)
@@ -44,34 +39,33 @@ class EventSample:
 
 
 class EventDataset(Dataset[EventSample]):
-    """The labelled instants of an index, rendered from the recordings as they are asked for; nothing is prepared.
+    """The labelled instants of an index, rendered from the recordings as they are needed; nothing is prepared.
 
-    What a sample looks like depends on (seed, epoch, instant) alone. RVT's frames are taken as they are: augmentation
-    of single events (drop, jitter, polarity) does nothing to them.
+    A sample depends on (seed, epoch, instant) alone. Frames that lie on disk are taken as they are: augmentation of
+    single events (drop, jitter, polarity) does nothing to them.
 
     Args:
-        index: the instants.
-        preparation: how recordings become frames.
+        index: the instants, an `EventIndex`.
+        event_input: how recordings become frames.
         augmentation: what happens to them; None for evaluation.
         seed: of the randomness.
 
     Raises:
-        ConfigError: frames that were prepared in another way.
+        ConfigError: frames that the index's source does not have.
     """
 
     def __init__(
         self,
-        index: EventIndex,
-        preparation: EventInput,
+        index: EventColumns,
+        event_input: EventInput,
         augmentation: EventAugmentation | None = None,
         *,
         seed: int = 0,
     ) -> None:
-        self.index, self.preparation, self.seed = index, preparation, seed
+        index.source.check(event_input)
+        self.index, self.event_input, self.seed = index, event_input, seed
         self.augmentation = augmentation or EventAugmentation.none()
-        self._open: OrderedDict[int, Recording | RvtSequence] = OrderedDict()
-        if index.made is not None:
-            check_frames(preparation, index.made, str(index.frames))
+        self.recordings = OpenRecordings(index)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -79,14 +73,10 @@ class EventDataset(Dataset[EventSample]):
     def __getitem__(self, key: int | Key) -> EventSample:
         epoch, instant = key if isinstance(key, tuple) else (0, key)
         rng = np.random.default_rng((self.seed, epoch, instant))
-        p, size_hw = self.preparation, self.index.sensor_size_hw
+        p, size_hw = self.event_input, self.index.sensor_size_hw
         end_us = int(self.index.t_us[instant])
-        recording = self._recording(int(self.index.recording[instant]))
-        if isinstance(recording, RvtSequence):
-            frames = recording.before(end_us, p.timesteps).astype(np.float32)
-        else:
-            events = self.augmentation.events(recording.window(end_us - p.window_us, end_us), rng)
-            frames = frames_of(events, end_us, size_hw, p)
+        recording = self.recordings[int(self.index.recording[instant])]
+        frames = recording.frames(end_us, p, lambda events: self.augmentation.events(events, rng))
         boxes, labels = self.index.objects(instant)
         frames, scaled, labels = self.augmentation.frames((frames, boxes / p.downscale, labels), rng, p.nothing)
         canvas, placement = on_canvas(p.in_order(frames, rng), size_hw, p)
@@ -95,21 +85,9 @@ class EventDataset(Dataset[EventSample]):
             torch.from_numpy(canvas), placement.to_canvas(on_sensor), torch.from_numpy(labels), placement, instant
         )
 
-    def _recording(self, number: int) -> Recording | RvtSequence:
-        if number not in self._open:
-            if len(self._open) >= OPEN_RECORDINGS:
-                self._open.popitem(last=False)
-            path, frames = self.index.recordings[number], self.index.frames
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the index has told it
-                size_hw = self.index.sensor_size_hw
-                self._open[number] = open_rvt(path, frames) if frames else open_recording(path, size_hw)
-        self._open.move_to_end(number)
-        return self._open[number]
-
     @staticmethod
     def collate(samples: Sequence[EventSample]) -> Batch:
-        """Samples of one size -> Batch: images (T, B, C, H, W)."""
+        """Join samples of one size to a Batch: images (T, B, C, H, W)."""
         return Batch(
             images=torch.stack([sample.frames for sample in samples], dim=1),
             targets=Targets.from_images([s.labels for s in samples], [s.boxes for s in samples]),

@@ -32,8 +32,8 @@ BOX_RULES = {
 }
 """What was wrong with boxes, and what is done about it."""
 
-SMALLEST = 0.01  # pixels; a box narrower or lower than this has no size
-ROUNDING = 0.01  # pixels by which a box may leave the sensor without a remark
+MIN_SIDE = 0.01  # pixels; a box narrower or lower than this has no size
+ROUNDING = 0.01  # pixels by which a box may leave the sensor unnoticed
 TIME_SLACK_US = 100_000  # the last label may stand at the end of a recording whose last moments were still
 
 # Other names of fields, and what to take where a field is missing.
@@ -44,7 +44,7 @@ _EVENTS_END, _BOXES_END = "_td", "_bbox.npy"
 
 
 def read_boxes(path: str | os.PathLike[str]) -> np.ndarray:
-    """The boxes of a `_bbox.npy`, BOX_DTYPE (N,), in the order of time, as the file has them: see `clean_boxes`.
+    """Return the boxes of a `_bbox.npy`, BOX_DTYPE (N,), in the order of time, as the file has them: see `clean_boxes`.
 
     Fields may stand in any order; older files say `ts` for `t` and `confidence` for `class_confidence`. Where there is
     no `track_id` it is 0, where no confidence 1. Nothing that a file contains is run: pickled objects are refused.
@@ -56,7 +56,7 @@ def read_boxes(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def boxes_from(path: str | os.PathLike[str], content: object) -> np.ndarray:
-    """The content of a file as `read_boxes` gives it."""
+    """Return the content of a file as `read_boxes` does."""
     if not isinstance(content, np.ndarray) or content.dtype.names is None or content.ndim != 1:
         raise DataError(f"{path}: not a list of boxes with the fields {', '.join(BOX_DTYPE.names or ())}")
     boxes = np.zeros(len(content), BOX_DTYPE)
@@ -85,7 +85,7 @@ def _column(path: str | os.PathLike[str], content: np.ndarray, name: str) -> np.
 
 
 def write_boxes(path: str | os.PathLike[str], boxes: np.ndarray) -> None:
-    """Writes boxes BOX_DTYPE (N,) as `_bbox.npy`; the file is there whole or not at all.
+    """Write boxes BOX_DTYPE (N,) as `_bbox.npy`; the file is there whole or not at all.
 
     Raises:
         DataError: not such an array, or the file cannot be written.
@@ -99,7 +99,7 @@ def write_boxes(path: str | os.PathLike[str], boxes: np.ndarray) -> None:
 def clean_boxes(
     boxes: np.ndarray, sensor_size_hw: tuple[int, int], duration_us: int | None = None
 ) -> tuple[np.ndarray, Counter[str]]:
-    """Boxes mended by `BOX_RULES`, and how many met each rule. Boxes that met none are not changed by a bit.
+    """Return boxes repaired by `BOX_RULES`, and how many met each rule. Boxes that met none keep every bit.
 
     Args:
         boxes: BOX_DTYPE (N,).
@@ -115,7 +115,7 @@ def clean_boxes(
 
     numbers = np.stack([boxes[name] for name in ("x", "y", "w", "h", "class_confidence")], axis=1)
     drop(NOT_FINITE, np.isnan(numbers).any(1) | np.isinf(numbers).any(1))
-    drop(ZERO_SIZE, (boxes["w"] < SMALLEST) | (boxes["h"] < SMALLEST))
+    drop(ZERO_SIZE, (boxes["w"] < MIN_SIDE) | (boxes["h"] < MIN_SIDE))
     if duration_us is not None:
         drop(WRONG_TIME, (boxes["t"] < 0) | (boxes["t"] > duration_us + TIME_SLACK_US))
     off = np.zeros(len(boxes), bool)
@@ -128,7 +128,7 @@ def clean_boxes(
         first, last = first.clip(0, limit), last.clip(0, limit)
         boxes[corner][outside] = first[outside]
         boxes[side][outside] = (last - first)[outside]
-        off |= last - first < SMALLEST
+        off |= last - first < MIN_SIDE
         clipped |= outside
     found[OUTSIDE] += int((clipped & ~off).sum())
     drop(OFF_SENSOR, off)
@@ -136,7 +136,7 @@ def clean_boxes(
 
 
 def describe(problems: Counter[str], rules: dict[str, str]) -> str:
-    """One line: `3 zero size (no width or no height: box dropped), ...`; empty if there were none."""
+    """Return one line: `3 zero size (no width or no height: box dropped), ...`; empty if there were none."""
     return ", ".join(f"{count} {kind} ({rules[kind]})" for kind, count in problems.items())
 
 
@@ -155,7 +155,7 @@ class Pairing:
     without_recording: tuple[Path, ...]
 
     def describe(self) -> list[str]:
-        """A line for each that is alone."""
+        """Return a line for each that is alone."""
         return [
             *(f"{path}: a recording without boxes: left out" for path in self.without_boxes),
             *(f"{path}: boxes without a recording: left out" for path in self.without_recording),
@@ -163,13 +163,13 @@ class Pairing:
 
 
 def boxes_path(recording: str | os.PathLike[str]) -> Path:
-    """Where the boxes of a recording are: `NAME_td.dat`, or `NAME.h5`, has `NAME_bbox.npy` beside it."""
+    """Return where the boxes of a recording are: `NAME_td.dat`, or `NAME.h5`, has `NAME_bbox.npy` beside it."""
     recording = Path(recording)
     return recording.with_name(recording.stem.removesuffix(_EVENTS_END) + _BOXES_END)
 
 
 def pair_recordings(folder: str | os.PathLike[str], suffixes: Iterable[str] = (".dat",)) -> Pairing:
-    """Pairs the recordings of these suffixes in a folder with their boxes.
+    """Pair the recordings of these suffixes in a folder with their boxes.
 
     Raises:
         DataError: no such folder, or two recordings that would share their boxes.
@@ -196,7 +196,7 @@ MAGICS = (b"\x93NUMPY", b"PK")  # of .npy and .npz; numpy takes anything else fo
 
 
 def load_numpy(path: str | os.PathLike[str]) -> np.ndarray | dict[str, np.ndarray]:
-    """The array of a `.npy`, or the arrays of a `.npz` by name; pickled objects are refused.
+    """Return the array of a `.npy`, or the arrays of a `.npz` by name; pickled objects are refused.
 
     Raises:
         DataError: not such a file.

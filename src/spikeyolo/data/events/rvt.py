@@ -60,16 +60,11 @@ class RvtSequence:
 
     @property
     def halved(self) -> bool:
-        """Whether frames and boxes are half the sensor's size."""
+        """Return whether frames and boxes are half the sensor's size."""
         return self.file.name == HALVED
 
-    @property
-    def step_us(self) -> int:
-        """From one frame to the next, and the length of a frame's window."""
-        return int(np.median(np.diff(self.end_us))) if len(self) > 1 else 0
-
     def before(self, end_us: int, count: int) -> np.ndarray:
-        """The last `count` frames of which the last one ends at an instant, (count, C, H, W); empty before the first.
+        """Return the last `count` frames, of which the last one ends at an instant, (count, C, H, W); empty before the first.
 
         Raises:
             DataError: no frame ends there.
@@ -82,7 +77,7 @@ class RvtSequence:
         return np.pad(found, missing) if len(found) < count else found
 
     def frames(self, start: int, stop: int) -> np.ndarray:
-        """Frames start to stop, exclusive: (stop - start, C, H, W) in the file's dtype."""
+        """Return frames start to stop, exclusive: (stop - start, C, H, W) in the file's dtype."""
         with _open_h5(self.file, "r") as content:
             try:
                 return content["data"][start:stop]
@@ -91,7 +86,7 @@ class RvtSequence:
 
 
 def open_rvt(path: str | os.PathLike[str], name: str = DEFAULT_NAME) -> RvtSequence:
-    """Opens the folder of one sequence.
+    """Open the folder of one sequence.
 
     Args:
         path: the folder that holds `event_representations_v2` and `labels_v2`.
@@ -125,7 +120,7 @@ def open_rvt(path: str | os.PathLike[str], name: str = DEFAULT_NAME) -> RvtSeque
 
 
 def pair_sequences(folder: str | os.PathLike[str], name: str = DEFAULT_NAME) -> Pairing:
-    """Pairs the sequences of a folder, those that hold frames of that name, with their files of labels.
+    """Pair the sequences of a folder, those that hold frames of that name, with their files of labels.
 
     Raises:
         DataError: no such folder.
@@ -143,7 +138,7 @@ def pair_sequences(folder: str | os.PathLike[str], name: str = DEFAULT_NAME) -> 
 
 
 def sequence_files(path: Path, name: str = DEFAULT_NAME) -> list[Path]:
-    """The files of a sequence."""
+    """Return the files of a sequence."""
     return sorted(file for folder in (path / FRAMES / name, path / LABELS) for file in folder.glob("*"))
 
 
@@ -155,7 +150,7 @@ def write_rvt(
     name: str = DEFAULT_NAME,
     halved: bool = False,
 ) -> None:
-    """Writes the folder of one sequence, compressed, frame by frame; it is there whole or not at all.
+    """Write the folder of one sequence, compressed, frame by frame; it is there whole or not at all.
 
     Args:
         path: the folder to make.
@@ -209,7 +204,7 @@ def _nearest(path: Path, end_us: np.ndarray, instants: np.ndarray) -> np.ndarray
 
 
 def _write_frames(path: Path, file: Path, frames: Iterable[np.ndarray]) -> int:
-    """Writes the frames one by one and says how many there were."""
+    """Write the frames one by one and return how many there were."""
     compression = optional_module("hdf5plugin", file).Blosc(cname="zstd", clevel=1)
     count = 0
     with _open_h5(file, "w") as content:

@@ -1,3 +1,5 @@
+"""What training does to images: which transforms, how often and how much."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
@@ -14,10 +16,10 @@ class Augmentation:
         mosaic: probability of joining four images into one.
         close_mosaic: mosaic and mix-up are off for this many epochs at the end.
         mixup: probability of blending with a second image.
-        degrees: turned by at most so many degrees either way.
+        degrees: largest turn either way, in degrees.
         translate: shifted by at most this share of the image.
         scale: scaled by 1 - scale .. 1 + scale.
-        shear: sheared by at most so many degrees either way.
+        shear: largest shear either way, in degrees.
         perspective: largest term of perspective, per pixel.
         hflip: probability of mirroring left and right.
         vflip: probability of mirroring top and bottom.
@@ -63,7 +65,7 @@ class Augmentation:
 
     @classmethod
     def none(cls) -> Augmentation:
-        """Nothing: images are letter-boxed, every box with an area is kept."""
+        """Return settings by which nothing happens: images are letter-boxed, every box with an area is kept."""
         zero = dict.fromkeys((field.name for field in fields(cls)), 0)
         return cls(**zero)
 
@@ -74,14 +76,14 @@ class Augmentation:
         return not any(getattr(self, field.name) for field in fields(self) if field.name not in limits)
 
     def affine(self) -> RandomAffine:
-        """The random affine of these settings."""
+        """Return the random affine of these settings."""
         names = ("degrees", "translate", "scale", "shear", "perspective", "min_side", "min_visible")
         return RandomAffine(**{name: getattr(self, name) for name in names})
 
     def joining(self, canvas_hw: tuple[int, int]) -> tuple[Mosaic, MixUp]:
-        """The transforms that need other images too."""
+        """Return the transforms that need other images too."""
         return Mosaic(canvas_hw, self.affine()), MixUp()
 
     def finishing(self) -> tuple[HSV, HorizontalFlip, VerticalFlip]:
-        """The transforms that come last."""
+        """Return the transforms that come last."""
         return HSV(self.hue, self.saturation, self.value), HorizontalFlip(self.hflip), VerticalFlip(self.vflip)

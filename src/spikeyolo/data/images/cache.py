@@ -1,3 +1,5 @@
+"""Decoded images in memory that the workers of a loader share."""
+
 from __future__ import annotations
 
 import shutil
@@ -38,7 +40,7 @@ class ImageCache:
         self.present = torch.zeros(self.count, dtype=torch.uint8).share_memory_()
 
     def get(self, image: int) -> np.ndarray | None:
-        """The image (H, W, 3), not to be written to, or None."""
+        """Return the image (H, W, 3), not to be written to, or None."""
         if image >= self.count or not self.present[image]:
             return None
         view = self._view(image)
@@ -46,7 +48,7 @@ class ImageCache:
         return view
 
     def put(self, image: int, pixels: np.ndarray) -> None:
-        """Keeps an image if it has a place and the announced size."""
+        """Keep an image if it has a place and the announced size."""
         if image < self.count and pixels.shape[:2] == tuple(self.sizes_hw[image]):
             self._view(image)[:] = pixels
             self.present[image] = 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from .description import Description, category_names, read_coco_json
+from .description import ImageDescription, category_names, read_coco_json
 from .labels import Objects, clean_objects
 from .report import Finding
 
@@ -36,7 +36,7 @@ class CocoFile:
     findings: list[Finding]
 
     def objects(self, image_id: int, size_hw: tuple[int, int]) -> tuple[Objects, list[Finding]]:
-        """The clean boxes of one image of that (true) size."""
+        """Return the clean boxes of one image of that (true) size."""
         rows, labels, crowd, where = [], [], [], []
         findings = []
         for annotation in self.annotations.get(image_id, []):
@@ -71,8 +71,8 @@ class CocoFile:
         return None, box
 
 
-def read_coco(file: Path, description: Description) -> CocoFile:
-    """Reads an annotation file; its categories get the class indices of the description, by name.
+def read_coco(file: Path, description: ImageDescription) -> CocoFile:
+    """Read an annotation file; its categories get the class indices of the description, by name.
 
     Raises:
         DataError: no COCO file, an image without id or name, or a category that the description does not name.

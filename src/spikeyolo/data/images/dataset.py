@@ -1,3 +1,5 @@
+"""The images of an index as samples: augmented for training, letter-boxed for evaluation."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -16,9 +18,9 @@ from ...structures import Batch, Placement, Targets
 from ..sampler import Key
 from .augmentation import Augmentation
 from .cache import ImageCache
+from .columns import ImageColumns
 from .geometry import clip_boxes, covers, map_boxes, paint, scaling
-from .index import Index
-from .transforms import Labelled, Letterbox, grey
+from .transforms import Labelled, grey, letterbox_matrix
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Sample:
         image: (3, H, W) uint8 RGB.
         boxes: (N, 4) float32 xyxy in its pixels.
         labels: (N,) int64.
-        placement: how the original lies on it; of an augmented image only the canvas's size is told.
+        placement: how the original lies on it; of an augmented image it holds the canvas's size alone.
         image_id: its id in the index.
     """
 
@@ -43,11 +45,11 @@ class Sample:
 class ImageDataset(Dataset[Sample]):
     """The images of an index, augmented or letter-boxed.
 
-    What a sample looks like depends on (seed, epoch, image) alone: ask with the keys of an `EpochBatchSampler`, or
-    with a plain image number for epoch 0.
+    A sample depends on (seed, epoch, image) alone: index with the keys of an `EpochBatchSampler`, or with a plain
+    image number for epoch 0.
 
     Args:
-        index: the images.
+        index: the images, an `ImageIndex`.
         imgsz: side of the square canvas, or its rows and columns.
         augmentation: what happens to the images; None for evaluation.
         epochs: length of the training, for `close_mosaic`; None: mosaic is never closed.
@@ -55,12 +57,12 @@ class ImageDataset(Dataset[Sample]):
         cache_mb: keep so many megabytes of decoded images in shared memory; they change nothing but the speed.
 
     Raises:
-        ConfigError: a size, seed or cache that cannot be.
+        ConfigError: a size, seed or cache out of range.
     """
 
     def __init__(
         self,
-        index: Index,
+        index: ImageColumns,
         imgsz: int | tuple[int, int],
         augmentation: Augmentation | None = None,
         *,
@@ -83,7 +85,7 @@ class ImageDataset(Dataset[Sample]):
 
     @staticmethod
     def collate(samples: Sequence[Sample]) -> Batch:
-        """Samples of one size -> Batch; see the function of this name."""
+        """Join samples of one size to a Batch; see the function of this name."""
         return collate(samples)
 
     def __getitem__(self, key: int | Key) -> Sample:
@@ -120,7 +122,7 @@ class ImageDataset(Dataset[Sample]):
             numbers = [number]
             rows, columns = self.canvas_hw
             around_centre = mosaic.affine.matrix((columns / 2, rows / 2), self.canvas_hw, rng)
-            matrices = [around_centre @ Letterbox(self.canvas_hw).matrix(self._size(number))]
+            matrices = [around_centre @ letterbox_matrix(self._size(number), self.canvas_hw)]
         canvas = grey(self.canvas_hw)
         boxes, labels = [], []
         for source, matrix in zip(numbers, matrices, strict=True):
@@ -156,7 +158,7 @@ class ImageDataset(Dataset[Sample]):
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Samples of one size -> Batch: images (B, 3, H, W) uint8, targets in their pixels."""
+    """Join samples of one size to a Batch: images (B, 3, H, W) uint8, targets in their pixels."""
     return Batch(
         images=default_collate([sample.image for sample in samples]),
         targets=Targets.from_images([s.labels for s in samples], [s.boxes for s in samples]),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, DataError
-from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names, load_yaml, unique_names
+from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names, unique_names
 
 KEYS = ("path", "names", "nc", *SPLITS, *(f"{split}_json" for split in SPLITS))
 IGNORED_KEYS = ("download", "roboflow")  # written by other tools; nothing in them is needed, and nothing is run
@@ -31,8 +31,8 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Description:
-    """A data set as its file describes it.
+class ImageDescription:
+    """A data set of images as its file describes it.
 
     Attributes:
         file: the data.yaml or COCO JSON.
@@ -47,38 +47,36 @@ class Description:
     splits: Mapping[str, Split]
 
     def split(self, name: str) -> Split:
-        """The split of that name.
+        """Return the split of that name; a bare COCO JSON is any split but the one to train on.
 
         Raises:
             ConfigError: the file describes none.
         """
+        if self.file.suffix.lower() == ".json" and name in SPLITS:
+            if name == "train":
+                raise ConfigError(
+                    f"{self.file}: names no split to train on (a bare COCO JSON is for evaluation); "
+                    "write a data.yaml with train_json and val_json"
+                )
+            return next(iter(self.splits.values()))
         check_split(self.file, name, self.splits, "a folder of images")
         return self.splits[name]
 
 
-def read_description(file: str | Path) -> Description:
-    """Reads a YOLO data.yaml, with or without `train_json`, `val_json`, `test_json`, or a bare COCO JSON.
+def describe_images(file: Path, content: dict[str, Any]) -> ImageDescription:
+    """Return the data set of a YOLO data.yaml, with or without `train_json`, `val_json`, `test_json`.
 
-    `path` is relative to the YAML's folder, everything else to `path`. A bare JSON serves as every split; its images
-    are looked for beside it and in the usual places: beside `annotations/..._val2017.json` is often `val2017`.
+    `path` is relative to the YAML's folder, everything else to `path`. With large JSON files, name the folder and the
+    names in the YAML: then the JSON is read only when it has changed.
 
-    With large JSON files, name the folder and the names in the YAML: then the JSON is read only when it has changed.
+    Args:
+        file: the data.yaml.
+        content: what it holds.
 
     Raises:
         ConfigError: an unknown or missing key, or a wrong value.
         DataError: a file or folder that does not exist.
     """
-    file = Path(file)
-    if not file.is_file():
-        raise DataError(f"{file}: no such file; give a data.yaml or a COCO JSON")
-    if file.suffix.lower() == ".json":
-        return _describe_json(file)
-    content = load_yaml(file)
-    if "format" in content:
-        raise ConfigError(
-            f"{file}: format: {content['format']} describes an event data set, not images; look at it with "
-            f"'spikeyolo events info {file} --check true'"
-        )
     check_keys(file, content, KEYS, IGNORED_KEYS)
     root = file.parent / as_path(file, "path", content.get("path") or ".")
     if not root.is_dir():
@@ -89,11 +87,11 @@ def read_description(file: str | Path) -> Description:
     names = _names(file, content, splits)
     if content.get("nc") not in (None, len(names)):
         raise ConfigError(f"{file}: nc: {content['nc']} beside {len(names)} names; correct one or leave nc out")
-    return Description(file, root, names, splits)
+    return ImageDescription(file, root, names, splits)
 
 
 def read_coco_json(file: Path) -> dict[str, Any]:
-    """The content of a COCO annotation file: at least `images`, `annotations` and `categories`, each a list.
+    """Return the content of a COCO annotation file: at least `images`, `annotations` and `categories`, each a list.
 
     Raises:
         DataError: not such a file.
@@ -110,7 +108,7 @@ def read_coco_json(file: Path) -> dict[str, Any]:
 
 
 def category_names(file: Path, content: dict[str, Any]) -> tuple[str, ...]:
-    """Class names of a COCO file, in the order of their category ids.
+    """Return the class names of a COCO file, in the order of their category ids.
 
     Raises:
         DataError: a category without id or name, or none at all.
@@ -158,11 +156,19 @@ def _names(file: Path, content: dict[str, Any], splits: Mapping[str, Split]) -> 
     return class_names(file, names)
 
 
-def _describe_json(file: Path) -> Description:
+def describe_json(file: Path) -> ImageDescription:
+    """Return the data set that a bare COCO JSON describes: one split, its images near the file.
+
+    They are looked for beside it and in the usual places: beside `annotations/..._val2017.json` is often `val2017`.
+
+    Raises:
+        DataError: not such a file, or no image near it.
+        ConfigError: a class named twice.
+    """
     content = read_coco_json(file)
     names = category_names(file, content)
     sources = (_find_images(file, content),)
-    return Description(file, file.parent, names, {name: Split(name, sources, file) for name in SPLITS})
+    return ImageDescription(file, file.parent, names, {"val": Split("val", sources, file)})
 
 
 def _find_images(annotation_file: Path, content: dict[str, Any]) -> Path:

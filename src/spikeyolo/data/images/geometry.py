@@ -10,17 +10,17 @@ import numpy as np
 
 
 def translation(x: float, y: float) -> np.ndarray:
-    """(3, 3) shift by x and y pixels."""
+    """Return the (3, 3) shift by x and y pixels."""
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
 
 
 def scaling(x: float, y: float) -> np.ndarray:
-    """(3, 3) scaling along x and y around the origin."""
+    """Return the (3, 3) scaling along x and y around the origin."""
     return np.diag([x, y, 1.0])
 
 
 def map_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The upright boxes around the mapped corners: (N, 4) xyxy -> (N, 4) xyxy float64."""
+    """Return the upright boxes around the mapped corners: (N, 4) xyxy -> (N, 4) xyxy float64."""
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2).astype(np.float64)
     mapped = np.concatenate([corners, np.ones((len(boxes), 4, 1))], axis=2) @ matrix.T
     points = mapped[..., :2] / mapped[..., 2:]
@@ -30,7 +30,7 @@ def map_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 def clip_boxes(
     boxes: np.ndarray, labels: np.ndarray, size_hw: tuple[int, int], min_side: float = 0.0, min_visible: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Clips boxes to the canvas and drops those of which too little is left.
+    """Clip boxes to the canvas and drop those of which too little is left.
 
     Args:
         boxes: (N, 4) xyxy in canvas pixels.
@@ -51,13 +51,13 @@ def clip_boxes(
 
 
 def covers(size_hw: tuple[int, int], matrix: np.ndarray, canvas_hw: tuple[int, int]) -> bool:
-    """Whether an image of that size, mapped by the matrix, can touch the canvas."""
+    """Return whether an image of that size, mapped by the matrix, can touch the canvas."""
     x1, y1, x2, y2 = map_boxes(np.array([[0, 0, size_hw[1], size_hw[0]]]), matrix)[0]
     return bool(x2 > 0 and y2 > 0 and x1 < canvas_hw[1] and y1 < canvas_hw[0])
 
 
 def paint(canvas: np.ndarray, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Paints an image (h, w, 3), mapped by the matrix, onto the canvas (H, W, 3) in place.
+    """Paint an image (h, w, 3), mapped by the matrix, onto the canvas (H, W, 3) in place.
 
     Only the part that lies on the canvas is computed. An image that is neither turned nor sheared is resized, which
     takes a third of the time of warping; for that its edges are moved to whole pixels.

@@ -19,7 +19,7 @@ KIND_OF_MODE = {"1": "grey", "L": "grey", "LA": "grey", "CMYK": "CMYK", "YCCK": 
 
 
 def inspect_image(path: str) -> tuple[tuple[int, int] | None, list[Finding]]:
-    """Decodes an image once.
+    """Decode an image once.
 
     Returns:
         Rows and columns of the upright image, or None when it cannot be used; and what is worth saying about it.
@@ -42,7 +42,7 @@ def _kinds(encoded: bytes) -> list[str]:
         with Image.open(io.BytesIO(encoded)) as header:
             mode, orientation = header.mode, header.getexif().get(EXIF_ORIENTATION, 1)
             transparent = mode in ("RGBA", "LA", "PA") or "transparency" in header.info
-    except Exception:  # OpenCV has decoded it; there is only nothing to remark
+    except Exception:  # OpenCV has decoded it, so it can be used
         return []
     kinds = [KIND_OF_MODE[mode]] if mode in KIND_OF_MODE else []
     if mode.startswith("I;16") or _is_deep_png(encoded):
@@ -61,7 +61,7 @@ def _is_deep_png(encoded: bytes) -> bool:
 
 @contextmanager
 def quiet_decoders() -> Iterator[None]:
-    """Keeps OpenCV and Pillow from printing about damaged or huge images while a scan names them itself."""
+    """Keep OpenCV and Pillow from printing about damaged or huge images while a scan names them itself."""
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)

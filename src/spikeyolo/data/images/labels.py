@@ -9,8 +9,8 @@ import numpy as np
 
 from .report import Finding
 
-ROUNDING = 1e-3  # share of an image's side by which a box may leave it without a remark: labels are rounded decimals
-SMALLEST = 0.01  # pixels; a box narrower or lower than this has no size
+ROUNDING = 1e-3  # share of an image's side by which a box may leave it unnoticed: labels are rounded decimals
+MIN_SIDE = 0.01  # pixels; a box narrower or lower than this has no size
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Objects:
 
 
 def parse_yolo(text: str, file: str, num_classes: int, size_hw: tuple[int, int]) -> tuple[Objects, list[Finding]]:
-    """Parses the text of a YOLO label file.
+    """Parse the text of a YOLO label file.
 
     A row is `class x-centre y-centre width height` in shares of the image, or `class x1 y1 x2 y2 x3 y3 ...`: a
     polygon, which becomes its bounding box.
@@ -72,7 +72,7 @@ def _parse_row(line: str, num_classes: int) -> tuple[list[float], str, str]:
 def clean_objects(
     objects: Objects, size_hw: tuple[int, int], file: str, where: list[str]
 ) -> tuple[Objects, list[Finding]]:
-    """Clips boxes to the image and drops those without a size and repeated ones; each is a finding.
+    """Clip boxes to the image and drop those without a size and repeated ones; each is a finding.
 
     Args:
         objects: finite boxes.
@@ -83,8 +83,8 @@ def clean_objects(
     limits = np.array([size_hw[1], size_hw[0]] * 2, dtype=np.float64)
     clipped = np.clip(objects.boxes, 0, limits)
     outside = (np.abs(objects.boxes - clipped) > ROUNDING * limits).any(axis=1)
-    empty = (clipped[:, 2:] - clipped[:, :2] < SMALLEST).any(axis=1)
-    born_empty = (objects.boxes[:, 2:] - objects.boxes[:, :2] < SMALLEST).any(axis=1)
+    empty = (clipped[:, 2:] - clipped[:, :2] < MIN_SIDE).any(axis=1)
+    born_empty = (objects.boxes[:, 2:] - objects.boxes[:, :2] < MIN_SIDE).any(axis=1)
     findings, keep, seen = [], np.ones(len(clipped), dtype=bool), set()
     for row in range(len(clipped)):
         key = (*clipped[row].tolist(), int(objects.labels[row]))

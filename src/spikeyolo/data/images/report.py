@@ -12,28 +12,28 @@ from ...errors import DataError
 if TYPE_CHECKING:
     from rich.table import Table
 
-ERROR, MENDED, NOTE = "error", "mended", "note"
+ERROR, REPAIRED, NOTE = "error", "repaired", "note"
 
-# kind: (severity, what is done about it). An error stops always, something mended only when strict, a note never.
+# kind: (severity, what is done about it). An error stops always, something repaired only when strict, a note never.
 KINDS: dict[str, tuple[str, str]] = {
     "class out of range": (ERROR, "correct the label or the names"),
     "malformed row": (ERROR, "a row is: class x-centre y-centre width height, in shares of the image"),
     "unknown category": (ERROR, "correct the annotation or the categories"),
     "unknown image id": (ERROR, "correct the annotation or the images"),
     "size differs": (ERROR, "the JSON's width and height must be those of the upright image"),
-    "image missing": (MENDED, "left out"),
-    "image unreadable": (MENDED, "left out"),
-    "image twice": (MENDED, "used once"),
-    "label file missing": (MENDED, "an image without objects"),
-    "not finite": (MENDED, "box dropped"),
-    "outside the image": (MENDED, "box clipped, or dropped when nothing is left"),
-    "zero size": (MENDED, "box dropped"),
-    "duplicate": (MENDED, "box kept once"),
-    "grey": (MENDED, "three equal channels"),
-    "CMYK": (MENDED, "converted to RGB"),
-    "16-bit": (MENDED, "scaled to 8 bits"),
-    "transparency": (MENDED, "dropped"),
-    "EXIF-rotated": (MENDED, "turned upright; labels refer to the upright image"),
+    "image missing": (REPAIRED, "left out"),
+    "image unreadable": (REPAIRED, "left out"),
+    "image twice": (REPAIRED, "used once"),
+    "label file missing": (REPAIRED, "an image without objects"),
+    "not finite": (REPAIRED, "box dropped"),
+    "outside the image": (REPAIRED, "box clipped, or dropped when nothing is left"),
+    "zero size": (REPAIRED, "box dropped"),
+    "duplicate": (REPAIRED, "box kept once"),
+    "grey": (REPAIRED, "three equal channels"),
+    "CMYK": (REPAIRED, "converted to RGB"),
+    "16-bit": (REPAIRED, "scaled to 8 bits"),
+    "transparency": (REPAIRED, "dropped"),
+    "EXIF-rotated": (REPAIRED, "turned upright; labels refer to the upright image"),
     "polygon": (NOTE, "its bounding box"),
     "no objects": (NOTE, "an image without objects"),
     "crowd": (NOTE, "ignored in training, kept for evaluation"),
@@ -60,8 +60,8 @@ class Finding:
 
 
 @dataclass
-class Report:
-    """Counts and examples of all that a scan found.
+class ScanReport:
+    """Counts and examples of everything that a scan found.
 
     Attributes:
         source: the description and split that were scanned.
@@ -78,7 +78,7 @@ class Report:
     examples: dict[str, list[Finding]] = field(default_factory=dict)
 
     def add(self, findings: Iterable[Finding]) -> None:
-        """Counts findings and keeps the first of each kind."""
+        """Count findings and keep the first of each kind."""
         for finding in findings:
             self.counts[finding.kind] += 1
             examples = self.examples.setdefault(finding.kind, [])
@@ -86,15 +86,15 @@ class Report:
                 examples.append(finding)
 
     def problems(self, strict: bool = False) -> list[str]:
-        """The kinds found that make the data unusable."""
-        bad = (ERROR, MENDED) if strict else (ERROR,)
+        """Return the kinds found that make the data unusable."""
+        bad = (ERROR, REPAIRED) if strict else (ERROR,)
         return [kind for kind in KINDS if self.counts[kind] and KINDS[kind][0] in bad]
 
     def raise_if_unusable(self, strict: bool = False) -> None:
-        """Refuses data with errors, and data without images or boxes.
+        """Refuse data with errors, and data without images or boxes.
 
         Args:
-            strict: also refuse what was mended.
+            strict: also refuse what was repaired.
 
         Raises:
             DataError: one line that names the first file concerned and counts the rest.
@@ -112,7 +112,7 @@ class Report:
             raise DataError(f"{self.source}: no boxes on {self.images} images{where}")
 
     def table(self) -> Table:
-        """The report as a rich table."""
+        """Return the report as a rich table."""
         from rich.table import Table
 
         title = f"{self.source}: {self.images} images, {self.boxes} boxes"
@@ -120,8 +120,8 @@ class Report:
         table.add_column("for example", overflow="fold")
         for kind, (severity, rule) in KINDS.items():
             if self.counts[kind]:
-                style = {ERROR: "red", MENDED: "yellow", NOTE: ""}[severity]
+                style = {ERROR: "red", REPAIRED: "yellow", NOTE: ""}[severity]
                 table.add_row(kind, str(self.counts[kind]), severity, rule, str(self.examples[kind][0]), style=style)
         if not self.counts:
-            table.add_row("nothing to remark", "", "", "", "")
+            table.add_row("no problems", "", "", "", "")
         return table

@@ -1,43 +1,29 @@
-"""Looking at every image and label of a split once."""
+"""Reading every image and label of a split once: its index, and what was found on the way."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...errors import DataError
+from ...imaging.io import IMAGE_SUFFIXES
 from ...progress import progress_bar
+from ..index_cache import IndexCache
 from .coco import CocoFile, read_coco
-from .description import Description, Split
-from .index import Index, cache_file, load_cached, save_index, signature
+from .description import ImageDescription, Split
+from .index import ImageIndex, from_cache, to_cache
 from .inspect_file import inspect_image, quiet_decoders
 from .labels import Objects, parse_yolo
-from .report import Finding, Report
+from .report import Finding, ScanReport
 
-IMAGE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".bmp",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".jp2",
-        ".avif",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-    ]
-)
+SCAN_VERSION = 1  # raised whenever what a scan finds or how it is stored changes
 
 
 @dataclass(frozen=True)
@@ -51,31 +37,16 @@ class _Scanned:
     findings: list[Finding]
 
 
-def load_index(
-    description: Description, split: str, *, strict: bool = False, cache: bool = True, progress: bool = True
-) -> Index:
-    """The images and boxes of a split, ready for training or evaluation.
+def scan(
+    description: ImageDescription, split: str, *, cache: bool = True, progress: bool = True
+) -> tuple[ImageIndex, ScanReport]:
+    """Decode every image and read every label of a split once, in threads.
 
     Args:
-        description: the data set.
+        description: of the data set.
         split: "train", "val" or "test".
-        strict: refuse data in which anything had to be mended.
-        cache: use and keep the index of an earlier scan.
+        cache: use the index of an earlier scan as long as no file was changed, added or removed; and keep this one.
         progress: show a progress bar on standard error.
-
-    Raises:
-        ConfigError: no such split.
-        DataError: no images, no boxes, or labels that no rule can mend; names the first file concerned.
-    """
-    index, report = scan(description, split, cache=cache, progress=progress)
-    report.raise_if_unusable(strict)
-    return index
-
-
-def scan(description: Description, split: str, *, cache: bool = True, progress: bool = True) -> tuple[Index, Report]:
-    """Every image is decoded and every label read once, in threads; what was found is in the report.
-
-    The index is kept (see `cache_file`) and used again as long as no file was changed, added or removed.
 
     Raises:
         ConfigError: no such split.
@@ -83,23 +54,21 @@ def scan(description: Description, split: str, *, cache: bool = True, progress: 
     """
     part = description.split(split)
     listed, repeated = _list_images(description, part)
-    labels = [] if part.annotation_file else [label_file(Path(path)) for path in listed]
-    extra = [part.annotation_file] if part.annotation_file else labels
-    stats = [_stat(str(path)) for path in (*listed, *extra)]
-    sign = signature(description, split, stats)
-    kept = cache_file(description, split)
-    if cache and (found := load_cached(kept, sign)):
-        return found
-    report = Report(f"{description.file}, {split}")
+    labels = [part.annotation_file] if part.annotation_file else [label_file(Path(path)) for path in listed]
+    depends_on = (SCAN_VERSION, description.names, part.name)
+    kept = IndexCache.of(description.file, part.name, depends_on, [*listed, *labels])
+    if cache and (found := kept.load()):
+        return from_cache(*found)
+    report = ScanReport(f"{description.file}, {part.name}")
     report.add(Finding("image twice", path, "named twice") for path in repeated)
     index = _scan_images(description, part, listed, report, progress)
     if cache:
-        save_index(kept, index, report, sign)
+        kept.save(*to_cache(index, report))
     return index, report
 
 
 def label_file(image: Path) -> Path:
-    """Where the YOLO labels of an image are: `images` in its path becomes `labels`, the suffix `.txt`."""
+    """Return where the YOLO labels of an image are: `images` in its path becomes `labels`, the suffix `.txt`."""
     parts = list(image.with_suffix(".txt").parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == "images":
@@ -108,15 +77,7 @@ def label_file(image: Path) -> Path:
     return Path(*parts)
 
 
-def _stat(path: str) -> tuple[str, int, int]:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return path, -1, -1
-    return path, status.st_size, status.st_mtime_ns
-
-
-def _list_images(description: Description, part: Split) -> tuple[list[str], list[str]]:
+def _list_images(description: ImageDescription, part: Split) -> tuple[list[str], list[str]]:
     """The images of a split in a stable order, and those that were named more than once."""
     paths: dict[str, None] = {}
     repeated = []
@@ -148,36 +109,33 @@ def _images_of(source: Path, root: Path) -> Iterator[str]:
                 yield str(beside if beside.exists() or not (root / name).exists() else root / name)
 
 
-def _scan_images(description: Description, part: Split, listed: list[str], report: Report, progress: bool) -> Index:
-    look: Callable[[int], _Scanned]
+def _scan_images(
+    description: ImageDescription, part: Split, listed: list[str], report: ScanReport, progress: bool
+) -> ImageIndex:
+    items: Sequence[Any]
+    scan_one: Callable[[Any], _Scanned]
     if part.annotation_file:
         coco = read_coco(part.annotation_file, description)
-        by_name = {Path(path).name: path for path in listed}
         report.add(coco.findings)
-        category_ids, count = coco.category_ids, len(coco.images)
-
-        def look(i: int) -> _Scanned:
-            return _scan_coco(coco, i, part.sources, by_name)
+        items, category_ids = coco.images, coco.category_ids
+        scan_one = partial(_scan_coco, coco, part.sources, {Path(path).name: path for path in listed})
     else:
-        category_ids, count = tuple(range(1, len(description.names) + 1)), len(listed)
-
-        def look(i: int) -> _Scanned:
-            return _scan_yolo(listed[i], len(description.names))
-
-    found = []
+        items, category_ids = listed, tuple(range(1, len(description.names) + 1))
+        scan_one = partial(_scan_yolo, len(description.names))
+    found, count = [], len(items)
     bar = progress_bar(f"scanning {part.name}", count, show=progress)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, quiet_decoders(), bar as tell:
-        for done, scanned in enumerate(pool.map(look, range(count)), start=1):
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, quiet_decoders(), bar as advance:
+        for done, scanned in enumerate(pool.map(scan_one, items), start=1):
             report.add(scanned.findings)
             if scanned.size_hw is not None:
                 found.append(scanned)
-            tell(done, count)
+            advance(done, count)
     index = _build(description, found, str(part.annotation_file or ""), category_ids)
     report.images, report.boxes = len(index), int((~index.crowd).sum())
     return index
 
 
-def _scan_yolo(path: str, num_classes: int) -> _Scanned:
+def _scan_yolo(num_classes: int, path: str) -> _Scanned:
     size_hw, findings = inspect_image(path)
     if size_hw is None:
         return _Scanned(path, path, None, None, findings)
@@ -196,8 +154,7 @@ def _scan_yolo(path: str, num_classes: int) -> _Scanned:
     return _Scanned(path, path, size_hw, objects, findings + more)
 
 
-def _scan_coco(coco: CocoFile, number: int, sources: tuple[Path, ...], by_name: dict[str, str]) -> _Scanned:
-    image = coco.images[number]
+def _scan_coco(coco: CocoFile, sources: tuple[Path, ...], by_name: dict[str, str], image: dict[str, Any]) -> _Scanned:
     name, image_id = image["file_name"], image["id"]
     candidates = [source / name for source in sources if source.is_dir()]
     path = next((str(c) for c in candidates if c.is_file()), None) or by_name.get(Path(name).name)
@@ -206,9 +163,9 @@ def _scan_coco(coco: CocoFile, number: int, sources: tuple[Path, ...], by_name: 
     size_hw, findings = inspect_image(path)
     if size_hw is None:
         return _Scanned(path, image_id, None, None, findings)
-    told = (image.get("height", size_hw[0]), image.get("width", size_hw[1]))
-    if told != size_hw:
-        what = f"{coco.file} says {told[1]} x {told[0]}, the image has {size_hw[1]} x {size_hw[0]}"
+    declared_size = (image.get("height", size_hw[0]), image.get("width", size_hw[1]))
+    if declared_size != size_hw:
+        what = f"{coco.file} says {declared_size[1]} x {declared_size[0]}, the image has {size_hw[1]} x {size_hw[0]}"
         findings.append(Finding("size differs", path, what))
     objects, more = coco.objects(image_id, size_hw)
     if image_id not in coco.annotations:
@@ -217,11 +174,11 @@ def _scan_coco(coco: CocoFile, number: int, sources: tuple[Path, ...], by_name: 
 
 
 def _build(
-    description: Description, found: list[_Scanned], annotation_file: str, category_ids: tuple[int, ...]
-) -> Index:
+    description: ImageDescription, found: list[_Scanned], annotation_file: str, category_ids: tuple[int, ...]
+) -> ImageIndex:
     objects = [scanned.objects for scanned in found if scanned.objects is not None]
     none = Objects(np.zeros((0, 4)), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
-    return Index(
+    return ImageIndex(
         names=description.names,
         paths=tuple(scanned.path for scanned in found),
         image_ids=tuple(scanned.image_id for scanned in found),

@@ -1,4 +1,7 @@
-"""Transforms of a labelled image: each is called with (image, boxes, labels, rng) and never writes to its input.
+"""Transforms of labelled images, which never write to their input.
+
+Those that move an image give a matrix, with which `geometry.paint` paints it and `geometry.map_boxes` moves its boxes;
+the others are called with (image, boxes, labels, rng).
 
 image (H, W, 3) uint8 RGB; boxes (N, 4) float32 xyxy in its pixels; labels (N,) int64.
 """
@@ -10,33 +13,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ...imaging.letterbox import PAD_VALUE, letterbox
-from .geometry import clip_boxes, map_boxes, paint, scaling, translation
+from ...imaging.letterbox import PAD_VALUE
+from .geometry import scaling, translation
 
 Array = np.ndarray
 Generator = np.random.Generator
 Labelled = tuple[Array, Array, Array]
-
-
-@dataclass(frozen=True)
-class Letterbox:
-    """Scales an image to fit a canvas and centres it on grey; the same as in evaluation and prediction.
-
-    Attributes:
-        canvas_hw: rows and columns of the canvas.
-    """
-
-    canvas_hw: tuple[int, int]
-
-    def __call__(self, image: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
-        """Uses no randomness."""
-        canvas, placement = letterbox(image, self.canvas_hw)
-        scale, offset = np.tile(placement.scale_xy, 2), np.tile(placement.offset_xy, 2)
-        return canvas, (boxes * scale + offset).astype(np.float32), labels
-
-    def matrix(self, size_hw: tuple[int, int]) -> np.ndarray:
-        """(3, 3) map from an image of that size to the canvas, without rounding to whole pixels."""
-        return fit_matrix(size_hw, self.canvas_hw, (self.canvas_hw[1] / 2, self.canvas_hw[0] / 2), (0.5, 0.5))
 
 
 @dataclass(frozen=True)
@@ -61,18 +43,10 @@ class RandomAffine:
     min_side: float = 2.0
     min_visible: float = 0.1
 
-    def __call__(self, image: Array, boxes: Array, labels: Array, rng: Generator) -> Labelled:
-        """The canvas keeps the image's size; what becomes free is grey."""
-        size_hw = image.shape[:2]
-        matrix = self.matrix((size_hw[1] / 2, size_hw[0] / 2), size_hw, rng)
-        canvas = grey(size_hw)
-        painted = paint(canvas, image, matrix)
-        return canvas, *clip_boxes(map_boxes(boxes, painted), labels, size_hw, self.min_side, self.min_visible)
-
     def matrix(
         self, centre_xy: tuple[float, float], canvas_hw: tuple[int, int], rng: np.random.Generator
     ) -> np.ndarray:
-        """A random (3, 3) matrix that brings `centre_xy` to about the middle of the canvas."""
+        """Return a random (3, 3) matrix that brings `centre_xy` to about the middle of the canvas."""
         perspective = np.eye(3)
         perspective[2, :2] = rng.uniform(-self.perspective, self.perspective, 2)
         angle, scale = np.deg2rad(rng.uniform(-self.degrees, self.degrees)), 1 + rng.uniform(-self.scale, self.scale)
@@ -88,7 +62,7 @@ class RandomAffine:
 class Mosaic:
     """Four images around one point, as one random affine sees them: painted straight onto the final canvas.
 
-    Each image is scaled to fit a canvas; the point at which their corners meet lies anywhere in the middle half of a
+    Each image is scaled to fit a canvas; the point where their corners meet lies anywhere in the middle half of a
     field of two by two canvases, of which the affine shows about the middle canvas.
 
     Attributes:
@@ -100,27 +74,12 @@ class Mosaic:
     affine: RandomAffine = RandomAffine()
 
     def matrices(self, sizes_hw: list[tuple[int, int]], rng: np.random.Generator) -> list[np.ndarray]:
-        """For four images of these sizes, the (3, 3) matrices from each to the canvas."""
+        """Return, for four images of these sizes, the (3, 3) matrices from each to the canvas."""
         rows, columns = self.canvas_hw
         meeting = (rng.uniform(0.5, 1.5) * columns, rng.uniform(0.5, 1.5) * rows)
         field = self.affine.matrix((columns, rows), self.canvas_hw, rng)
         anchors = ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0))  # the corner that touches the meeting point
         return [field @ fit_matrix(s, self.canvas_hw, meeting, a) for s, a in zip(sizes_hw, anchors, strict=True)]
-
-    def __call__(
-        self,
-        images: list[np.ndarray],
-        boxes: list[np.ndarray],
-        labels: list[np.ndarray],
-        rng: np.random.Generator,
-    ) -> Labelled:
-        """Called with lists of four."""
-        matrices = self.matrices([p.shape[:2] for p in images], rng)
-        canvas = grey(self.canvas_hw)
-        painted = [paint(canvas, image, matrix) for image, matrix in zip(images, matrices, strict=True)]
-        mapped = np.concatenate([map_boxes(b, m) for b, m in zip(boxes, painted, strict=True)])
-        limits = (self.affine.min_side, self.affine.min_visible)
-        return canvas, *clip_boxes(mapped, np.concatenate(labels), self.canvas_hw, *limits)
 
 
 @dataclass(frozen=True)
@@ -217,12 +176,17 @@ def fit_matrix(
     point_xy: tuple[float, float],
     anchor_xy: tuple[float, float],
 ) -> np.ndarray:
-    """(3, 3): scales an image to fit a canvas and puts its `anchor_xy` (shares of its sides) on a point."""
+    """Return the (3, 3) matrix that fits an image to a canvas, its `anchor_xy` (shares of its sides) on a point."""
     scale = min(canvas_hw[0] / size_hw[0], canvas_hw[1] / size_hw[1])
     x, y = point_xy[0] - anchor_xy[0] * size_hw[1] * scale, point_xy[1] - anchor_xy[1] * size_hw[0] * scale
     return translation(x, y) @ scaling(scale, scale)
 
 
-def grey(size_hw: tuple[int, ...]) -> np.ndarray:
-    """An empty canvas (H, W, 3)."""
-    return np.full((*size_hw[:2], 3), PAD_VALUE, dtype=np.uint8)
+def letterbox_matrix(size_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> np.ndarray:
+    """Return the (3, 3) matrix that fits an image to a canvas and centres it, without rounding to whole pixels."""
+    return fit_matrix(size_hw, canvas_hw, (canvas_hw[1] / 2, canvas_hw[0] / 2), (0.5, 0.5))
+
+
+def grey(size_hw: tuple[int, int]) -> np.ndarray:
+    """Return an empty canvas (H, W, 3)."""
+    return np.full((*size_hw, 3), PAD_VALUE, dtype=np.uint8)

@@ -1,0 +1,95 @@
+"""The index of a split on disk, images' and recordings' alike: used again as long as no file has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import SpikeYOLOError
+from ..files import whole_file
+
+FOLDER = ".spikeyolo_cache"
+
+
+@dataclass(frozen=True)
+class IndexCache:
+    """Where the index of one split is kept, and what it must have been made from.
+
+    Attributes:
+        places: files to look at, in this order: beside the description, and in the user's cache for folders that cannot
+            be written.
+        signature: of everything that the index depends on.
+    """
+
+    places: tuple[Path, Path]
+    signature: str
+
+    @classmethod
+    def of(cls, description: Path, split: str, depends_on: Sequence[Any], files: Iterable[str | Path]) -> IndexCache:
+        """Return the cache of a split.
+
+        Args:
+            description: the data.yaml or COCO JSON.
+            split: its name.
+            depends_on: plain values, such as the version of the scan and the names of classes.
+            files: those that were scanned; their path, size and time of change (ns) count.
+        """
+        file = description.resolve()
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeyolo"
+        places = (
+            file.parent / FOLDER / f"{file.name}-{split}.npz",
+            home / f"{hashlib.blake2b(str(file).encode(), digest_size=8).hexdigest()}-{split}.npz",
+        )
+        content = json.dumps([*depends_on, [_stat(str(path)) for path in files]])
+        return cls(places, hashlib.blake2b(content.encode(), digest_size=16).hexdigest())
+
+    @property
+    def file(self) -> Path | None:
+        """Where an index is kept now, whatever it was made from; None where there is none."""
+        return next((place for place in self.places if place.is_file()), None)
+
+    def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Return the arrays and the other content of the index; None when there is none, or it is damaged or outdated."""
+        for place in self.places:
+            try:
+                with place.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                    meta = json.loads(stored["meta"].tobytes())
+                    if meta["signature"] == self.signature:
+                        return {name: stored[name] for name in stored.files if name != "meta"}, meta
+            except Exception:  # whatever is wrong with a cache, scanning again repairs it
+                continue
+        return None
+
+    def save(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Keep an index; where nothing can be written, this only costs the next start its time."""
+        encoded = np.frombuffer(json.dumps({"signature": self.signature, **meta}).encode(), dtype=np.uint8)
+        for place in self.places:
+            try:
+                if place is self.places[0] and _is_locked(place.parent.parent):
+                    continue
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(place) as stream:
+                    np.savez_compressed(stream, meta=encoded, **arrays)
+            except (OSError, SpikeYOLOError):
+                continue
+            return
+
+
+def _is_locked(folder: Path) -> bool:
+    """Whether nobody may write to a folder; the mode is asked because the superuser may write anywhere."""
+    return not os.access(folder, os.W_OK) or not folder.stat().st_mode & 0o222
+
+
+def _stat(path: str) -> tuple[str, int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return path, -1, -1
+    return path, status.st_size, status.st_mtime_ns

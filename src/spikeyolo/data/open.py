@@ -1,0 +1,60 @@
+"""Opening a data set: the only place that asks whether a file describes images or recordings of an event camera."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import DataError
+from ..events.recording import READERS
+from ..imaging.io import IMAGE_SUFFIXES
+from .data_yaml import load_yaml
+from .events.description import describe_recordings
+from .events.event_data import EventData
+from .images.description import describe_images, describe_json
+from .images.image_data import ImageData
+
+
+def open_data(file: str | Path) -> ImageData | EventData:
+    """Open the data set that a file describes; both kinds are used as a `DataSet`.
+
+    Args:
+        file: a YOLO data.yaml, the same with `train_json`, `val_json` or `test_json` naming COCO annotation files, a
+            bare COCO JSON (to evaluate on), or a data.yaml with `format: prophesee` or `format: rvt` (recordings).
+
+    Raises:
+        ConfigError: an unknown or missing key, or a wrong value.
+        DataError: no such file, a folder, or a file or folder that the description names and that does not exist.
+    """
+    file = Path(file)
+    if file.is_dir():
+        raise DataError(f"{file}: is a folder{_inside(file)}")
+    if not file.is_file():
+        raise DataError(f"{file}: no such file; give a data.yaml or a COCO JSON")
+    suffix = file.suffix.lower()
+    if suffix in IMAGE_SUFFIXES or suffix in READERS:
+        raise DataError(f"{file}: is a single {_kind(suffix)}; give a data.yaml that names folders of them")
+    if suffix == ".json":
+        return ImageData(describe_json(file))
+    content = load_yaml(file)
+    if "format" in content:
+        return EventData(describe_recordings(file, content))
+    return ImageData(describe_images(file, content))
+
+
+def _inside(folder: Path) -> str:
+    """What to give in place of a folder."""
+    entries = sorted(folder.iterdir())
+    described = [e for e in entries if e.suffix.lower() in (".yaml", ".yml") and e.is_file()]
+    described.sort(key=lambda entry: entry.stem != "data")
+    if described:
+        return f"; give {described[0]}"
+    kinds = [_kind(entry.suffix.lower()) for entry in entries if entry.suffix.lower() in {*IMAGE_SUFFIXES, *READERS}]
+    if "recording" in kinds:
+        return " of recordings; write a data.yaml with 'format: prophesee', train, val and names, and give that"
+    if kinds:
+        return " of images; write a data.yaml with train, val and names, and give that"
+    return " without a data.yaml; give the data.yaml or COCO JSON of a data set"
+
+
+def _kind(suffix: str) -> str:
+    return "image" if suffix in IMAGE_SUFFIXES else "recording"
