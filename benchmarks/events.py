@@ -96,6 +96,8 @@ def show(medians: dict[str, float], events: int, title: str) -> None:
 
 
 if __name__ == "__main__":
-    from jsonargparse import auto_cli
+    import sys
 
-    auto_cli(measure)
+    from spikeyolo.cli.arguments import call
+
+    call(measure, sys.argv[1:])

@@ -92,6 +92,8 @@ def show(medians: dict[str, float], title: str) -> None:
 
 
 if __name__ == "__main__":
-    from jsonargparse import auto_cli
+    import sys
 
-    auto_cli(measure)
+    from spikeyolo.cli.arguments import call
+
+    call(measure, sys.argv[1:])

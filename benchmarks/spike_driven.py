@@ -93,6 +93,8 @@ def measure(model: str = "t", imgsz: int = 256, batch: int = 1, rounds: int = 15
 
 
 if __name__ == "__main__":
-    from jsonargparse import auto_cli
+    import sys
 
-    auto_cli(measure)
+    from spikeyolo.cli.arguments import call
+
+    call(measure, sys.argv[1:])

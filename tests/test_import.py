@@ -7,7 +7,6 @@ HEAVY = (
     "torchvision",
     "cv2",
     "lightning",
-    "jsonargparse",
     "rich",
     "matplotlib",
     "supervision",

@@ -31,3 +31,7 @@ class TrainingError(SpikeYOLOError):
 
 class VerificationError(SpikeYOLOError):
     """A network that claims to be driven by spikes alone, and is not."""
+
+
+class MissingPackage(SpikeYOLOError):  # noqa: N818 - what is missing says enough
+    """A package that is needed here and not installed; the text names the extra that brings it."""

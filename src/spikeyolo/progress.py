@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Report = Callable[[int, "int | None"], None]
-"""Told how much is done, and how much there is in all where that is known."""
+ProgressCallback = Callable[[int, "int | None"], None]
+"""Called with how much is done, and with how much there is in all, or None where that is not known."""
 
 
 @contextmanager
-def progress_bar(title: str, total: int | None = None, show: bool = True) -> Iterator[Report]:
-    """A bar that is gone when the work is done; in a pipe or a file nothing is printed.
+def progress_bar(title: str, total: int | None = None, show: bool = True) -> Iterator[ProgressCallback]:
+    """Show a bar that disappears when the work is done; in a pipe or a file nothing is printed.
 
     Args:
-        title: what is done.
-        total: how much of it there is, if that is known from the start.
-        show: False for none at all.
+        title: what is being done.
+        total: how much there is in all, if that is known from the start.
+        show: False for no bar at all.
+
+    Yields:
+        A function to call with the progress.
     """
     from rich.console import Console
     from rich.progress import (

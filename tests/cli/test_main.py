@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from tests.helpers.event_datasets import write_data_set
 from tests.helpers.golden import GOLDEN
 
@@ -40,23 +41,135 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("line", "code", "said"),
     [
-        (("convrt",), 2, "no such command 'convrt', did you mean 'convert'?"),
-        (("convert",), 2, "reference, out"),
-        (("convert", "a.pt", "b.safetensors", "--overwrit", "true"), 2, "did you mean '--overwrite'?"),
-        (("convert", "a.pt", "b.safetensors", "--overwrite", "maybe"), 2, "overwrite"),
-        (("convert", "a.pt", "b.safetensors"), 1, "a.pt: no such file"),
-        (("convert", "a.pt", "b.pt"), 1, "must end in .safetensors"),
+        ("convrt", 2, "no such command 'convrt', did you mean 'convert'?"),
+        ("trian --data x", 2, "no such command 'trian', did you mean 'train'?"),
+        ("check data.yaml", 2, "no such command 'check', did you mean 'data check'?"),
+        ("events veiw x", 2, "no such command 'events veiw', did you mean 'events view'?"),
+        ("--halp", 2, "no such command '--halp'"),
+        ("convert", 2, "reference, out"),
+        ("convert a.pt b.safetensors --overwrit true", 2, "did you mean '--overwrite'?"),
+        ("convert a.pt b.safetensors --overwrite=maybe", 2, "--overwrite: 'maybe' is not true or false"),
+        ("convert a.pt b.safetensors c", 2, "'c' belongs to no option"),
+        ("convert a.pt b.safetensors", 1, "a.pt: no such file"),
+        ("convert a.pt b.pt", 1, "must end in .safetensors"),
+        ("val --weights x", 2, "val: --data missing; see spikeyolo val --help"),
+        ("val", 2, "val: --weights and --data missing"),
+        ("val --weights x --data y --split valid", 2, "--split: 'valid' is not one of train, val, test"),
+        ("val --weights x --data y --conf 2", 1, "conf: 2.0 is outside 0..1"),
+        (
+            "val --weights x --data y --device mps",
+            1,
+            "device: 'mps' is not supported; name auto, cpu, cuda, or numbers",
+        ),
+        ("val --weights x --data y --device cuda:9", 1, "no GPU 9 on this machine"),
+        ("val --weights x --data y --integer --spike-driven", 1, "name one"),
+        ("train --epochs two", 2, "train: --epochs: 'two' is not a whole number"),
+        ("train --epochs 0", 1, "epochs: 0 must be at least 1"),
+        ("train data=coco.yaml epochs=2", 2, "write --data coco.yaml"),
+        ("train --name exp1", 2, "no such option '--name', did you mean '--out'?"),
+        ("train --project a", 2, "no such option '--project', did you mean '--out'?"),
+        ("train --img-size 64", 2, "did you mean '--imgsz'?"),
+        ("train --weights x", 2, "did you mean '--model'?"),
+        ("val --model x", 2, "did you mean '--weights'?"),
+        ("train --config smal", 1, "no file 'smal', and no such recipe; did you mean 'small'?"),
+        ("train --config nothing", 1, "the recipes are demo, events-demo, published, small"),
+        ("train --config=smal", 1, "did you mean 'small'?"),
+        ("val --config no.yaml", 1, "no.yaml: cannot be read"),
+        ("sweep --data x", 1, "either --weights"),
+        ("sweep --data x --weights y --timesteps 1,x", 1, "--timesteps: '1,x' is not a list of whole numbers"),
     ],
 )
-def test_mistakes_get_one_line_and_no_traceback(capsys, words, code, said):
-    got, out, err = run(capsys, *words)
+def test_mistakes_get_one_line_and_no_traceback(capsys, line, code, said):
+    got, out, err = run(capsys, *line.split())
     assert got == code
     assert said in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
     assert out == ""
+
+
+RECIPE = "train --config small --epochs 3 --lr 0.5 --augmentation.mosaic 0.25 --print-config"
+LAST = "train --epochs 3 --lr=0.5 --augmentation.mosaic 0.25 --print_config --config=small"
+
+
+@pytest.mark.parametrize("line", [RECIPE, LAST])
+def test_options_come_before_the_recipe_whatever_the_order(capsys, line):
+    code, out, err = run(capsys, *line.split())
+    assert (code, err) == (0, "")
+    printed = yaml.safe_load(out)
+    assert {name: printed[name] for name in ("epochs", "lr", "batch", "imgsz")} == {
+        "epochs": 3,
+        "lr": 0.5,
+        "batch": 8,
+        "imgsz": 256,
+    }
+    assert printed["augmentation"]["mosaic"] == 0.25
+    assert printed["augmentation"]["vflip"] == 0.5  # the recipe's
+
+
+def test_a_printed_recipe_can_be_changed_and_given(capsys, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(run(capsys, "train", "--print-config")[1].replace("epochs: 300", "epochs: 2"))
+    _, out, err = run(capsys, "train", "--config", str(file), "--print-config")
+    assert (out, err) == (file.read_text(), "")
+
+
+def test_training_is_told_what_was_given(capsys, monkeypatch, tmp_path):
+    from spikeyolo.training import run as training
+
+    class Stopped(spikeyolo.SpikeYOLOError):
+        pass
+
+    seen = {}
+
+    def stop(settings, out=None, resume=None, given=None):
+        seen.update(settings=settings, out=out, resume=resume, given=given)
+        raise Stopped("enough")
+
+    monkeypatch.setattr(training, "train", stop)
+    assert run(capsys, "train", "--resume", str(tmp_path), "--workers=2", "--gains.box", "7", "--no-strict")[0] == 1
+    assert seen["given"] == {"workers", "gains", "strict"}  # whether they differ from the defaults or not
+    assert (seen["resume"], seen["out"], seen["settings"].gains.box) == (tmp_path, None, 7.0)
+
+
+def test_a_run_is_resumed_by_its_own_settings(capsys, tmp_path):
+    code, _, err = run(capsys, "train", "--resume", str(tmp_path), "--config", "small")
+    assert code == 2
+    assert "--resume takes the settings of the run; leave --config out" in err
+
+
+BLOCKED = "import sys; sys.modules[{0!r}] = None; from spikeyolo.cli.main import main; sys.exit(main({1!r}))"
+
+
+@pytest.mark.parametrize(
+    ("package", "line", "extra"),
+    [
+        ("lightning", "train --data x.yaml", "train"),
+        ("hotcoco", "train --data x.yaml", "train"),
+        ("matplotlib", "demo", "train"),
+    ],
+)
+def test_a_missing_package_is_one_line_that_names_its_extra(tmp_path, package, line, extra):
+    program = BLOCKED.format(package, line.split())
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f'spikeyolo: {package} is not installed: pip install "spikeyolo[{extra}]"\n'
+    assert not list(tmp_path.iterdir())
+
+
+HEAVY = ("torch", "lightning", "numpy", "cv2", "rich", "yaml")
+
+
+@pytest.mark.parametrize(
+    "line", ["--help", "--version", "events", "val --help", "predict --help", "events view --help"]
+)
+def test_help_imports_nothing_heavy(line):
+    shown = f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    program = f"import sys; from spikeyolo.cli.main import main; main({line.split()!r}); {shown}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_debug_shows_the_traceback(capsys):
@@ -75,6 +188,7 @@ def test_convert(capsys, tmp_path):
     code, _, err = run(capsys, "convert", GOOD, str(out))
     assert (code, out.read_bytes()) == (1, before)
     assert "already there" in err
+    assert run(capsys, "convert", "--overwrite", GOOD, str(out))[0] == 0
     assert run(capsys, "convert", GOOD, str(out), "--overwrite", "true")[0] == 0
 
 

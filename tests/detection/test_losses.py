@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from spikeyolo.detection.anchors import anchor_points
 from spikeyolo.detection.assigner import assign_targets
 from spikeyolo.detection.boxes import complete_iou
-from spikeyolo.detection.losses import LossGains, detection_loss, distribution_focal_loss
+from spikeyolo.detection.gains import LossGains
+from spikeyolo.detection.losses import detection_loss, distribution_focal_loss
 from spikeyolo.errors import ShapeError
 from spikeyolo.structures import REG_MAX, STRIDES, Targets
 

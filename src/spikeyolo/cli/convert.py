@@ -1,15 +1,20 @@
+"""`spikeyolo convert`: a published checkpoint as safetensors."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
 
 def convert(reference: str, out: str, overwrite: bool = False) -> None:
-    """Turns a published checkpoint into a safetensors file, without running anything the checkpoint contains.
+    """Turn a published checkpoint into a safetensors file, without running anything that the checkpoint contains.
 
     Args:
         reference: the published file, for example best.pt
         out: the file to write, ending in .safetensors
         overwrite: replace a file that is already there
+
+    Examples:
+        spikeyolo convert best.pt best.safetensors
     """
     from ..errors import CheckpointError
     from ..interop.reference import load_reference
@@ -18,7 +23,7 @@ def convert(reference: str, out: str, overwrite: bool = False) -> None:
     if target.suffix != ".safetensors":
         raise CheckpointError(f"{out}: the file to write must end in .safetensors")
     if target.exists() and not overwrite:
-        raise CheckpointError(f"{out}: already there; give another name, or --overwrite true")
+        raise CheckpointError(f"{out}: already there; give another name, or --overwrite")
     model = load_reference(reference)
     model.save(target)
     config = model.config

@@ -1,3 +1,5 @@
+"""`spikeyolo demo`: the whole story on generated data."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,48 +10,59 @@ if TYPE_CHECKING:
 
 
 def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, events: bool = False) -> None:
-    """Generates images, trains a small detector on them, measures it and draws what it finds; minutes on a laptop.
+    """Generate images, train a small detector on them, measure it and draw what it finds; minutes on a laptop.
 
     Args:
         out: folder for everything; runs/demo, or runs/demo-events, unless given
         epochs: passes over the training data, in place of the demo's own number
         seed: where all randomness comes from
         events: the same on generated recordings of an event camera
+
+    Examples:
+        spikeyolo demo
+        spikeyolo demo --events
     """
+    from ..optional import optional_module
+
+    for package in ("lightning", "tensorboard", "hotcoco", "matplotlib"):  # before anything is written
+        optional_module(package, "train")
     if events:
-        from ..demo.events import run_demo
+        from ..demo.events import run_demo as run_event_demo
 
-        _say_more(run_demo(_free(Path(out or "runs/demo-events")), epochs, seed), EVENT_HINTS)
+        _print_events(run_event_demo(_free(Path(out or "runs/demo-events")), epochs, seed))
     else:
-        from ..demo.images import run_demo as run_image_demo
+        from ..demo.images import run_demo
 
-        _say_more(run_image_demo(_free(Path(out or "runs/demo")), epochs, seed), IMAGE_HINTS)
+        _print_images(run_demo(_free(Path(out or "runs/demo")), epochs, seed))
 
 
-HINTS = """
-look at   {made.predictions}  (above as labelled, below as found)
-          {made.energy_page}  (energy, layer by layer)
-          {made.weights.parent}  (curves, precision and recall)
-"""
-
-IMAGE_HINTS = """\
-go on     spikeyolo predict --weights {made.weights} --source {made.example} --track true
-          spikeyolo val --weights {made.weights} --data {made.data}
-          spikeyolo energy --weights {made.weights} --data {made.data}
-your data spikeyolo data check YOUR/data.yaml
-          spikeyolo train --config small --model t --data YOUR/data.yaml"""
-
-EVENT_HINTS = """\
-go on     spikeyolo predict --weights {made.weights} --source {made.example} --carry
-          spikeyolo events view {made.example} --data {made.data}
-          spikeyolo val --weights {made.weights} --data {made.data} --split test
-          spikeyolo energy --weights {made.weights} --data {made.data} --split test
+def _print_events(done: Demo) -> None:
+    print(
+        f"""
+look at   {done.predictions}  (above as labelled, below as found)
+          {done.energy_page}  (spikes, operations and energy, layer by layer)
+          {done.weights.parent}  (curves, precision and recall)
+go on     spikeyolo predict --weights {done.weights} --source {done.example} --carry
+          spikeyolo events view {done.example} --data {done.data}
+          spikeyolo val --weights {done.weights} --data {done.data} --split test
+          spikeyolo energy --weights {done.weights} --data {done.data} --split test
 your data spikeyolo events info YOUR/data.yaml
           spikeyolo train --model s-gen1 --data YOUR/data.yaml"""
+    )
 
 
-def _say_more(made: Demo, hints: str) -> None:
-    print((HINTS + hints).format(made=made))
+def _print_images(done: Demo) -> None:
+    print(
+        f"""
+look at   {done.predictions}  (above as labelled, below as found)
+          {done.energy_page}  (spikes, operations and energy, layer by layer)
+          {done.weights.parent}  (curves, precision and recall, confusion matrix)
+go on     spikeyolo predict --weights {done.weights} --source {done.example} --track
+          spikeyolo val --weights {done.weights} --data {done.data}
+          spikeyolo energy --weights {done.weights} --data {done.data}
+your data spikeyolo data check YOUR/data.yaml
+          spikeyolo train --config small --model t --data YOUR/data.yaml"""
+    )
 
 
 def _free(out: Path) -> Path:

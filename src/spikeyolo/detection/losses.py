@@ -15,15 +15,7 @@ from ..structures import REG_MAX, Targets
 from .anchors import expected_ltrb, ltrb_to_xyxy, split_logits, xyxy_to_ltrb
 from .assigner import assign_targets
 from .boxes import complete_iou
-
-
-@dataclass(frozen=True)
-class LossGains:
-    """Weights of the three parts of the loss."""
-
-    box: float = 7.5
-    classes: float = 0.5
-    distribution: float = 1.5
+from .gains import LossGains
 
 
 @dataclass(frozen=True)

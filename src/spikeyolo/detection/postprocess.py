@@ -3,43 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..errors import ConfigError
 from ..structures import STRIDES, Detections, Placement
 from .anchors import decode
 from .nms import non_maximum_suppression
+from .thresholds import EVALUATION, Thresholds
 
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Which detections are kept.
-
-    Attributes:
-        conf: least score of a detection, 0..1
-        iou: overlap over which the weaker of two boxes of a class is dropped, 0..1
-        max_det: most detections of an image
-
-    Raises:
-        ConfigError: a value out of range.
-    """
-
-    conf: float = 0.25
-    iou: float = 0.7
-    max_det: int = 300
-
-    def __post_init__(self) -> None:
-        for name in ("conf", "iou"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"{name}: {getattr(self, name)} is outside 0..1")
-        if self.max_det < 1:
-            raise ConfigError(f"max_det: {self.max_det} is below 1")
-
-
-EVALUATION = Thresholds(conf=0.001)
-"""COCO's rule: nearly everything is kept, as the average precision looks at every score."""
+__all__ = ["EVALUATION", "Thresholds", "postprocess"]
 
 
 def postprocess(

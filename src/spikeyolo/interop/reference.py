@@ -95,7 +95,7 @@ def _input(config: NetworkConfig) -> EventInput | None:
 
 
 def load_any(path: str | os.PathLike[str]) -> SpikeYOLO:
-    """A saved model (.safetensors), or a published checkpoint (.pt, .pth), by the file's ending.
+    """Load a saved model (.safetensors), or a published checkpoint (.pt, .pth), by the file's ending.
 
     Raises:
         CheckpointError: the file cannot be used.

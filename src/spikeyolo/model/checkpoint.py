@@ -37,12 +37,16 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
+        raise CheckpointError(f"{path}: is a folder{_inside(path)}" if path.is_dir() else f"{path}: no such file")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
+        if path.suffix == ".ckpt":
+            raise CheckpointError(
+                f"{path}: what a training resumes from, not weights; give {path.with_name('best.safetensors')}"
+            ) from error
         raise CheckpointError(
             f"{path}: not a safetensors file ({error}); published .pt files are turned into one by `spikeyolo convert`"
         ) from error
@@ -54,3 +58,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor
             "install a newer one"
         )
     return metadata, tensors
+
+
+def _inside(folder: Path) -> str:
+    """What to give in place of a folder, such as that of a run or of a demo."""
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*/*.safetensors")])
+    best = next((file for file in files if file.stem == "best"), files[0] if files else None)
+    return f"; give {best}" if best else " without a .safetensors file in it"

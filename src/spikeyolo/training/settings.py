@@ -9,7 +9,7 @@ import yaml
 
 from ..data.events.augmentation import EventAugmentation
 from ..data.images.augmentation import Augmentation
-from ..detection.losses import LossGains
+from ..detection.gains import LossGains
 from ..errors import ConfigError
 from ..strict import build
 

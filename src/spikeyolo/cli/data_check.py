@@ -1,0 +1,46 @@
+"""`spikeyolo data check`: every image and label of a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def check(data: str, out: str = "runs/data-check", images: int = 16, strict: bool = False, cache: bool = True) -> None:
+    """Look at every image and label of a data set, say what was found, and draw a page of images with boxes.
+
+    Args:
+        data: a data.yaml or a COCO JSON
+        out: folder for the pages, one a split
+        images: images on a page
+        strict: end with an error where anything has to be repaired
+        cache: use what an earlier scan found where no file has changed
+
+    Examples:
+        spikeyolo data check data.yaml
+        spikeyolo data check data.yaml --strict --images 36
+    """
+    from rich.console import Console
+
+    from ..data.grids import index_grid
+    from ..errors import ConfigError, DataError
+    from ..imaging.image_input import ImageInput
+    from ..imaging.io import write_rgb
+    from .kinds import image_data
+    from .outputs import with_folder
+
+    if images < 1:
+        raise ConfigError(f"images: {images} is below 1")
+    opened, console, problems = image_data(data), Console(), []
+    for split in opened.splits:
+        index, report = opened.scan(split, cache=cache)
+        console.print(report.table())
+        try:
+            report.raise_if_unusable(strict)
+        except DataError as error:
+            problems.append(str(error))
+        if len(index):
+            page = with_folder(Path(out) / f"{split}.png")
+            write_rgb(page, index_grid(index, ImageInput.of(320), images))
+            console.print(f"images with their boxes: {page}")
+    if problems:
+        raise DataError("; ".join(problems))

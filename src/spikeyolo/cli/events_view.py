@@ -1,0 +1,63 @@
+"""`spikeyolo events view`: windows of a recording as an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def view(
+    source: str,
+    out: str = "events.png",
+    start_us: int | None = None,
+    window_us: int = 50_000,
+    windows: int = 8,
+    data: str | None = None,
+) -> None:
+    """Draw windows of a recording, one after the other, each with the boxes that were labelled last in it.
+
+    Args:
+        source: a recording
+        out: the image to write
+        start_us: where the first window begins, in microseconds; at the first event unless given
+        window_us: length of a window, in microseconds
+        windows: how many are drawn
+        data: the data.yaml of an event data set, for the names of classes
+
+    Examples:
+        spikeyolo events view drive_td.dat --data data.yaml --out drive.png
+        spikeyolo events view drive_td.dat --start-us 2000000 --window-us 20000
+    """
+    from ..data.events.columns import corners
+    from ..data.events.labels import boxes_path, clean_boxes, read_boxes
+    from ..errors import ConfigError
+    from ..events import open_recording
+    from ..imaging.draw import draw_boxes, image_grid
+    from ..imaging.io import write_rgb
+    from ..prediction.events import DRAWN_SIDE, window_image
+    from .kinds import class_name, event_data, sensor_of
+    from .outputs import with_folder
+
+    if window_us < 1 or windows < 1:
+        raise ConfigError(f"events view: window-us {window_us} and windows {windows} must be at least 1")
+    described = None if data is None else event_data(data)
+    recording = open_recording(Path(source), sensor_of(described))
+    start_us = recording.start_us if start_us is None else start_us
+    end_us = max(recording.duration_us, 1)
+    if not 0 <= start_us < end_us:
+        raise ConfigError(f"events view: start-us {start_us} is outside the recording's {recording.duration_us} us")
+    labels = boxes_path(source)
+    boxes = clean_boxes(read_boxes(labels), recording.sensor_size_hw)[0] if labels.is_file() else None
+    names = [class_name(described, number) for number in range(256)]
+    enlarged = max(1, DRAWN_SIDE // max(recording.sensor_size_hw))
+    images = []
+    for begin in range(start_us, min(start_us + windows * window_us, end_us), window_us):
+        image = window_image(recording, begin, begin + window_us)
+        image = image.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
+        if boxes is not None:
+            own = boxes[(boxes["t"] > begin) & (boxes["t"] <= begin + window_us)]
+            own = own[own["t"] == own["t"].max()] if len(own) else own
+            image = draw_boxes(image, corners(own) * enlarged, own["class_id"], names)
+        images.append(image)
+    write_rgb(with_folder(Path(out)), image_grid(images, columns=min(4, len(images)), background=128))
+    drawn = f"{len(images)} windows of {window_us / 1e3:g} ms from {start_us / 1e6:g} s on"
+    print(f"{drawn}, brighter red, darker blue: {out}")

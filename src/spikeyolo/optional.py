@@ -1,0 +1,48 @@
+"""Packages that not everybody needs: imported where they are used, named with their extra where they are missing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .errors import MissingPackage
+
+EXTRAS = {
+    "lightning": "train",
+    "tensorboard": "train",
+    "hotcoco": "train",
+    "matplotlib": "train",
+    "h5py": "events",
+    "hdf5plugin": "events",
+    "faery": "events",
+    "supervision": "track",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "export",
+    "openvino": "export",
+    "nir": "export",
+}
+"""The extra of each package, as in pyproject.toml."""
+
+
+def missing_package(name: str, extra: str | None = None) -> MissingPackage:
+    """Return the error that says how to install a package or module that is not there."""
+    package = name.partition(".")[0]
+    extra = extra or EXTRAS.get(package)
+    return MissingPackage(
+        f'{package} is not installed: pip install "spikeyolo[{extra}]"' if extra else f"{package} is not installed"
+    )
+
+
+def optional_module(name: str, extra: str) -> Any:
+    """Import a module of a package that an extra of this one brings.
+
+    Raises:
+        MissingPackage: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != name.partition(".")[0]:
+            raise  # the package is there, and something that it needs itself is not
+        raise missing_package(name, extra) from error

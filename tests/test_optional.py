@@ -1,0 +1,34 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from spikeyolo.errors import MissingPackage
+from spikeyolo.optional import EXTRAS, optional_module
+
+
+def test_a_package_that_is_there():
+    import json
+
+    assert optional_module("json", "train") is json
+
+
+def test_a_missing_package_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hotcoco", None)  # what blocks an import
+    with pytest.raises(MissingPackage, match=r'^hotcoco is not installed: pip install "spikeyolo\[train\]"$'):
+        optional_module("hotcoco.primitives", "train")
+
+
+def test_what_a_package_itself_misses_is_its_own_error(tmp_path, monkeypatch):
+    (tmp_path / "half_there.py").write_text("import no_such_package_at_all\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="no_such_package_at_all"):
+        optional_module("half_there", "train")
+
+
+def test_the_table_of_extras_is_that_of_the_project():
+    tomllib = pytest.importorskip("tomllib", reason="comes with Python 3.11")
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    for package, extra in EXTRAS.items():
+        assert any(line.startswith(package) for line in project["optional-dependencies"][extra]), package
+        assert not any(line.startswith(package) for line in project["dependencies"]), package
