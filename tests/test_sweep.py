@@ -135,7 +135,7 @@ def test_trainings_of_a_grid(shapes, tmp_path, capsys):
         (["--weights", "m.safetensors", "--timesteps", "1,x"], "--timesteps: '1,x' is not a list"),
         (["--weights", "m.safetensors", "--max-count", "0"], "--max-count: '0' is not a list"),
         (["--weights", "nowhere.safetensors"], "nowhere.safetensors: no such file"),
-        (["--train", "nosuch"], "recipe 'nosuch'"),
+        (["--train", "nosuch"], "no file 'nosuch', and no such recipe"),
     ],
 )
 def test_mistakes(shapes, words, said, capsys):

@@ -97,7 +97,8 @@ def test_the_command_writes_it_and_nothing_where_it_cannot(data, tmp_path, capsy
     assert main([*words, "--html", str(tmp_path / "page.html")]) == 0
     assert "Energy of m.safetensors on data.yaml, val" in (tmp_path / "page.html").read_text()
     capsys.readouterr()
-    assert main([*words, "--html", str(tmp_path / "nowhere" / "page.html")]) == 1
+    (tmp_path / "file").touch()
+    assert main([*words, "--html", str(tmp_path / "file" / "page.html")]) == 1
     assert "page.html" in capsys.readouterr().err
 
 

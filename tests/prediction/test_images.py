@@ -1,6 +1,7 @@
 """Prediction on images, videos and folders: every source once, in order, in batches across sources."""
 
 import json
+import sys
 import tracemalloc
 
 import cv2
@@ -11,7 +12,7 @@ import torch
 from spikeyolo import SpikeYOLO
 from spikeyolo.cli.main import main
 from spikeyolo.detection.postprocess import Thresholds
-from spikeyolo.errors import ConfigError, DataError, WriteError
+from spikeyolo.errors import ConfigError, DataError, MissingPackage, WriteError
 from spikeyolo.events import EventInput
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.io import IMAGE_SUFFIXES, read_rgb
@@ -297,3 +298,9 @@ def test_command_line(tmp_path, capsys):
     assert "imgsz: 50 is not a multiple of 32" in capsys.readouterr().err
     assert main([*words, "--source", str(tmp_path / "a.png"), "--device", "tpu9"]) == 1
     assert "device" in capsys.readouterr().err
+
+
+def test_a_missing_tracker_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(MissingPackage, match=r'supervision is not installed: pip install "spikeyolo\[track\]"'):
+        Tracker(25.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from ..model.detector import SpikeYOLO, load
 from ..structures import Detections
 from ..training.run import train
 from ..training.settings import TrainSettings, read_settings, recipe_path
-
-if TYPE_CHECKING:
-    from ..data.data_set import Index
 
 Log = Callable[[Any], None]
 """Called with sentences and `rich` tables, in the order in which things happen."""
@@ -75,8 +72,8 @@ def train_and_measure(
     out: Path,
     settings: TrainSettings,
     split: str,
-    samples: Callable[[SpikeYOLO, Index], Iterable[Sample]],
-    example: Callable[[Index], Path],
+    samples: Callable[[SpikeYOLO, Any], Iterable[Sample]],
+    example: Callable[[Any], Path],
     log: Log,
 ) -> Demo:
     """Run steps 2 to 4 of a demo: training, average precision, energy; and draw what is found.
@@ -85,8 +82,8 @@ def train_and_measure(
         out: folder for everything.
         settings: of the training.
         split: on which to measure.
-        samples: gives what is drawn, from the model and the split.
-        example: gives what to predict on, from the split.
+        samples: gives what is drawn, from the model and the index of the split.
+        example: gives what to predict on, from the index of the split.
         log: called with sentences and tables.
 
     Raises:

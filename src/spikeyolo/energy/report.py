@@ -165,7 +165,9 @@ def summary_table(found: Measurement, technology: Technology) -> Table:
 
     values = to_json(found, technology)
     one = "an image" if found.unit == "image" else "a window"
-    caption = f"{technology.source}; memory traffic after Lemaire et al. (2022)"
+    caption = technology.source
+    if values["snn_memory_mJ"] is not None:
+        caption += "; memory traffic after Lemaire et al. (2022)"
     table = Table(title=f"Energy of {one}: {technology.label}", caption=caption)
     for column in ("", "operations", "mJ of\noperations", "mJ of\nmemory", "mJ\nin all"):
         table.add_column(column, justify="left" if not column else "right")

@@ -7,17 +7,24 @@ from typing import Any
 
 import torch
 
+from ..optional import optional_module
 from ..structures import Detections
 
 
 class Tracker:
     """Numbers that stay with objects from frame to frame of one source; ByteTrack through supervision.
 
+    Args:
+        fps: frames a second of the source.
+
+    Raises:
+        MissingPackage: the extra `track` is not installed.
+
     Source: Zhang et al., ByteTrack, ECCV 2022.
     """
 
     def __init__(self, fps: float):
-        import supervision as sv  # costs 0.6 s to import
+        sv = optional_module("supervision", "track")  # costs 0.6 s to import
 
         with warnings.catch_warnings():  # it says that a later version will lack it; ours is pinned
             warnings.simplefilter("ignore", FutureWarning)
