@@ -189,3 +189,18 @@ def test_predict_refuses_other_arrays(image):
 
     with pytest.raises(ShapeError, match="uint8"):
         model().predict(image)
+
+
+def test_a_folder_or_a_checkpoint_in_place_of_weights_names_the_file_to_give(tmp_path):
+    run = tmp_path / "demo" / "run"
+    run.mkdir(parents=True)
+    (run / "last.ckpt").write_bytes(b"what Lightning writes")
+    with pytest.raises(CheckpointError, match=r"run: is a folder without a .safetensors file in it"):
+        spikeyolo.load(run)
+    (run / "average.safetensors").touch()
+    (run / "best.safetensors").touch()
+    for folder in (run, run.parent):  # that of a run, and that of a demo around it
+        with pytest.raises(CheckpointError, match=rf"{folder}: is a folder; give {run / 'best.safetensors'}$"):
+            spikeyolo.load(folder)
+    with pytest.raises(CheckpointError, match=rf"resumes from, not weights; give {run / 'best.safetensors'}$"):
+        spikeyolo.load(run / "last.ckpt")
