@@ -1,23 +1,33 @@
+"""Sweeps over T and D: on images and on recordings, gone on with, and refused where they would go wrong."""
+
 import csv
 import json
+from dataclasses import replace
 
 import cv2
 import pytest
 import torch
 import yaml
+from tests.helpers.event_datasets import write_data_set
 from tests.helpers.networks import lively
+from tests.helpers.runs import tiny_settings
 
 import spikeyolo
 from spikeyolo.cli.main import main
+from spikeyolo.energy.technology import find_technology
 from spikeyolo.errors import ConfigError
-from spikeyolo.sweep import at
+from spikeyolo.evaluation.validate import ValidationSettings
+from spikeyolo.events import EventInput
+from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.sweep import Sweep, at
 
 
 @pytest.fixture
 def weights(shapes, tmp_path):
     path = tmp_path / "m.safetensors"
     names = yaml.safe_load(shapes.read_text())["names"]
-    lively(dtype=torch.float32, num_classes=len(names), names=names).save(path)
+    seen = ImageInput((64, 64))
+    lively(dtype=torch.float32, num_classes=len(names), names=names, input=seen).save(path)
     return path
 
 
@@ -37,7 +47,7 @@ def test_at_changes_nothing_but_time_and_count():
 def sweep(shapes, weights, out, **options):
     words = [f"--{name}={value}" for name, value in options.items()]
     words = ["sweep", "--data", str(shapes), "--weights", str(weights), "--out", str(out), *words]
-    return main([*words, "--imgsz", "64", "--workers", "0", "--device", "cpu"])
+    return main([*words, "--workers", "0", "--device", "cpu"])
 
 
 def test_a_grid_is_measured_and_gone_on_with(shapes, weights, tmp_path, capsys):
@@ -63,6 +73,39 @@ def test_a_grid_is_measured_and_gone_on_with(shapes, weights, tmp_path, capsys):
     assert sweep(shapes, weights, out, split="train") == 1
     assert "a sweep of other weights, data or settings" in capsys.readouterr().err
     assert (out / "sweep.json").read_bytes() == before
+
+
+def test_recordings_are_swept_their_windows_cut_into_other_timesteps(tmp_path):
+    data, seen = write_data_set(tmp_path / "data"), EventInput("stacked_histogram", window_us=40_000)
+    shape = {"timesteps": 2, "in_channels": seen.channels, "input_levels": 1, "names": ("car", "person")}
+    model = lively(dtype=torch.float32, num_classes=2, input=seen, **shape)
+    model.save(tmp_path / "m.safetensors")
+    assert at(model, 4, 2).input == EventInput("stacked_histogram", timesteps=4, window_us=40_000)
+    found, settings = [], ValidationSettings(workers=0)
+    swept = Sweep(tmp_path / "out", str(data), "train", settings, find_technology("45nm-fp32"))
+    swept.evaluate(str(tmp_path / "m.safetensors"), [(1, 4), (2, 4)], "cpu", found.append)
+    assert [(point.timesteps, point.max_count) for point in found] == [(1, 4), (2, 4)]
+    assert 1.3 < found[1].synaptic_ops / found[0].synaptic_ops < 3
+    subject = json.loads((tmp_path / "out" / "sweep.json").read_text())["subject"]
+    assert (subject["input"]["kind"], subject["input"]["window_us"]) == ("recordings", 40_000)
+
+
+def test_another_size_is_another_sweep_and_the_models_own_is_not(shapes, weights, tmp_path, capsys):
+    out = tmp_path / "sweep"
+    grid = {"timesteps": "1", "max-count": "2"}
+    assert sweep(shapes, weights, out, **grid) == 0
+    assert sweep(shapes, weights, out, imgsz=64, **grid) == 0
+    assert sweep(shapes, weights, out, imgsz=96, **grid) == 1
+    assert "a sweep of other weights, data or settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", [{"processes": 2}, {"nodes": 2}, {"device": "0,1"}])
+def test_trainings_of_several_processes_are_refused(shapes, tmp_path, change):
+    """Each process would run the whole sweep and write into one folder."""
+    swept = Sweep(tmp_path / "out", str(shapes), "val", ValidationSettings(workers=0), find_technology("45nm-fp32"))
+    with pytest.raises(ConfigError, match="sweep: --train needs one process on one device"):
+        swept.train(replace(tiny_settings(shapes), **change), [(1, 1)], "cpu", print)
+    assert not (tmp_path / "out").exists()
 
 
 def test_trainings_of_a_grid(shapes, tmp_path, capsys):

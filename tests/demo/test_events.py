@@ -1,20 +1,22 @@
-"""The demo of event cameras with a few recordings and one epoch: everything is there, and told."""
+"""The demo of event cameras with a few recordings and one epoch: everything is there, and said in order."""
 
 from spikeyolo import load
-from spikeyolo.demo.events import tell_events
+from spikeyolo.demo.events import run_demo
 from spikeyolo.imaging.io import read_rgb
 from spikeyolo.synthetic.recordings import PREPARATION, RecordingsConfig
 
 SMALL = RecordingsConfig(train=2, val=1, test=2, size_hw=(64, 64), duration_us=400_000, label_every_us=200_000)
 
 
-def test_the_story_from_nothing_to_numbers_and_images(tmp_path):
+def test_from_nothing_to_numbers_and_images(tmp_path):
     said = []
-    story = tell_events(tmp_path / "demo", epochs=1, say=said.append, config=SMALL)
+    made = run_demo(tmp_path / "demo", epochs=1, log=said.append, config=SMALL)
     assert said[0].startswith("1. 2 recordings to train on, 1 to choose by, 2 to report")
-    assert len(said) == 3
-    assert load(story.weights).input == PREPARATION
-    assert story.validation.event_metrics.plain_coco.images > 0
-    assert read_rgb(str(story.predictions)).shape == (2 * 192 + 4, 6 * 192 + 5 * 4, 3)
-    assert story.recording.is_file()
-    assert (story.weights.parent / "precision_recall.png").is_file()
+    assert load(made.weights).input == PREPARATION
+    assert made.validation.evaluation.both.plain_coco.images == made.measurement.images > 0
+    assert read_rgb(str(made.predictions)).shape == (2 * 192 + 4, 6 * 192 + 5 * 4, 3)
+    assert made.example.is_file()
+    assert (made.weights.parent / "precision_recall.png").is_file()
+    assert made.measurement.unit == "window"
+    assert "A window costs" in said[-1]
+    assert made.energy_page.is_file()

@@ -6,14 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeyolo.detection.anchors import anchor_points, decode, ltrb_to_xyxy, xyxy_to_ltrb
-from spikeyolo.detection.boxes import box_iou, complete_iou, cxcywh_to_xyxy, xyxy_to_cxcywh
+from spikeyolo.detection.boxes import box_iou, complete_iou
 from spikeyolo.errors import ShapeError
 from spikeyolo.structures import REG_MAX, STRIDES
-
-
-def test_conversions_by_hand():
-    assert cxcywh_to_xyxy(torch.tensor([10.0, 20.0, 4.0, 6.0])).tolist() == [8, 17, 12, 23]
-    assert xyxy_to_cxcywh(torch.tensor([8.0, 17.0, 12.0, 23.0])).tolist() == [10, 20, 4, 6]
 
 
 def test_iou_by_hand():

@@ -2,12 +2,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.boxes import cxcywh_to_xyxy
 from tests.helpers.golden import golden_arrays
 from torch.nn import functional as F
 
 from spikeyolo.detection.anchors import anchor_points
 from spikeyolo.detection.assigner import assign_targets
-from spikeyolo.detection.boxes import complete_iou, cxcywh_to_xyxy
+from spikeyolo.detection.boxes import complete_iou
 from spikeyolo.detection.gains import LossGains
 from spikeyolo.detection.losses import detection_loss, distribution_focal_loss
 from spikeyolo.errors import ShapeError

@@ -2,12 +2,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.boxes import cxcywh_to_xyxy
 from tests.helpers.golden import golden_arrays
 
 from spikeyolo.detection import nms
-from spikeyolo.detection.boxes import box_iou, cxcywh_to_xyxy
+from spikeyolo.detection.boxes import box_iou
 from spikeyolo.detection.nms import non_maximum_suppression
-from spikeyolo.errors import ConfigError
 
 IMPLEMENTATIONS = {"opencv": nms._keep_by_opencv, "blocks": nms._keep_in_blocks}
 
@@ -24,19 +24,20 @@ def test_golden(case):
     arrays = golden_arrays("components/nms.npz")
     prediction = torch.tensor(arrays[f"{case}_pred"]).transpose(1, 2)
     conf, iou, agnostic, most = arrays[f"{case}_params"]
-    found = non_maximum_suppression(
-        cxcywh_to_xyxy(prediction[..., :4]), prediction[..., 4:], conf, iou, int(most), class_agnostic=bool(agnostic)
-    )
+    boxes, scores = cxcywh_to_xyxy(prediction[..., :4]), prediction[..., 4:]
+    if agnostic:  # boxes of all classes suppress each other: they are of one class
+        scores = scores.amax(-1, keepdim=True)
+    found = non_maximum_suppression(boxes, scores, conf, iou, int(most))
     for i, detections in enumerate(found):
         expected = torch.tensor(arrays[f"{case}_out{i}"])
         torch.testing.assert_close(detections.boxes, expected[:, :4], rtol=0, atol=1e-4)
         assert torch.equal(detections.scores, expected[:, 4])
-        assert torch.equal(detections.labels, expected[:, 5].long())
+        assert agnostic or torch.equal(detections.labels, expected[:, 5].long())
 
 
 def random_predictions(seed, count, classes):
     generator = torch.Generator().manual_seed(seed)
-    low = torch.rand(1, count, 2, generator=generator) * 60
+    low = torch.rand(1, count, 2, generator=generator) * 120 - 90  # boxes may reach beyond the image
     boxes = torch.cat([low, low + 1 + torch.rand(1, count, 2, generator=generator) * 40], dim=-1)
     scores = torch.rand(1, count, classes, generator=generator)
     return boxes, (scores * 20).round() / 20  # with ties
@@ -58,15 +59,21 @@ def greedy(boxes, scores, labels, iou):
     count=st.integers(0, 40),
     classes=st.integers(1, 3),
     iou=st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]),
-    agnostic=st.booleans(),
     name=st.sampled_from(sorted(IMPLEMENTATIONS)),
 )
-def test_equals_the_definition(multi_label, seed, count, classes, iou, agnostic, name):
+def test_equals_the_definition(multi_label, seed, count, classes, iou, name):
     boxes, scores = random_predictions(seed, count, classes)
     candidates = nms._candidates(boxes[0], scores[0], 0.2, multi_label)
-    labels = torch.zeros_like(candidates.labels) if agnostic else candidates.labels
-    keep = IMPLEMENTATIONS[name](candidates.boxes, candidates.scores, labels, iou, 300)
-    assert keep.tolist() == greedy(candidates.boxes, candidates.scores, labels, iou)
+    keep = IMPLEMENTATIONS[name](candidates.boxes, candidates.scores, candidates.labels, iou, 300)
+    assert keep.tolist() == greedy(candidates.boxes, candidates.scores, candidates.labels, iou)
+
+
+@pytest.mark.usefixtures("implementation")
+def test_boxes_left_of_and_above_the_image_do_not_reach_those_of_the_next_class():
+    boxes = torch.tensor([[[160.0, 160.0, 640.0, 640.0], [-480.0, -480.0, 1.0, 1.0]]])
+    scores = torch.tensor([[[0.9, 0.0], [0.0, 0.8]]])
+    (found,) = non_maximum_suppression(boxes, scores, conf=0.1, iou=0.7, max_det=300)
+    assert found.labels.tolist() == [0, 1]
 
 
 @given(seed=st.integers(0, 2**16), count=st.integers(0, 80), iou=st.floats(0, 1), most=st.integers(1, 20))
@@ -106,22 +113,14 @@ def greedy_fast(boxes, iou):
     return alive
 
 
-def test_boxes_of_different_classes_suppress_each_other_only_if_agnostic():
+def test_boxes_of_different_classes_do_not_suppress_each_other():
     boxes = torch.tensor([[[0.0, 0.0, 10.0, 10.0], [1.0, 1.0, 10.0, 10.0]]])
     scores = torch.tensor([[[0.9, 0.1], [0.1, 0.8]]])
-    assert len(non_maximum_suppression(boxes, scores, iou=0.5)[0]) == 2
-    assert non_maximum_suppression(boxes, scores, iou=0.5, class_agnostic=True)[0].labels.tolist() == [0]
+    assert non_maximum_suppression(boxes, scores, 0.25, 0.5, 300)[0].labels.tolist() == [0, 1]
+    assert non_maximum_suppression(boxes, scores.flip(-1)[..., :1] + 0.2, 0.25, 0.5, 300)[0].labels.tolist() == [0]
 
 
 def test_multi_label_keeps_a_box_for_each_class():
     boxes, scores = torch.tensor([[[0.0, 0.0, 10.0, 10.0]]]), torch.tensor([[[0.9, 0.4, 0.1]]])
-    assert non_maximum_suppression(boxes, scores, conf=0.3)[0].labels.tolist() == [0]
-    assert non_maximum_suppression(boxes, scores, conf=0.3, multi_label=True)[0].labels.tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("setting", "word"), [({"conf": 1.5}, "conf"), ({"iou": -0.1}, "iou"), ({"max_det": 0}, "max_det")]
-)
-def test_thresholds_out_of_range(setting, word):
-    with pytest.raises(ConfigError, match=word):
-        non_maximum_suppression(torch.zeros(1, 1, 4), torch.zeros(1, 1, 1), **setting)
+    assert non_maximum_suppression(boxes, scores, 0.3, 0.7, 300)[0].labels.tolist() == [0]
+    assert non_maximum_suppression(boxes, scores, 0.3, 0.7, 300, multi_label=True)[0].labels.tolist() == [0, 1]

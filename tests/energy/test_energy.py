@@ -1,8 +1,8 @@
+"""Operations, spikes and energy: by hand, one by one, and as published."""
+
 import itertools
-import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from tests.helpers.golden import golden_json
@@ -11,9 +11,6 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import spikeyolo
-from spikeyolo.cli.main import main
-from spikeyolo.data.images.description import read_description
-from spikeyolo.data.images.scan import load_index
 from spikeyolo.energy.cost import ann_millijoule, by_formula, layer_millijoule, memory_millijoule, snn_millijoule
 from spikeyolo.energy.counting import (
     LayerCount,
@@ -25,12 +22,9 @@ from spikeyolo.energy.counting import (
     operation_maps,
     tally,
 )
-from spikeyolo.energy.measure import measure
-from spikeyolo.energy.report import to_json
 from spikeyolo.energy.technology import Technology, find_technology, read_technologies
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.interop.names import published_name
-from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
 
 HOROWITZ = find_technology("45nm-fp32")
 
@@ -264,59 +258,3 @@ def test_a_technology_of_ones_own(tmp_path):
     assert find_technology(str(tmp_path / "t.yaml")).ac_pj == 1
     with pytest.raises(ConfigError, match="neither a file nor one of 45nm-fp32"):
         find_technology("46nm")
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    data = write_shapes(tmp_path_factory.mktemp("energy") / "data", ShapesConfig(train=2, val=5, seed=1))
-    return data, load_index(read_description(data), "val")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    model = lively(dtype=torch.float32, num_classes=4)
-    path = tmp_path_factory.mktemp("energy") / "m.safetensors"
-    model.save(path)
-    return model, path
-
-
-def test_measure_does_not_depend_on_batches_or_processes(images, trained):
-    _, index = images
-    whole = measure(trained[0], index, 64, batch=5)
-    assert whole.images == 5
-    for options in ({"batch": 1}, {"batch": 3}, {"batch": 2, "processes": 2}):
-        found = measure(trained[0], index, 64, **options)
-        assert found.layers == whole.layers
-    assert [e.image.shape for e in whole.examples] == [(64, 64, 3)] * 4
-    assert whole.examples[0].spikes.shape == (16, 16)
-
-
-def test_json_holds_the_contract(images, trained):
-    values = to_json(measure(trained[0], images[1], 64), HOROWITZ)
-    json.dumps(values, allow_nan=False)
-    assert {"gmac", "ann_mJ", "snn_mJ", "layers"} <= values.keys()
-    layer = values["layers"][1]
-    assert {"name", "macs", "mean_count", "firing_rate", "ac", "mac", "energy_mJ"} <= layer.keys()
-    assert values["snn_mJ"] == pytest.approx(sum(x["energy_mJ"] for x in values["layers"]))
-    assert values["gmac"] == pytest.approx(sum(x["macs"] for x in values["layers"]) / 1e9)
-    assert values["ann"]["separable"]["gmac"] < values["ann"]["unfolded"]["gmac"] < values["ann"]["dense"]["gmac"]
-    assert values["firing_rate"] == pytest.approx(
-        np.average(
-            [x["firing_rate"] for x in values["layers"][1:]], weights=[x["inputs"] for x in values["layers"][1:]]
-        )
-    )
-
-
-def test_command(images, trained, tmp_path, capsys):
-    words = ["energy", "--weights", str(trained[1]), "--data", str(images[0]), "--imgsz", "64", "--workers", "0"]
-    assert main([*words, "--json", str(tmp_path / "e.json")]) == 0
-    said = capsys.readouterr().out
-    assert "88 convolutions on zeros and ones alone" in said
-    assert "backbone.stage1.0.token_mixer.0" in said
-    assert json.loads((tmp_path / "e.json").read_text())["images"] == 5
-    assert main([*words, "--technology", "nowhere"]) == 1
-    assert "neither a file" in capsys.readouterr().err
-    folded = tmp_path / "folded.safetensors"
-    trained[0].fold().save(folded)
-    assert main(["energy", "--weights", str(folded), "--data", str(images[0])]) == 1
-    assert "needs the trained model" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+"""The energy page: everything measured is on it, in the right words, and nothing comes from a network."""
+
 import base64
 import re
 from html.parser import HTMLParser
@@ -6,15 +8,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from spikeyolo.data.open import open_data
+from tests.helpers.event_datasets import write_data_set
 from tests.helpers.networks import lively
 
 from spikeyolo.cli.main import main
-from spikeyolo.data.images.description import read_description
-from spikeyolo.data.images.scan import load_index
 from spikeyolo.energy.measure import measure
 from spikeyolo.energy.page import write_page
-from spikeyolo.energy.report import to_json
+from spikeyolo.energy.report import headline, parameters_text, to_json
 from spikeyolo.energy.technology import find_technology
+from spikeyolo.events import EventInput
 from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
 
 VOID = {"meta", "img", "rect"}
@@ -57,7 +60,7 @@ def data(tmp_path_factory):
 @pytest.mark.parametrize(("timesteps", "technology"), [(1, "45nm-fp32"), (2, "loihi")])
 def test_the_page_shows_what_was_measured(data, tmp_path, timesteps, technology):
     network = lively(dtype=torch.float32, num_classes=4, timesteps=timesteps)
-    found = measure(network, load_index(read_description(data), "val"), 64)
+    found = measure(network, open_data(data).split("val"), 64)
     costs = find_technology(technology)
     write_page(tmp_path / "page.html", found, costs, "Energy of <b>&me</b>")
     text = (tmp_path / "page.html").read_text()
@@ -96,3 +99,29 @@ def test_the_command_writes_it_and_nothing_where_it_cannot(data, tmp_path, capsy
     capsys.readouterr()
     assert main([*words, "--html", str(tmp_path / "nowhere" / "page.html")]) == 1
     assert "page.html" in capsys.readouterr().err
+
+
+def test_the_page_of_recordings_speaks_of_windows_and_says_the_whole_first(tmp_path):
+    seen = EventInput("stacked_histogram", window_us=40_000)
+    model = lively(num_classes=2, dtype=torch.float32, input=seen, timesteps=2, in_channels=seen.channels)
+    found = measure(model, open_data(write_data_set(tmp_path)).split("val"))
+    costs = find_technology("45nm-fp32")
+    write_page(tmp_path / "page.html", found, costs, "Energy")
+    text = " ".join((tmp_path / "page.html").read_text().partition("<body>")[2].split())
+    words = re.sub(r"data:image/png;base64,[^\"]*", "", text)
+    assert "image" not in words
+    assert "windows of 64 x 96" in words
+    sentences = headline(to_json(found, costs))
+    places = [words.index(sentence) for sentence in sentences]
+    assert places == sorted(places)
+    assert places[0] < words.index("operations alone")  # the card of operations comes after the whole
+    assert parameters_text(to_json(found, costs)) in words
+
+
+def test_the_page_of_images_has_a_card_for_the_whole(data, tmp_path):
+    found = measure(lively(dtype=torch.float32, num_classes=4), open_data(data).split("val"), 64)
+    costs = find_technology("45nm-fp32")
+    write_page(tmp_path / "page.html", found, costs, "Energy")
+    text, values = (tmp_path / "page.html").read_text(), to_json(found, costs)
+    for total in (values["snn_mJ"] + values["snn_memory_mJ"], values["ann_mJ"] + values["ann_memory_mJ"]):
+        assert f"<b>{total:.3f} mJ</b><span>an image" in text

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.helpers.coco_cases import as_detections, coco_tiny, fair_detections, generated_coco, pycocotools_twelve
 
-from spikeyolo.errors import DataError
+from spikeyolo.errors import DataError, WriteError
 from spikeyolo.evaluation.coco import CocoEvaluator
 from spikeyolo.evaluation.ground_truth import GroundTruth
 from spikeyolo.evaluation.metrics import TWELVE
@@ -179,7 +179,7 @@ def test_results_carry_original_ids_and_give_the_same_numbers(tmp_path):
         again[r["image_id"]].append([x, y, x + w, y + h, r["score"], labels[r["category_id"]]])
     metrics = evaluated(dataset, {i: as_detections(rows) for i, rows in again.items()}).compute()
     assert metrics.twelve() == pytest.approx(evaluator.compute().twelve(), abs=1e-9)
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         evaluator.write_results(tmp_path / "missing" / "results.json")
 
 

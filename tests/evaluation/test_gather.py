@@ -10,7 +10,7 @@ from spikeyolo.evaluation.ground_truth import GroundTruth
 
 def one_process(rank, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    dataset = generated_coco(5, images=11)
+    dataset = generated_coco(5, image_count=11)
     found = list(fair_detections(dataset, seed=3).items())
     evaluator = CocoEvaluator(GroundTruth.from_coco(dataset))
     # As DistributedSampler deals: every other image, and the first once more to fill up.
@@ -24,7 +24,7 @@ def one_process(rank, folder):
 
 def test_two_processes_give_the_numbers_of_one_each_image_once(tmp_path):
     torch.multiprocessing.spawn(one_process, (str(tmp_path),), nprocs=2)
-    dataset = generated_coco(5, images=11)
+    dataset = generated_coco(5, image_count=11)
     evaluator = CocoEvaluator(GroundTruth.from_coco(dataset))
     found = fair_detections(dataset, seed=3)
     evaluator.update(list(found), list(found.values()))

@@ -16,7 +16,7 @@ from spikeyolo.imaging.io import read_rgb
 
 
 def evaluator(classes):
-    dataset = generated_coco(1, images=10 + classes, classes=classes)
+    dataset = generated_coco(1, image_count=10 + classes, classes=classes)
     made = CocoEvaluator(GroundTruth.from_coco(dataset))
     found = fair_detections(dataset, seed=2)
     made.update(list(found), list(found.values()))

@@ -1,13 +1,16 @@
 import json
 import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from tests.helpers.coco_cases import as_detections, fair_detections, generated_coco, pycocotools_twelve
 
+from spikeyolo.data.events.description import ProtocolName
 from spikeyolo.errors import ConfigError, DataError, ShapeError
+from spikeyolo.evaluation.event_evaluator import RULES, protocol_of
 from spikeyolo.evaluation.prophesee import GEN1, ONE_MPX, ONE_MPX_HALVED, PropheseeEvaluator, Protocol, nearest_instant
 from spikeyolo.events import BOX_DTYPE
 
@@ -222,7 +225,7 @@ def test_recordings_are_kept_apart_though_their_times_are_equal():
 def test_equals_pycocotools_on_the_filtered_set(seed):
     """Generated images dealt out as instants of three recordings; pycocotools gets what the rules leave."""
     protocol = Protocol(tuple("abcd"), tuple(range(4)), min_diagonal=40.0, min_side=15.0)
-    dataset = generated_coco(seed, images=24)
+    dataset = generated_coco(seed, image_count=24)
     dataset["annotations"] = [{**a, "iscrowd": 0} for a in dataset["annotations"]]
     detections = fair_detections(dataset, seed + 10)
     classes = {c["id"]: k for k, c in enumerate(dataset["categories"])}
@@ -324,3 +327,13 @@ def test_bad_input_is_refused():
     for wrong in ({"class_ids": (0, 0)}, {"class_ids": (0,)}, {"skip_us": -1}, {"min_side": -1.0}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             replace(GEN1, **wrong)
+
+
+def test_every_protocol_that_a_data_yaml_may_name_has_its_rule():
+    assert tuple(RULES) == get_args(ProtocolName)
+    gen1 = protocol_of("gen1", ("a", "b", "c"))
+    assert gen1 == replace(GEN1, class_names=("a", "b", "c"), class_ids=(0, 1, 2))
+    unfiltered = protocol_of("none", ("a",))
+    assert (unfiltered.skip_us, unfiltered.min_diagonal, unfiltered.min_side) == (0, 0, 0)
+    with pytest.raises(ConfigError, match="no such rule 'gen2'; did you mean 'gen1'"):
+        protocol_of("gen2", ("a",))

@@ -1,3 +1,5 @@
+"""Validation of a model on images and on recordings: numbers, modes, files."""
+
 from __future__ import annotations
 
 import json
@@ -6,38 +8,97 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from spikeyolo.data.open import open_data
+from tests.helpers.event_datasets import write_data_set
 
 from spikeyolo import Detections, SpikeYOLO
 from spikeyolo.cli.main import main
-from spikeyolo.data.images.description import read_description
-from spikeyolo.data.images.scan import load_index
-from spikeyolo.errors import ConfigError
-from spikeyolo.evaluation.image_evaluator import Evaluation
+from spikeyolo.errors import ConfigError, DataError, WriteError
+from spikeyolo.evaluation.evaluator import make_evaluator
 from spikeyolo.evaluation.metrics import TWELVE
-from spikeyolo.evaluation.validate import ValidationSettings, check_classes, read_split, trained_size, validate
+from spikeyolo.evaluation.validate import ValidationSettings, check_classes, validate
+from spikeyolo.events import EventInput
+from spikeyolo.imaging.image_input import ImageInput
 
-SMALL = ValidationSettings(batch=3, imgsz=64, workers=0)
+SMALL = ValidationSettings(batch=3, workers=0)
+PREPARATION = EventInput("stacked_histogram", window_us=40_000)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    return write_data_set(tmp_path_factory.mktemp("recordings"), "protocol: gen1\n")
+
+
+def model_of(names):
+    torch.manual_seed(0)
+    return SpikeYOLO("t", names=names, num_classes=len(names), input=ImageInput((64, 64)))
+
+
+def event_model():
+    torch.manual_seed(0)
+    return SpikeYOLO(
+        "t", names=("car", "person"), num_classes=2, input=PREPARATION, timesteps=2, in_channels=PREPARATION.channels
+    )
 
 
 def perfect(index):
-    """The labelled boxes themselves, as detections."""
-    for image, image_id in enumerate(index.image_ids):
-        boxes, labels = (torch.from_numpy(part) for part in index.objects(image))
+    """The labelled boxes themselves, as detections, under the ids of a batch."""
+    ids = getattr(index, "image_ids", range(len(index)))
+    for number, image_id in enumerate(ids):
+        boxes, labels = (torch.from_numpy(part) for part in index.objects(number))
         yield image_id, Detections(boxes, torch.ones(len(boxes)), labels)
 
 
-def test_labelled_boxes_as_detections_have_ap_one_each_image_once(shapes):
-    index = read_split(shapes, "val")
-    evaluation = Evaluation.of(index)
+def evaluated(index):
+    evaluator = make_evaluator(index)
     for image_id, found in perfect(index):
-        evaluation.update([image_id], [found])
-    metrics = evaluation.compute()
+        evaluator.update([image_id], [found])
+    return evaluator
+
+
+def test_labelled_boxes_as_detections_have_ap_one_each_image_once(shapes):
+    index = open_data(shapes).split("val")
+    metrics = evaluated(index).compute().metrics
     assert (metrics.AP, metrics.images, metrics.boxes) == (pytest.approx(1.0), 4, len(index.labels))
+
+
+def test_labelled_boxes_as_detections_have_ap_one_by_both_rules_at_each_instant(recordings):
+    index = open_data(recordings).split("train")
+    evaluation = evaluated(replace(index, protocol="none")).compute()
+    assert pytest.approx(1.0) == evaluation.metrics.AP == evaluation.both.plain_coco.AP
+    assert evaluation.metrics.images == len(index)
+
+
+@pytest.mark.parametrize("data", ["shapes", "recordings"])
+def test_every_evaluator_forgets_refuses_gaps_and_keeps_what_it_gave(request, tmp_path, data):
+    index = open_data(request.getfixturevalue(data)).split("train")
+    evaluator = evaluated(index)
+    first = evaluator.compute(curves=True)
+    evaluator.gather()  # alone: nothing changes
+    assert evaluator.compute().to_json() == {**first.to_json(), **evaluator.compute().to_json()}
+    evaluator.reset()
+    with pytest.raises(DataError, match=r"were (not )?evaluated"):
+        evaluator.compute()
+    assert {"AP", "AP50", "AP75", "images", "boxes"} <= first.to_json().keys()
+    assert len(first.tables()) >= 1
+    names = {path.name for path in first.write(tmp_path)}  # of the detections before the reset
+    assert {"precision_recall.png", "f1.png"} <= names
+    assert all((tmp_path / name).stat().st_size > 5000 for name in names)
+
+
+def test_an_evaluation_without_curves_writes_no_curves(shapes, tmp_path):
+    written = evaluated(open_data(shapes).split("val")).compute().write(tmp_path)
+    assert [path.name for path in written] == ["confusion.png"]
+
+
+def test_nothing_else_has_an_evaluator():
+    with pytest.raises(TypeError, match="no evaluator for list"):
+        make_evaluator([])
 
 
 def test_coco_file_keeps_its_own_ids_whatever_the_order_of_names(shapes, tmp_path):
     """The annotation file's categories stand in another order than the names of the data.yaml."""
-    index = read_split(shapes, "val")
+    index = open_data(shapes).split("val")
     truth = index.ground_truth()
     for image in truth["images"]:
         image["id"] += 100
@@ -51,33 +112,103 @@ def test_coco_file_keeps_its_own_ids_whatever_the_order_of_names(shapes, tmp_pat
     (tmp_path / "data.yaml").write_text(
         f"path: {shapes.parent}\nval: images/val\nval_json: {tmp_path / 'truth.json'}\nnames:\n{names}\n"
     )
-    mapped = load_index(read_description(tmp_path / "data.yaml"), "val", cache=False)
-    evaluation = Evaluation.of(mapped)
-    for image_id, found in perfect(mapped):
-        evaluation.update([image_id], [found])
-    assert pytest.approx(1.0) == evaluation.compute().AP
-    results = evaluation.evaluator.results()
+    evaluation = evaluated(open_data(tmp_path / "data.yaml").split("val")).compute()
+    assert pytest.approx(1.0) == evaluation.metrics.AP
+    evaluation.write(tmp_path)
+    results = json.loads((tmp_path / "coco_results.json").read_text())
     assert {row["image_id"] for row in results} <= {101, 102, 103, 104}
     assert {row["category_id"] for row in results} <= {49, 48, 47, 46, 45, 44}
 
 
-def test_validate_gives_numbers_and_speed_and_leaves_the_model(shapes):
-    model = SpikeYOLO("t", names=read_split(shapes, "val").names, num_classes=len(read_split(shapes, "val").names))
-    found = validate(model.train(), read_split(shapes, "val"), SMALL)
-    content = found.to_json()
+def test_validate_gives_numbers_and_speed(shapes):
+    index = open_data(shapes).split("val")
+    content = validate(model_of(index.names), index, SMALL).to_json()
     assert set(TWELVE) <= content.keys()
     assert (content["images"], content["detections"] > 0) == (4, True)
     assert list(content["speed_ms"]) == ["load", "prepare", "network", "boxes"]
     assert all(value > 0 for value in content["speed_ms"].values())
-    assert model.training
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_validate_leaves_every_part_in_its_mode_also_when_it_breaks(shapes, breaks):
+    """A part that was frozen in eval mode stays so."""
+    index = open_data(shapes).split("val")
+    model = model_of(index.names).train()
+    model.backbone.eval()
+    before = [module.training for module in model.modules()]
+    if breaks:
+        model.head.register_forward_hook(lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            validate(model, index, SMALL)
+    else:
+        validate(model, index, SMALL)
+    assert [module.training for module in model.modules()] == before
+    assert len(set(before)) == 2
+
+
+def test_the_size_is_the_models_unless_told(shapes):
+    index = open_data(shapes).split("val")
+    model, seen = model_of(index.names), []
+    model.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape[-2:])))
+    validate(model, index, SMALL)
+    validate(model, index, replace(SMALL, imgsz=96))
+    assert set(seen[:2]) == {(64, 64)}
+    assert set(seen[2:]) == {(96, 96)}
+
+
+def test_the_headline_of_recordings_is_by_the_protocol_that_it_names(recordings, tmp_path):
+    """All labels lie in the first half second: by Gen1's rule nothing counts."""
+    found = validate(event_model(), open_data(recordings).split("test"), SMALL)
+    found.write_json(tmp_path / "n.json")
+    numbers = json.loads((tmp_path / "n.json").read_text())
+    assert list(numbers) == [
+        *("AP", "AP50", "AP75", "images", "boxes", "protocol", "prophesee", "plain_coco"),
+        *("instants_without_output", "outputs_without_instant", "form", "speed_ms"),
+    ]
+    assert (numbers["protocol"], numbers["AP"], numbers["images"], numbers["boxes"]) == ("gen1", None, 0, 0)
+    assert numbers["plain_coco"]["boxes"] == 3
+    assert numbers["prophesee"]["protocol"]["skip_us"] == 500_000
+    assert len(found.tables()) == 3  # both rules, and the speed
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "settings", "said"),
+    [
+        ("images", "recordings", {}, "the model takes images"),
+        ("events", "shapes", {}, "the model takes recordings"),
+        ("events", "recordings", {"imgsz": 64}, "imgsz"),
+        ("images", "shapes", {"preparation": "counts"}, "T, C = 2, 2; the network takes"),
+    ],
+)
+def test_data_and_settings_of_another_kind_are_refused(request, model, data, settings, said):
+    index = open_data(request.getfixturevalue(data)).split("val")
+    network = model_of(index.names) if model == "images" else event_model()
+    network.names = index.names
+    with pytest.raises(ConfigError, match=said):
+        validate(network, index, replace(SMALL, **settings))
+
+
+def test_a_folder_that_cannot_be_written_is_named(shapes, tmp_path):
+    index = open_data(shapes).split("val")
+    found = validate(model_of(index.names), index, SMALL)
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match="file"):
+        found.write(tmp_path / "file")
+    with pytest.raises(WriteError, match=r"n\.json"):
+        found.write_json(tmp_path / "nowhere" / "n.json")
+
+
+@pytest.mark.parametrize("setting", ["batch", "workers"])
+def test_invalid_settings(setting):
+    with pytest.raises(ConfigError, match=f"{setting}: -1 is below"):
+        ValidationSettings(**{setting: -1})
 
 
 def test_batches_do_not_change_the_numbers(shapes):
-    names = read_split(shapes, "val").names
-    torch.manual_seed(0)
-    model = SpikeYOLO("t", names=names, num_classes=len(names))
-    one, four = (validate(model, read_split(shapes, "val"), replace(SMALL, batch=b)) for b in (1, 4))
-    rows = [list(found.evaluation.evaluator.state().values()) for found in (one, four)]
+    index = open_data(shapes).split("val")
+    model = model_of(index.names)
+    one, four = (validate(model, index, replace(SMALL, batch=b)) for b in (1, 4))
+    rows = [list(found.evaluation.detections.state().values()) for found in (one, four)]
     for a, b in zip(*rows, strict=True):
         np.testing.assert_allclose(a[:20], b[:20], atol=1e-3)
 
@@ -97,7 +228,6 @@ def test_commands_train_and_val(shapes, tmp_path, capsys):
     small = ["--epochs", "1", "--batch", "4", "--imgsz", "64", "--workers", "0", "--device", "cpu"]
     assert main(["train", "--config", "small", "--model", "t", "--data", str(shapes), "--out", str(out), *small]) == 0
     assert {"precision_recall.png", "f1.png", "confusion.png"} <= {path.name for path in out.iterdir()}
-    assert trained_size(out / "best.safetensors") == 64
     said = capsys.readouterr()
     assert "best weights" in said.out
     numbers = tmp_path / "numbers.json"

@@ -2,13 +2,13 @@ import copy
 
 import pytest
 import torch
+from tests.helpers.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from tests.helpers.golden import GOLDEN, NETWORKS, golden_arrays, golden_input, golden_json
 from tests.helpers.networks import lively
 from torch import nn
 
 import spikeyolo
 from spikeyolo.detection.anchors import decode
-from spikeyolo.detection.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from spikeyolo.detection.losses import detection_loss
 from spikeyolo.detection.nms import non_maximum_suppression
 from spikeyolo.errors import ConfigError, ShapeError

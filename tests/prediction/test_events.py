@@ -11,13 +11,14 @@ from tests.helpers.golden import GOLDEN
 from tests.helpers.recordings import random_events
 
 from spikeyolo import SpikeYOLO, load_reference
-from spikeyolo.detection.anchors import decode
-from spikeyolo.detection.nms import non_maximum_suppression
+from spikeyolo.detection.postprocess import Thresholds, postprocess
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.events import EventInput, open_recording, render, write_dat
-from spikeyolo.prediction.events import EventStream, find_recordings, predict_recordings, window_image
-from spikeyolo.prediction.images import PredictionSettings
-from spikeyolo.structures import STRIDES
+from spikeyolo.prediction import events
+from spikeyolo.prediction.events import EventStream, window_image
+from spikeyolo.prediction.predictor import predict_sources
+from spikeyolo.prediction.settings import PredictionSettings
+from spikeyolo.prediction.sources import find_sources
 
 PREPARATION = EventInput("last_event_frame", timesteps=2, window_us=40_000)
 
@@ -58,13 +59,15 @@ def as_input(frames):
 
 def boxes_of(model, frames, placement, conf=0.0):
     with torch.no_grad():
-        logits = model(as_input(frames))
-    (found,) = non_maximum_suppression(*decode([level.float() for level in logits], STRIDES), conf=conf, iou=0.7)
-    return placement.to_original(found.boxes), found.scores
+        (found,) = postprocess(model(as_input(frames)), Thresholds(conf), [placement])
+    return found.boxes, found.scores
+
+
+ALL = Thresholds(conf=0.0)
 
 
 def test_a_step_without_carrying_is_a_window_from_rest(model, recording):
-    steps = list(EventStream(model, recording, PREPARATION, conf=0.0))
+    steps = list(EventStream(model, recording, PREPARATION, thresholds=ALL))
     assert [step.end_us for step in steps] == [40_000, 80_000, 120_000, 160_000, 200_000]
     for step in steps:
         boxes, scores = boxes_of(model, *render(recording, step.end_us, PREPARATION))
@@ -73,8 +76,8 @@ def test_a_step_without_carrying_is_a_window_from_rest(model, recording):
 
 
 def test_the_first_whole_window_is_the_same_carried_or_not(model, recording):
-    reset = next(iter(EventStream(model, recording, PREPARATION, conf=0.0)))
-    carried = list(EventStream(model, recording, PREPARATION, carry=True, conf=0.0))[1]
+    reset = next(iter(EventStream(model, recording, PREPARATION, thresholds=ALL)))
+    carried = list(EventStream(model, recording, PREPARATION, carry=True, thresholds=ALL))[1]
     assert carried.end_us == reset.end_us
     torch.testing.assert_close(carried.detections.boxes, reset.detections.boxes)
     torch.testing.assert_close(carried.detections.scores, reset.detections.scores)
@@ -97,8 +100,8 @@ def test_what_cannot_be_carried(model, recording, preparation, said):
 
 @pytest.mark.parametrize("carry", [False, True])
 def test_video_json_and_speed(model, recording, tmp_path, carry):
-    settings = PredictionSettings(tmp_path, conf=0.0, max_det=5, json=True, track=False)
-    *_, summary = predict_recordings(model, [recording.path], settings, carry=carry)
+    settings = PredictionSettings(tmp_path, Thresholds(0.0, max_det=5), json=True)
+    *_, summary = predict_sources(model, find_sources([recording.path]), settings, carry=carry)
     count = 10 if carry else 5
     assert (summary.frames, summary.total, len(summary.latencies_ms)) == (count, count, count)
     entries = json.loads((tmp_path / "predictions.json").read_text())
@@ -111,7 +114,7 @@ def test_video_json_and_speed(model, recording, tmp_path, carry):
 
 
 def test_real_time_factor_is_latency_over_length(model, recording, tmp_path):
-    *_, summary = predict_recordings(model, [recording.path], PredictionSettings(tmp_path, draw=False))
+    *_, summary = predict_sources(model, find_sources([recording.path]), PredictionSettings(tmp_path, draw=False))
     summary.latencies_ms = [10.0, 20.0, 30.0]
     assert "20.0 ms (median), 29.0 ms (95 %)" in summary.speed()
     assert "real-time factor 0.50: keeps up with the camera" in summary.speed()
@@ -122,24 +125,70 @@ def test_real_time_factor_is_latency_over_length(model, recording, tmp_path):
 def test_a_model_of_images_asks_for_a_preparation(recording, tmp_path):
     model = SpikeYOLO("t", num_classes=2)
     with pytest.raises(ConfigError, match="the model sees images, the data are recordings; name a preparation"):
-        next(predict_recordings(model, [recording.path], PredictionSettings(tmp_path)))
+        next(predict_sources(model, find_sources([recording.path]), PredictionSettings(tmp_path)))
 
 
 def test_an_empty_recording(model, tmp_path):
     write_dat(tmp_path / "e_td.dat", [], (60, 90))
     with pytest.raises(DataError, match="no events in it"):
-        list(predict_recordings(model, [tmp_path / "e_td.dat"], PredictionSettings(tmp_path / "out")))
+        list(predict_sources(model, find_sources([tmp_path / "e_td.dat"]), PredictionSettings(tmp_path / "out")))
 
 
-def test_recordings_among_sources(tmp_path):
-    (tmp_path / "r").mkdir()
-    for name in ("r/b_td.dat", "r/a.h5", "r/a_bbox.npy", "p.jpg"):
-        (tmp_path / name).touch()
-    found = find_recordings([str(tmp_path / "r")])
-    assert [path.name for path in found] == ["a.h5", "b_td.dat"]
-    assert find_recordings([str(tmp_path / "p.jpg")]) == []
-    with pytest.raises(DataError, match="name either images or recordings"):
-        find_recordings([str(tmp_path / "r"), str(tmp_path / "p.jpg")])
+def test_in_a_mixed_folder_the_recordings_are_taken_and_the_rest_is_named(model, recording, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "r_td.dat").write_bytes(recording.path.read_bytes())
+    for name in ("a.jpg", "b.jpg", "v.mp4"):
+        (tmp_path / "in" / name).touch()
+    sources = find_sources([tmp_path / "in"])
+    assert [source.kind for source in sources] == ["image", "image", "recording", "video"]
+    *_, summary = predict_sources(model, sources, PredictionSettings(tmp_path / "out", draw=False))
+    assert summary.frames == 5
+    assert summary.left_out == [
+        f"left out: 2 images, such as {tmp_path / 'in' / 'a.jpg'}; the model sees recordings",
+        f"left out: 1 video, such as {tmp_path / 'in' / 'v.mp4'}; the model sees recordings",
+    ]
+
+
+@pytest.mark.parametrize(("written", "drawn"), [({"json": True, "text": True, "draw": False}, 0), ({"crops": True}, 5)])
+def test_a_window_is_read_once_and_drawn_once_and_only_for_images(
+    model, recording, tmp_path, monkeypatch, written, drawn
+):
+    calls = {"read": 0, "drawn": 0}
+    window, image = type(recording).window, events.events_image
+
+    def read(*args):
+        calls["read"] += 1
+        return window(*args)
+
+    def draw(*args):
+        calls["drawn"] += 1
+        return image(*args)
+
+    monkeypatch.setattr(type(recording), "window", read)
+    monkeypatch.setattr(events, "events_image", draw)
+    settings = PredictionSettings(tmp_path, Thresholds(0.0, max_det=3), **written)
+    *_, summary = predict_sources(model, find_sources([recording.path]), settings)
+    assert summary.frames == 5
+    assert calls == {"read": 5, "drawn": drawn}
+
+
+def test_a_stream_leaves_the_model_in_its_mode(model, recording):
+    model.train()
+    model.backbone.eval()
+    before = [module.training for module in model.modules()]
+    try:
+        stream = iter(EventStream(model, recording, PREPARATION))
+        next(stream)
+        assert not model.training
+        stream.close()  # as an interruption does
+        assert [module.training for module in model.modules()] == before
+    finally:
+        model.eval()
+
+
+def test_imgsz_is_refused_for_recordings(model, recording, tmp_path):
+    with pytest.raises(ConfigError, match="imgsz: for images"):
+        next(predict_sources(model, find_sources([recording.path]), PredictionSettings(tmp_path, imgsz=64)))
 
 
 def test_a_window_is_drawn_red_and_blue_on_white(tmp_path, recording):

@@ -1,4 +1,4 @@
-"""Boxes: `xyxy` is left, top, right, bottom; `cxcywh` is centre, width, height."""
+"""Overlaps of boxes; `xyxy` is left, top, right, bottom."""
 
 from __future__ import annotations
 
@@ -8,20 +8,8 @@ import torch
 from torch import Tensor
 
 
-def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
-    """(..., 4) centre, width, height -> (..., 4) left, top, right, bottom."""
-    centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return torch.cat([centre - half, centre + half], dim=-1)
-
-
-def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
-    """(..., 4) left, top, right, bottom -> (..., 4) centre, width, height."""
-    low, high = boxes[..., :2], boxes[..., 2:]
-    return torch.cat([(low + high) / 2, high - low], dim=-1)
-
-
 def _overlap_and_areas(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Intersection and both areas of boxes that broadcast against each other: each (...)."""
+    """Return intersection and both areas of boxes that broadcast against each other: each (...)."""
     sides = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
     return (
         sides.clamp(min=0).prod(-1),
@@ -31,14 +19,14 @@ def _overlap_and_areas(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def box_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of each box of a (N, 4) with each of b (M, 4), xyxy -> (N, M); 0 where both are empty."""
+    """Return the IoU of each box of a (N, 4) with each of b (M, 4), xyxy -> (N, M); 0 where both are empty."""
     intersection, area_a, area_b = _overlap_and_areas(a[:, None], b[None])
     union = area_a + area_b - intersection
     return torch.where(union > 0, intersection / union, torch.zeros_like(union))
 
 
 def complete_iou(a: Tensor, b: Tensor, eps: float = 1e-7) -> Tensor:
-    """Complete IoU of corresponding boxes: IoU less the distance of centres and the difference of aspect ratios.
+    """Complete IoU of corresponding boxes: IoU minus the distance of centres and the difference of aspect ratios.
 
     Args:
         a: (..., 4) xyxy; gradients flow.

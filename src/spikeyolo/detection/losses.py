@@ -41,7 +41,7 @@ class DetectionLoss:
 
 
 def distribution_focal_loss(distributions: Tensor, ltrb: Tensor) -> Tensor:
-    """Return the cross-entropy to the two bins beside each true distance, weighted by nearness, averaged over the four sides.
+    """Cross-entropy to the two bins beside each true distance, weighted by nearness, averaged over the four sides.
 
     Args:
         distributions: (P, 4, REG_MAX) logits.
@@ -64,7 +64,7 @@ def distribution_focal_loss(distributions: Tensor, ltrb: Tensor) -> Tensor:
 def detection_loss(
     logits: Sequence[Tensor], targets: Targets, strides: Sequence[int], gains: LossGains | None = None
 ) -> DetectionLoss:
-    """Return the training loss of a batch: task-aligned assignment, BCE on classes, CIoU and distribution focal loss on boxes.
+    """The training loss of a batch: task-aligned assignment, BCE on classes, CIoU and distribution focal loss on boxes.
 
     Args:
         logits: for each level (B, 4 * REG_MAX + C, H, W); half precision is widened to float32 first.

@@ -1,3 +1,5 @@
+"""Non-maximum suppression: of boxes that overlap, the best of each class."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -5,59 +7,42 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
 from ..structures import Detections
 from .boxes import box_iou
 
 MAX_CANDIDATES = 30_000
-"""Boxes of an image that are looked at: the best by score."""
+"""Boxes of an image that are considered: the best by score."""
 
 _BLOCK = 512
 
 
 def non_maximum_suppression(
-    boxes: Tensor,
-    scores: Tensor,
-    conf: float = 0.25,
-    iou: float = 0.7,
-    max_det: int = 300,
-    class_agnostic: bool = False,
-    multi_label: bool = False,
+    boxes: Tensor, scores: Tensor, conf: float, iou: float, max_det: int, multi_label: bool = False
 ) -> list[Detections]:
-    """Greedy non-maximum suppression: a box is dropped if a better one of its class overlaps it more than `iou`.
+    """Drop each box that a better one of its class overlaps more than `iou` (greedy non-maximum suppression).
 
     Args:
         boxes: (B, A, 4) xyxy.
         scores: (B, A, C) in 0..1.
-        conf: least score, exclusive.
-        iou: largest overlap of two boxes that are both kept.
-        max_det: most boxes of an image.
-        class_agnostic: boxes of different classes suppress each other too.
+        conf: minimum score, exclusive, 0..1.
+        iou: maximum overlap of two boxes that are both kept, 0..1.
+        max_det: maximum boxes of an image, 1 or more.
         multi_label: a box may be kept for each class over `conf`, as in evaluation; otherwise for its best one.
 
     Returns:
         For each image its detections, best first; of equal scores the earlier box first.
-
-    Raises:
-        ConfigError: a threshold outside 0..1, or max_det below 1.
     """
-    for name, value in (("conf", conf), ("iou", iou)):
-        if not 0.0 <= value <= 1.0:
-            raise ConfigError(f"{name}: {value} is outside 0..1")
-    if max_det < 1:
-        raise ConfigError(f"max_det: {max_det} is below 1")
     result = []
     for image_boxes, image_scores in zip(boxes.detach(), scores.detach(), strict=True):
         found = _candidates(image_boxes, image_scores, conf, multi_label)
-        labels = torch.zeros_like(found.labels) if class_agnostic else found.labels
         suppress = _keep_by_opencv if found.boxes.device.type == "cpu" else _keep_in_blocks
-        keep = suppress(found.boxes, found.scores, labels, iou, max_det)
+        keep = suppress(found.boxes, found.scores, found.labels, iou, max_det)
         result.append(Detections(found.boxes[keep], found.scores[keep], found.labels[keep]))
     return result
 
 
 def _candidates(boxes: Tensor, scores: Tensor, conf: float, multi_label: bool) -> Detections:
-    """The boxes (A, 4) whose scores (A, C) pass the threshold, best first, each with one label."""
+    """Return the boxes (A, 4) whose scores (A, C) pass the threshold, best first, each with one label."""
     if multi_label:
         index, labels = (scores > conf).nonzero(as_tuple=True)
         best = scores[index, labels]
@@ -70,19 +55,21 @@ def _candidates(boxes: Tensor, scores: Tensor, conf: float, multi_label: bool) -
 
 
 def _keep_by_opencv(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float, max_det: int) -> Tensor:
-    """Indices kept, best first, of boxes sorted by score; OpenCV's implementation, the fastest on a CPU."""
+    """Return the indices kept, best first, of boxes sorted by score; OpenCV's implementation, the fastest on a CPU."""
     if len(boxes) == 0:
         return labels
     import cv2  # costs 0.1 s to import
 
-    left_top_sides = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1)
+    # OpenCV keeps classes apart by moving each by the largest coordinate, which is far enough from 0 on only.
+    left_top = boxes[:, :2].double() - boxes[:, :2].amin(0)
+    left_top_sides = torch.cat([left_top, (boxes[:, 2:] - boxes[:, :2]).double()], dim=1)
     suppress: Any = cv2.dnn.NMSBoxesBatched  # its stubs ask for lists where it takes arrays
-    keep = suppress(left_top_sides.double().numpy(), scores.float().numpy(), labels.int().numpy(), -1.0, iou)
+    keep = suppress(left_top_sides.numpy(), scores.float().numpy(), labels.int().numpy(), -1.0, iou)
     return torch.as_tensor(keep, dtype=torch.int64).flatten()[:max_det]
 
 
 def _keep_in_blocks(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float, max_det: int) -> Tensor:
-    """The same on any device without leaving it, a block of boxes at a time, until `max_det` are kept.
+    """Return the same on any device without leaving it, a block of boxes at a time, until `max_det` are kept.
 
     Within a block the greedy rule "kept if no better kept box overlaps it" is applied to all boxes at once until
     nothing changes; by induction from the best box on, that is the sequential result.

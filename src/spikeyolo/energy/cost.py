@@ -20,27 +20,27 @@ from .technology import Technology
 
 
 def layer_millijoule(layer: LayerCount, technology: Technology) -> float:
-    """Computation of one layer for an image; 0 for the first one where the technology cannot multiply."""
+    """Return the computation of one layer for an image; 0 for the first one where the technology cannot multiply."""
     return (layer.mac * (technology.mac_pj or 0.0) + layer.ac * technology.ac_pj) * 1e-9
 
 
 def snn_millijoule(layers: Sequence[LayerCount], technology: Technology) -> float:
-    """Computation for an image when every layer that is fed by spikes needs additions only."""
+    """Return the computation for an image when every layer that is fed by spikes needs additions only."""
     return sum(layer_millijoule(layer, technology) for layer in layers)
 
 
 def by_formula(layers: Sequence[LayerCount]) -> list[LayerCount]:
-    """The same layers with additions as the literature estimates them, macs * mean count * T, not as counted."""
+    """Return the same layers with additions as the literature estimates them, macs * mean count * T, not as counted."""
     return [replace(layer, synaptic_ops=None) for layer in layers]
 
 
 def ann_millijoule(macs: float, technology: Technology) -> float | None:
-    """Computation for an image in an ANN, every operation a multiply-accumulate; None where there is none."""
+    """Return the computation for an image in an ANN, all multiply-accumulates; None where there are none."""
     return None if technology.mac_pj is None else macs * technology.mac_pj * 1e-9
 
 
 def memory_millijoule(layer: LayerCount, technology: Technology, ann: bool = False) -> float:
-    """Memory traffic of one layer for an image; with `ann` as if it were fed by values, once an image.
+    """Return the memory traffic of one layer for an image; with `ann` as if it were fed by values, once an image.
 
     Raises:
         ConfigError: no memory figures for this technology.
@@ -72,6 +72,6 @@ class Storage:
 
 
 def storage(layers: Sequence[LayerCount], parameters: int, technology: Technology) -> Storage:
-    """What the weights and potentials take in a technology's widths."""
+    """Return what the weights and potentials take in a technology's widths."""
     neurons = sum(layer.inputs for layer in layers if layer.mean_count is not None)
     return Storage(parameters * technology.weight_bits / 8, neurons * technology.potential_bits / 8)

@@ -109,7 +109,7 @@ class UnitTally:
     synaptic_ops: int = 0
 
     def add(self, other: UnitTally) -> None:
-        """Takes the sums of other images."""
+        """Take the sums of other images."""
         if (self.macs, self.timesteps, self.inputs) != (other.macs, other.timesteps, other.inputs):
             raise DataError("images of different sizes cannot be counted together")
         if self.histogram is not None and other.histogram is not None:
@@ -126,7 +126,7 @@ class Tally:
     units: dict[str, UnitTally] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
-        """Takes the sums of other images.
+        """Take the sums of other images.
 
         Raises:
             DataError: they have another size.
@@ -139,7 +139,7 @@ class Tally:
                 self.units[name] = unit
 
     def layers(self) -> list[LayerCount]:
-        """The figures of an image.
+        """Return the figures of an image.
 
         Raises:
             ValueError: no images.
@@ -169,7 +169,7 @@ def _layer(name: str, unit: UnitTally, images: int) -> LayerCount:
 
 
 def fan_out(conv: nn.Conv2d, in_hw: Sequence[int], out_hw: Sequence[int]) -> Tensor:
-    """(H, W) float64: how many outputs a spike at each input position of a channel reaches; exact at borders."""
+    """Return (H, W) float64: how many outputs a spike at each input position of a channel reaches; exact at borders."""
 
     def reached(axis: int) -> Tensor:
         stride, padding = conv.stride[axis], int(conv.padding[axis])
@@ -202,7 +202,7 @@ def watched(network: SpikeYOLO, see: Callable[[str, nn.Conv2d, Tensor, Tensor], 
 
 
 def on_counts(model: SpikeYOLO) -> SpikeYOLO:
-    """The spike-driven form of a model, run on counts: the same spikes as on slots, sooner.
+    """Return the spike-driven form of a model, run on counts: the same spikes as on slots, sooner.
 
     Raises:
         ConfigError: an ANN twin or an integer network.
@@ -214,7 +214,7 @@ def on_counts(model: SpikeYOLO) -> SpikeYOLO:
 
 @torch.no_grad()
 def tally(network: SpikeYOLO, batches: Iterable[Tensor]) -> Tally:
-    """Counts the spikes and operations of a network from `on_counts`.
+    """Count the spikes and operations of a network from `on_counts`.
 
     Args:
         network: in its spike-driven form, on counts.
@@ -255,7 +255,7 @@ def _unit(conv: nn.Conv2d, x: Tensor, y: Tensor, images: int, max_count: int, fi
 
 
 def count_layers(model: SpikeYOLO, batches: Iterable[Tensor]) -> list[LayerCount]:
-    """Operations and spikes of each convolution, in the order in which they run.
+    """Return operations and spikes of each convolution, in the order in which they run.
 
     Args:
         model: trained or folded; its spike-driven form is measured.
@@ -271,7 +271,7 @@ def count_layers(model: SpikeYOLO, batches: Iterable[Tensor]) -> list[LayerCount
 
 @torch.no_grad()
 def operation_maps(network: SpikeYOLO, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Where on each image the spikes and the additions are.
+    """Return where on each image the spikes and the additions are.
 
     Args:
         network: from `on_counts`.
@@ -300,7 +300,7 @@ def operation_maps(network: SpikeYOLO, images: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def macs_of_forms(model: SpikeYOLO, size_hw: tuple[int, int]) -> dict[str, int]:
-    """Multiply-accumulates for one look at an image by the same network as an ANN, in each of its forms.
+    """Return multiply-accumulates for one look at an image by the same network as an ANN, in each of its forms.
 
     Args:
         model: in its trained form.

@@ -103,10 +103,7 @@ def measure(
             several processes on a GPU; no images.
         VerificationError: a product that is not an addition of spikes.
     """
-    if model.form != Form.TRAINABLE:
-        raise ConfigError(f"energy: needs the trained model, this file holds its {model.form} form")
-    if not len(index):
-        raise ConfigError("energy: the data set has no images")
+    _check(model, index)
     dataset, network = index.dataset(chosen_input(model, imgsz)), model.to_spike_driven()
     audit = verify_spike_driven(network) if verify else None
     run_on_slots(network, binary=False)  # on counts: the same spikes, sooner
@@ -135,6 +132,13 @@ def measure(
         examples=[Example(p, s.numpy(), a.numpy()) for p, s, a in zip(drawn, spikes, additions, strict=True)],
         audit=audit,
     )
+
+
+def _check(model: SpikeYOLO, index: Index) -> None:
+    if model.form != Form.TRAINABLE:
+        raise ConfigError(f"energy: needs the trained model, this file holds its {model.form} form")
+    if not len(index):
+        raise ConfigError("energy: the data set has no images")
 
 
 def _loaded(dataset: BatchDataset, batch: int, workers: int = 0, rank: int = 0, processes: int = 1) -> Iterator[Tensor]:

@@ -46,11 +46,11 @@ class CocoEvaluator:
         return len(self._rows)
 
     def reset(self) -> None:
-        """Forgets all detections."""
+        """Forget all detections."""
         self._rows.clear()
 
     def update(self, image_ids: Sequence[ImageId], detections: Sequence[Detections]) -> None:
-        """Takes the detections of some images, in pixels of the original images; none is an empty Detections.
+        """Take the detections of some images, in pixels of the original images; none is an empty Detections.
 
         Raises:
             DataError: an image that the ground truth does not know or that was given before, a class out of range, or
@@ -73,24 +73,24 @@ class CocoEvaluator:
             raise DataError(f"image {image_id!r}: a detection with a class outside 0..{classes - 1}")
 
     def state(self) -> State:
-        """What was collected, to be sent to another process and merged there."""
+        """Return what was collected, to be sent to another process and merged there."""
         return dict(self._rows)
 
     def merge(self, states: Iterable[Mapping[ImageId, np.ndarray]]) -> None:
-        """Takes over what others have collected; of an image that several have, the first is kept."""
+        """Take over what others have collected; of an image that several have, the first is kept."""
         for state in states:
             for image_id, rows in state.items():
                 self._check(image_id, rows)
                 self._rows.setdefault(image_id, rows)
 
     def gather(self) -> None:
-        """Merges the evaluators of all processes into each of them; nothing to do without torch.distributed."""
+        """Merge the evaluators of all processes into each of them; nothing to do without torch.distributed."""
         # In the order of the ranks, so that all keep the same one of what several have.
         states, self._rows = all_gathered(self._rows), {}
         self.merge(states)
 
     def compute(self, *, partial: bool = False, curves: bool = True) -> Metrics:
-        """COCO's numbers over the images given.
+        """Return COCO's numbers over the images given.
 
         Args:
             partial: allow that images of the ground truth were not given, and leave them out.
@@ -140,11 +140,11 @@ class CocoEvaluator:
         return np.bincount(self.truth.labels[counted], minlength=len(self.truth.class_names))
 
     def confusion_matrix(self, confidence: float = 0.25, iou: float = 0.5) -> ConfusionMatrix:
-        """What the boxes of each class on the images given were taken for; see ConfusionMatrix."""
+        """Return what the boxes of each class on the images given were taken for; see ConfusionMatrix."""
         return count_confusions(self.truth, self._rows, confidence, iou)
 
     def results(self) -> list[dict[str, Any]]:
-        """The detections as COCO results, under the original image and category ids.
+        """Return the detections as COCO results, under the original image and category ids.
 
         Rounded below what can change a match or the order of two scores: the file gives the very same numbers.
         """
@@ -169,13 +169,13 @@ class CocoEvaluator:
 
 
 def detection_rows(found: Detections) -> np.ndarray:
-    """(N, 6) float32 of x1, y1, x2, y2, score, label."""
+    """Return (N, 6) float32 of x1, y1, x2, y2, score, label."""
     columns = (found.boxes, found.scores[:, None], found.labels[:, None])
     return np.concatenate([c.detach().cpu().float().numpy() for c in columns], axis=1)
 
 
 def all_gathered(state: S) -> list[S]:
-    """The states of all processes in the order of their ranks, in each of them; without torch.distributed this one."""
+    """Return the states of all processes in the order of their ranks; without torch.distributed this one alone."""
     import torch.distributed as dist
 
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):

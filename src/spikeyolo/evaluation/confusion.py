@@ -66,7 +66,7 @@ def _count_image(
 def count_confusions(
     truth: GroundTruth, rows: Mapping[ImageId, np.ndarray], confidence: float, iou: float
 ) -> ConfusionMatrix:
-    """Counts over the images in `rows`: (N, 6) of x1, y1, x2, y2, score, label."""
+    """Return the counts over the images in `rows`: (N, 6) of x1, y1, x2, y2, score, label."""
     classes = len(truth.class_names)
     counts = np.zeros((classes + 1, classes + 1), dtype=np.int64)
     order = np.argsort(truth.image_index, kind="stable")

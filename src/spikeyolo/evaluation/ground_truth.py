@@ -90,7 +90,7 @@ class GroundTruth:
         areas: Sequence[Any] | None = None,
         category_ids: Sequence[int] | None = None,
     ) -> GroundTruth:
-        """Joins per-image boxes (N_i, 4) xyxy, labels (N_i,) and, where known, crowd flags and areas (N_i,).
+        """Join per-image boxes (N_i, 4) xyxy, labels (N_i,) and, where known, crowd flags and areas (N_i,).
 
         Without `areas` a box's own area is taken; without `category_ids` the classes are 1, 2, ... K.
         """
@@ -118,7 +118,7 @@ class GroundTruth:
 
     @classmethod
     def from_coco(cls, dataset: dict[str, Any]) -> GroundTruth:
-        """From the contents of a COCO annotation file; classes in the order of their category ids.
+        """Return the labels in the contents of a COCO annotation file; classes in the order of their category ids.
 
         Raises:
             DataError: a field is missing, or an annotation names an image or category that the file does not hold.

@@ -52,7 +52,7 @@ class Ranking:
     boxes: int
 
     def at(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Precision, recall and F1 when the first `counts` detections are kept."""
+        """Return precision, recall and F1 when the first `counts` detections are kept."""
         found = np.concatenate([[0], np.cumsum(self.matched)])[counts]
         with np.errstate(invalid="ignore", divide="ignore"):
             precision, recall = found / counts, found / self.boxes
@@ -62,11 +62,11 @@ class Ranking:
         return precision, recall, f1
 
     def over_confidence(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Precision, recall and F1 at each of CONFIDENCES."""
+        """Return precision, recall and F1 at each of CONFIDENCES."""
         return self.at(np.searchsorted(-self.scores, -CONFIDENCES, side="right"))
 
     def best(self) -> tuple[float, float, float, float]:
-        """Precision, recall, F1 and the score where F1 is best; NaN without boxes, precision NaN without detections."""
+        """Return precision, recall, F1 and the score where F1 is best; NaN where there are no boxes or detections."""
         if self.boxes == 0:
             return np.nan, np.nan, np.nan, np.nan
         if len(self.scores) == 0:
@@ -148,11 +148,11 @@ class Metrics:
     curves: Curves | None = field(default=None, repr=False, compare=False)
 
     def twelve(self) -> dict[str, float]:
-        """COCO's twelve numbers by name, in COCO's order."""
+        """Return COCO's twelve numbers by name, in COCO's order."""
         return {name: getattr(self, name) for name in TWELVE}
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the curves as plain values; None for NaN, which JSON does not know."""
+        """Return everything but the curves as plain values; None for NaN, which JSON does not know."""
         values: dict[str, Any] = {name: _plain(value) for name, value in self.twelve().items()}
         values |= {"images": self.images, "boxes": self.boxes, "detections": self.detections}
         values["per_class"] = [
@@ -173,7 +173,7 @@ def _shown(value: float) -> str:
 
 
 def class_table(metrics: Metrics, by: str = "", places: str = "on {} images") -> Table:
-    """Per-class numbers under those of all classes together, for `rich.print`.
+    """Return per-class numbers under those of all classes together, for `rich.print`.
 
     Args:
         metrics: the numbers.

@@ -30,7 +30,7 @@ def _new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Writes a figure as a PNG, whole or not at all.
+    """Write a figure as a PNG, whole or not at all.
 
     Raises:
         WriteError: the file cannot be written.
@@ -93,7 +93,7 @@ def _finish(axes: Axes, title: str, x: str, y: str, legend_title: str) -> None:
 
 
 def plot_precision_recall(curves: Curves, path: str | os.PathLike[str]) -> Path:
-    """Precision over recall at IoU 0.5 for each class and their mean, as a PNG; the area under a line is its AP50."""
+    """Draw precision over recall at IoU 0.5 for each class and their mean, as a PNG; the area under it is the AP50."""
     figure, axes = _new_figure(8.5, 5.5)
     areas = curves.interpolated.mean(axis=1)
     mean = _mean_curve(curves.interpolated)
@@ -105,7 +105,7 @@ def plot_precision_recall(curves: Curves, path: str | os.PathLike[str]) -> Path:
 
 
 def plot_f1(curves: Curves, path: str | os.PathLike[str]) -> Path:
-    """F1 over confidence at IoU 0.5 for each class and their mean, the best confidence marked, as a PNG."""
+    """Draw F1 over confidence at IoU 0.5 for each class and their mean, the best confidence marked, as a PNG."""
     figure, axes = _new_figure(8.5, 5.5)
     mean = _mean_curve(curves.f1)
     if not np.isnan(mean).all():
@@ -137,7 +137,7 @@ def plot_curves(curves: Curves | None, folder: Path) -> list[Path]:
 
 
 def plot_confusion(matrix: ConfusionMatrix, path: str | os.PathLike[str]) -> Path:
-    """The confusion matrix as a PNG: colour is the share of the row, numbers are counts where they can be read."""
+    """Draw the confusion matrix as a PNG: colour is the share of the row, numbers are counts where they can be read."""
     names = [*matrix.class_names, "background"]
     size = len(names)
     side = min(max(4.5, 2.5 + 0.42 * size), 18.0)

@@ -65,7 +65,7 @@ class Boxes:
 
     @classmethod
     def joined(cls, parts: Sequence[Boxes]) -> Boxes:
-        """One after the other."""
+        """Return one after the other."""
         none = np.zeros(0, np.int64)
         parts = [cls(none, none, np.zeros((0, 4)), none, np.zeros(0)), *parts]
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
@@ -107,11 +107,11 @@ class Protocol:
                 raise ConfigError(f"{name}: {getattr(self, name)} is below 0")
 
     def scaled(self, factor: float) -> Protocol:
-        """The same for frames of `factor` times the width and height."""
+        """Return the same for frames of `factor` times the width and height."""
         return replace(self, min_diagonal=self.min_diagonal * factor, min_side=self.min_side * factor)
 
     def kept(self, boxes: Boxes) -> np.ndarray:
-        """(N,) bool: which of the boxes count."""
+        """Return (N,) bool: which of the boxes count."""
         sides = boxes.sides
         large = (np.hypot(sides[:, 0], sides[:, 1]) >= self.min_diagonal) & (sides >= self.min_side).all(axis=1)
         return large & (boxes.t_us > self.skip_us) & np.isin(boxes.class_ids, self.class_ids)
@@ -148,7 +148,7 @@ class EventMetrics:
     outputs_without_instant: int
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain values."""
+        """Return everything as plain values."""
         return {
             "prophesee": {**self.prophesee.to_json(), "protocol": asdict(self.protocol)},
             "plain_coco": self.plain_coco.to_json(),
@@ -170,7 +170,7 @@ class PropheseeEvaluator:
         self._rows: dict[Moment, np.ndarray] = {}
 
     def add_labels(self, recording_id: str, boxes: np.ndarray, sensor_size_hw: tuple[int, int]) -> None:
-        """Takes all labelled boxes of a recording: (N,) BOX_DTYPE, in pixels of the frames; none is an empty array.
+        """Take all labelled boxes of a recording: (N,) BOX_DTYPE, in pixels of the frames; none is an empty array.
 
         Boxes are taken as they are: those that reach beyond the sensor are clipped, if so wanted, before.
 
@@ -187,7 +187,7 @@ class PropheseeEvaluator:
         self._labels[recording_id] = (np.sort(boxes, order="t", kind="stable"), sensor_size_hw)
 
     def update(self, recording_id: str, t_us: int, detections: Detections) -> None:
-        """Takes what was found at one moment of a recording, in pixels of the frames; nothing is an empty Detections.
+        """Take what was found at one moment of a recording, in pixels of the frames; nothing is an empty Detections.
 
         Raises:
             DataError: given before for this moment, or a number that is not finite.
@@ -200,22 +200,22 @@ class PropheseeEvaluator:
         self._rows[key] = rows
 
     def state(self) -> dict[Moment, np.ndarray]:
-        """The detections collected, to be sent to another process and merged there."""
+        """Return the detections collected, to be sent to another process and merged there."""
         return dict(self._rows)
 
     def merge(self, states: Iterable[Mapping[Moment, np.ndarray]]) -> None:
-        """Takes over what others have collected; of a moment that several have, the first is kept."""
+        """Take over what others have collected; of a moment that several have, the first is kept."""
         for state in states:
             for key, rows in state.items():
                 self._rows.setdefault(key, rows)
 
     def gather(self) -> None:
-        """Merges the detections of all processes into each of them; each has all labels already."""
+        """Merge the detections of all processes into each of them; each has all labels already."""
         states, self._rows = all_gathered(self._rows), {}
         self.merge(states)
 
     def compute(self, *, curves: bool = True) -> EventMetrics:
-        """Both average precisions over all recordings given.
+        """Return both average precisions over all recordings given.
 
         Raises:
             DataError: detections on a recording whose labels were not given.
@@ -293,7 +293,7 @@ class PropheseeEvaluator:
 
 
 def protocol_tables(metrics: EventMetrics) -> list[Table]:
-    """The numbers by the protocol and by plain COCO, a table each, for `rich.print`; one where they are the same."""
+    """Return a table by the protocol and one by plain COCO, for `rich.print`; one alone where they are the same."""
     places = "at {} labelled instants"
     plain = class_table(metrics.plain_coco, "plain COCO, nothing filtered", places)
     p = metrics.protocol
@@ -304,7 +304,7 @@ def protocol_tables(metrics: EventMetrics) -> list[Table]:
 
 
 def nearest_instant(instants: np.ndarray, t_us: np.ndarray, tolerance_us: int) -> np.ndarray:
-    """For each time (N,) the index of the nearest of the rising instants (I,), the earlier of two, or -1 if too far."""
+    """Return for each time (N,) the index of the nearest rising instant (I,), the earlier of two, or -1 if too far."""
     if len(instants) == 0:
         return np.full(len(t_us), -1)
     after = np.searchsorted(instants, t_us).clip(max=len(instants) - 1)

@@ -51,18 +51,18 @@ class StageTimer:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times what runs inside; a stage that runs several times in a batch is summed."""
+        """Time what runs inside; a stage that runs several times in a batch is summed."""
         start = self._now()
         yield
         self._open[name] = self._open.get(name, 0.0) + self._now() - start
 
     def end_batch(self, images: int) -> None:
-        """Closes a batch of this many images."""
+        """Close a batch of this many images."""
         self._batches.append((images, self._open))
         self._open = {}
 
     def milliseconds(self) -> dict[str, float]:
-        """Milliseconds an image for each stage, in the order they first ran; empty before the first batch ends."""
+        """Return milliseconds an image for each stage, in the order they first ran; empty before a batch has ended."""
         measured = self._batches[self._warmup :] or self._batches
         images = sum(count for count, _ in measured)
         names = dict.fromkeys(name for _, stages in measured for name in stages)
@@ -71,7 +71,7 @@ class StageTimer:
         return {name: 1e3 * sum(stages.get(name, 0.0) for _, stages in measured) / images for name in names}
 
     def table(self) -> Table:
-        """The stages with their sum, for `rich.print`."""
+        """Return the stages with their sum, for `rich.print`."""
         from rich.table import Table
 
         table = Table(title=f"Speed on {self._device}")

@@ -25,7 +25,7 @@ class Tracker:
         self._supervision = sv
 
     def follow(self, detections: Detections) -> tuple[Detections, tuple[int, ...]]:
-        """The detections that belong to a track, and the track of each; call it for every frame, in order."""
+        """Return the detections that belong to a track, and the track of each; call it for every frame, in order."""
         index = torch.arange(len(detections))
         found = self._tracker.update_with_detections(
             self._supervision.Detections(

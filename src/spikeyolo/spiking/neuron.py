@@ -10,8 +10,9 @@ from .ilif import check_neuron, ilif, ilif_sequence
 class NeuronState(dict[str, Tensor]):
     """Membrane potentials (B, C, H, W) of a network's neurons by name, handed from one call to the next.
 
-    They are float32 at least. An empty one means that every neuron is at rest. A call reads the potentials it starts from and leaves those it
-    ends with in the `NeuronState` it was given; `SpikeYOLO.forward` copies it first: a caller's is unchanged.
+    They are float32 at least. An empty one means that every neuron is at rest. A call reads the potentials it starts
+    from and leaves those it ends with in the `NeuronState` it was given; `SpikeYOLO.forward` copies it first: a
+    caller's is unchanged.
     """
 
     def detach(self) -> NeuronState:
