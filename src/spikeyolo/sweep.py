@@ -25,6 +25,7 @@ from .interop.reference import load_any
 from .model.detector import SpikeYOLO
 from .model.forms.form import Form
 from .model.inputs import chosen_input, to_metadata, with_timesteps
+from .optional import optional_module
 from .training.run_folder import RunFolder
 from .training.settings import MACHINE, TrainSettings
 
@@ -224,9 +225,7 @@ def plot_sweep(points: Sequence[SweepPoint], file: Path) -> None:
     Raises:
         WriteError: the file cannot be written.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = optional_module("matplotlib.figure", "train").Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     by_count = itertools.groupby(sorted(points, key=lambda p: (p.max_count, p.timesteps)), lambda p: p.max_count)
     for max_count, group in by_count:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import write_whole
+from ..optional import optional_module
 from ..structures import Detections
 from .confusion import ConfusionMatrix, count_confusions
 from .ground_truth import GroundTruth, ImageId
@@ -34,9 +35,13 @@ class CocoEvaluator:
 
     Args:
         truth: the labelled boxes of all images.
+
+    Raises:
+        MissingPackage: hotcoco is not installed.
     """
 
     def __init__(self, truth: GroundTruth) -> None:
+        optional_module("hotcoco", "train")  # before hours of detections are collected
         self.truth = truth
         self._index = {image_id: index for index, image_id in enumerate(truth.image_ids)}
         self._rows: State = {}
@@ -196,8 +201,7 @@ def _xywh(boxes: np.ndarray) -> np.ndarray:
 
 def _load(truth: GroundTruth, rows: Mapping[ImageId, np.ndarray], chosen: Sequence[ImageId]) -> tuple[COCO, COCO]:
     """Ground truth and detections of the chosen images, under image and category ids 1, 2, 3, ..."""
-    from hotcoco import COCO
-
+    COCO = optional_module("hotcoco", "train").COCO
     place = {image_id: number for number, image_id in enumerate(chosen, start=1)}
     numbers = np.array([place.get(image_id, 0) for image_id in truth.image_ids], dtype=np.int64)
     images = [
@@ -226,9 +230,7 @@ def _load(truth: GroundTruth, rows: Mapping[ImageId, np.ndarray], chosen: Sequen
 
 
 def _evaluation(truth: GroundTruth, rows: Mapping[ImageId, np.ndarray], chosen: Sequence[ImageId]) -> COCOeval:
-    from hotcoco import COCOeval
-
-    evaluation = COCOeval(*_load(truth, rows, chosen), "bbox")
+    evaluation = optional_module("hotcoco", "train").COCOeval(*_load(truth, rows, chosen), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     return evaluation
@@ -262,13 +264,12 @@ def _twelve(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
 
 def _rankings(evaluation: COCOeval, counts: np.ndarray) -> list[Ranking]:
     """The detections of each class in falling order, matched at IoU 0.5 by COCO's rules."""
-    from hotcoco import COCOeval, Params
-
-    params = Params("bbox")
+    hotcoco = optional_module("hotcoco", "train")
+    params = hotcoco.Params("bbox")
     params.img_ids, params.cat_ids = evaluation.params.img_ids, evaluation.params.cat_ids
     params.iou_thrs, params.max_dets = [0.5], [100]
     params.area_rng, params.area_rng_lbl = [[0.0, 1e10]], ["all"]
-    single = COCOeval(evaluation.coco_gt, evaluation.coco_dt, "bbox")
+    single = hotcoco.COCOeval(evaluation.coco_gt, evaluation.coco_dt, "bbox")
     single.params = params
     single.evaluate()
     scores: list[list[float]] = [[] for _ in counts]

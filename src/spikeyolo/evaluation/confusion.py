@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..optional import optional_module
 from .ground_truth import GroundTruth, ImageId
 
 
@@ -34,7 +35,7 @@ class ConfusionMatrix:
 
 def _overlaps(a: np.ndarray, b: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     """(N, M) IoU of detections (N, 4) with labelled boxes (M, 4) xyxy; for a crowd, the detection's share in it."""
-    from hotcoco.primitives import bbox_iou
+    bbox_iou = optional_module("hotcoco.primitives", "train").bbox_iou
 
     def xywh(boxes: np.ndarray) -> np.ndarray:
         return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).astype(np.float64)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..files import write_whole
+from ..optional import optional_module
 from .confusion import ConfusionMatrix
 from .metrics import Curves
 
@@ -23,9 +24,7 @@ _NUMBERED_CLASSES = 25  # in a larger matrix the numbers could not be read
 
 
 def _new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = optional_module("matplotlib.figure", "train").Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
@@ -45,8 +44,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
 
 
 def _colours(count: int) -> list[tuple[float, ...]]:
-    import matplotlib
-
+    matplotlib = optional_module("matplotlib", "train")
     name = "tab10" if count <= 10 else "tab20"
     return [matplotlib.colormaps[name](index) for index in range(count)]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..optional import optional_module
 from ..structures import Detections
 
 
@@ -17,7 +18,7 @@ class Tracker:
     """
 
     def __init__(self, fps: float):
-        import supervision as sv  # costs 0.6 s to import
+        sv = optional_module("supervision", "track")  # costs 0.6 s to import
 
         with warnings.catch_warnings():  # it says that a later version will lack it; ours is pinned
             warnings.simplefilter("ignore", FutureWarning)
