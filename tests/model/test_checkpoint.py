@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import spikeyolo
-from spikeyolo.errors import CheckpointError
+from spikeyolo.errors import CheckpointError, ConfigError
 from spikeyolo.model import checkpoint
 
 
@@ -204,3 +204,9 @@ def test_a_folder_or_a_checkpoint_in_place_of_weights_names_the_file_to_give(tmp
             spikeyolo.load(folder)
     with pytest.raises(CheckpointError, match=rf"resumes from, not weights; give {run / 'best.safetensors'}$"):
         spikeyolo.load(run / "last.ckpt")
+
+
+def test_a_device_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match="^device: no GPU 0 on this machine"):  # it was torch's AssertionError
+        spikeyolo.load(tmp_path / "any.safetensors", device="cuda")
