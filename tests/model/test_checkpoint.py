@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import spikeyolo
-from spikeyolo.errors import CheckpointError, ConfigError
+from spikeyolo.errors import CheckpointError, ConfigError, WriteError
 from spikeyolo.model import checkpoint
 
 
@@ -68,14 +68,14 @@ def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, mo
         monkeypatch.setattr(checkpoint.os, "fsync", full)
     else:
         monkeypatch.setattr(checkpoint.Path, "replace", full)
-    with pytest.raises(CheckpointError, match=r"m\.safetensors: cannot be written \(No space left on device\)"):
+    with pytest.raises(WriteError, match=r"m\.safetensors: cannot be written \(No space left on device\)"):
         model(timesteps=3).save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["m.safetensors"]
 
 
 def test_no_such_folder(tmp_path):
-    with pytest.raises(CheckpointError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         model().save(tmp_path / "nowhere" / "m.safetensors")
 
 
