@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 from spikeyolo.errors import MissingPackage
+from spikeyolo.evaluation import plots
+from spikeyolo.evaluation.coco import CocoEvaluator
 from spikeyolo.optional import EXTRAS, optional_module
+from spikeyolo.prediction.tracking import Tracker
 
 
 def test_a_package_that_is_there():
@@ -32,3 +35,19 @@ def test_the_table_of_extras_is_that_of_the_project():
     for package, extra in EXTRAS.items():
         assert any(line.startswith(package) for line in project["optional-dependencies"][extra]), package
         assert not any(line.startswith(package) for line in project["dependencies"]), package
+
+
+@pytest.mark.parametrize(
+    ("package", "use"),
+    [
+        ("hotcoco", lambda: CocoEvaluator(truth=None)),  # before anything is looked at
+        ("matplotlib", lambda: plots._new_figure(1, 1)),
+        ("supervision", lambda: Tracker(25)),
+    ],
+)
+def test_what_needs_a_package_names_it_where_it_is_missing(monkeypatch, package, use):
+    for name in [module for module in sys.modules if module.partition(".")[0] == package] or [package]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingPackage, match=f"^{package} is not installed: pip install"):
+        use()

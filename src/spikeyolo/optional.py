@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import Any
 
 from .errors import MissingPackage
@@ -46,3 +47,14 @@ def optional_module(name: str, extra: str) -> Any:
         if (error.name or "").partition(".")[0] != name.partition(".")[0]:
             raise  # the package is there, and something that it needs itself is not
         raise missing_package(name, extra) from error
+
+
+def require_extra(extra: str) -> None:
+    """Look for every package of an extra, without importing any: before work is begun that needs them at its end.
+
+    Raises:
+        MissingPackage: one is not installed.
+    """
+    for package, own in EXTRAS.items():
+        if own == extra and find_spec(package) is None:
+            raise missing_package(package, extra)

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -9,6 +10,10 @@ from tests.helpers.golden import GOLDEN
 
 import spikeyolo
 from spikeyolo.cli.main import main
+from spikeyolo.detection.thresholds import Thresholds
+from spikeyolo.evaluation import validate
+from spikeyolo.training.run_folder import RunFolder
+from spikeyolo.training.settings import TrainSettings
 
 GOOD = str(GOLDEN / "tiny" / "reference.pt")
 
@@ -73,10 +78,10 @@ def test_version(capsys):
         ("train --img-size 64", 2, "did you mean '--imgsz'?"),
         ("train --weights x", 2, "did you mean '--model'?"),
         ("val --model x", 2, "did you mean '--weights'?"),
-        ("train --config smal", 1, "no file 'smal', and no such recipe; did you mean 'small'?"),
-        ("train --config nothing", 1, "the recipes are demo, events-demo, published, small"),
-        ("train --config=smal", 1, "did you mean 'small'?"),
-        ("val --config no.yaml", 1, "no.yaml: cannot be read"),
+        ("train --config smal", 2, "no file 'smal', and no such recipe; did you mean 'small'?"),
+        ("train --config nothing", 2, "the recipes are demo, events-demo, published, small"),
+        ("train --config=smal", 2, "did you mean 'small'?"),
+        ("val --config no.yaml", 2, "no.yaml: cannot be read"),
         ("sweep --data x", 1, "either --weights"),
         ("sweep --data x --weights y --timesteps 1,x", 1, "--timesteps: '1,x' is not a list of whole numbers"),
     ],
@@ -116,22 +121,39 @@ def test_a_printed_recipe_can_be_changed_and_given(capsys, tmp_path):
     assert (out, err) == (file.read_text(), "")
 
 
+class Stopped(spikeyolo.SpikeYOLOError):
+    pass
+
+
 def test_training_is_told_what_was_given(capsys, monkeypatch, tmp_path):
-    from spikeyolo.training import run as training
-
-    class Stopped(spikeyolo.SpikeYOLOError):
-        pass
-
     seen = {}
 
     def stop(settings, out=None, resume=None, given=None):
         seen.update(settings=settings, out=out, resume=resume, given=given)
         raise Stopped("enough")
 
-    monkeypatch.setattr(training, "train", stop)
+    monkeypatch.setitem(sys.modules, "spikeyolo.training.run", SimpleNamespace(train=stop))
     assert run(capsys, "train", "--resume", str(tmp_path), "--workers=2", "--gains.box", "7", "--no-strict")[0] == 1
     assert seen["given"] == {"workers", "gains", "strict"}  # whether they differ from the defaults or not
     assert (seen["resume"], seen["out"], seen["settings"].gains.box) == (tmp_path, None, 7.0)
+
+
+def test_the_measurement_after_a_training_is_by_the_settings_of_the_run(capsys, monkeypatch, tmp_path, shapes):
+    folder, seen = RunFolder(tmp_path), {}
+    settings = TrainSettings(data=str(shapes), batch=6, workers=0, device="cpu", conf=0.1, iou=0.5, max_det=7)
+    folder.config.write_text(settings.to_yaml())
+    spikeyolo.SpikeYOLO("t", num_classes=4).save(folder.best)
+
+    def stop(model, index, chosen):
+        seen.update(device=model.device.type, images=len(index), settings=chosen)
+        raise Stopped("enough")
+
+    monkeypatch.setattr(validate, "validate", stop)
+    monkeypatch.setitem(sys.modules, "spikeyolo.training.run", SimpleNamespace(train=lambda *_: folder))
+    code, _, err = run(capsys, "train", "--data", str(shapes))
+    assert (code, err) == (1, "spikeyolo: enough\n")
+    expected = validate.ValidationSettings(6, Thresholds(0.1, 0.5, 7), workers=0)
+    assert seen == {"device": "cpu", "images": 4, "settings": expected}
 
 
 def test_a_run_is_resumed_by_its_own_settings(capsys, tmp_path):

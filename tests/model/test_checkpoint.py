@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import spikeyolo
-from spikeyolo.errors import CheckpointError
+from spikeyolo.errors import CheckpointError, ConfigError, WriteError
 from spikeyolo.model import checkpoint
 
 
@@ -68,14 +68,14 @@ def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, mo
         monkeypatch.setattr(checkpoint.os, "fsync", full)
     else:
         monkeypatch.setattr(checkpoint.Path, "replace", full)
-    with pytest.raises(CheckpointError, match=r"m\.safetensors: cannot be written \(No space left on device\)"):
+    with pytest.raises(WriteError, match=r"m\.safetensors: cannot be written \(No space left on device\)"):
         model(timesteps=3).save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["m.safetensors"]
 
 
 def test_no_such_folder(tmp_path):
-    with pytest.raises(CheckpointError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         model().save(tmp_path / "nowhere" / "m.safetensors")
 
 
@@ -189,3 +189,24 @@ def test_predict_refuses_other_arrays(image):
 
     with pytest.raises(ShapeError, match="uint8"):
         model().predict(image)
+
+
+def test_a_folder_or_a_checkpoint_in_place_of_weights_names_the_file_to_give(tmp_path):
+    run = tmp_path / "demo" / "run"
+    run.mkdir(parents=True)
+    (run / "last.ckpt").write_bytes(b"what Lightning writes")
+    with pytest.raises(CheckpointError, match=r"run: is a folder without a .safetensors file in it"):
+        spikeyolo.load(run)
+    (run / "average.safetensors").touch()
+    (run / "best.safetensors").touch()
+    for folder in (run, run.parent):  # that of a run, and that of a demo around it
+        with pytest.raises(CheckpointError, match=rf"{folder}: is a folder; give {run / 'best.safetensors'}$"):
+            spikeyolo.load(folder)
+    with pytest.raises(CheckpointError, match=rf"resumes from, not weights; give {run / 'best.safetensors'}$"):
+        spikeyolo.load(run / "last.ckpt")
+
+
+def test_a_device_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match="^device: no GPU 0 on this machine"):  # it was torch's AssertionError
+        spikeyolo.load(tmp_path / "any.safetensors", device="cuda")

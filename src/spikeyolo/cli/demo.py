@@ -22,10 +22,9 @@ def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, event
         spikeyolo demo
         spikeyolo demo --events
     """
-    from ..optional import optional_module
+    from ..optional import require_extra
 
-    for package in ("lightning", "tensorboard", "hotcoco", "matplotlib"):  # before anything is written
-        optional_module(package, "train")
+    require_extra("train")
     if events:
         from ..demo.events import run_demo as run_event_demo
 

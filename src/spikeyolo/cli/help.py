@@ -56,7 +56,7 @@ def command_help(
 
 
 def _add(section: Any, option: Option) -> None:
-    text, default = option.help, option.default
+    text, default = option.help.rstrip("."), option.default
     if option.is_switch and default is True:
         text += f" (the default; {option.flag.replace('--', '--no-', 1)} switches it off)"
     elif default not in (REQUIRED, None, "", []) and default is not False:

@@ -45,7 +45,8 @@ def event_data(file: str | Path) -> EventData:
 
 def sensor_of(data: EventData | None) -> tuple[int, int] | None:
     """Return the rows and columns that a data set says its sensor has."""
-    return None if data is None else data.description.source.sensor_size_hw
+    # RVT's frames have a size of their own, and their source says none.
+    return None if data is None else getattr(data.description.source, "sensor_size_hw", None)
 
 
 def class_name(data: EventData | None, number: int) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .. import __version__
-from ..errors import SpikeYOLOError
+from ..errors import ConfigError, SpikeYOLOError
 from ..optional import EXTRAS, missing_package
 from ..strict import nearest
 from .arguments import REQUIRED, UsageError, arguments_of, options_of, read_file, read_words, to_yaml
@@ -115,7 +115,7 @@ def _run_command(name: str, words: list[str]) -> None:
         missing = [o.flag for o in options.values() if o.default is REQUIRED and o.name not in values]
         if missing and not prints:
             raise UsageError(f"{' and '.join(missing)} missing")
-    except UsageError as error:
+    except (UsageError, ConfigError) as error:
         raise UsageError(f"{name}: {error}; see spikeyolo {name} --help") from error
     if prints:
         print(to_yaml(options, values), end="")

@@ -8,7 +8,7 @@ Weights = Annotated[str, "a saved model (.safetensors), or a published checkpoin
 Data = Annotated[str, "a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file"]
 Split = Annotated[Literal["train", "val", "test"], "the part of the data set"]
 ImageSize = Annotated[
-    "int | None",
+    int | None,
     "side of the square that images are letter-boxed to, a multiple of 32; that of the training unless given",
 ]
 Batch = Annotated[int, "images looked at together"]
@@ -16,6 +16,6 @@ Workers = Annotated[int, "processes that load images"]
 Device = Annotated[str, "auto (a GPU where there is one), cpu, cuda, or the number of a GPU"]
 Fold = Annotated[bool, "fold the batch norms first, which is faster and gives the same result"]
 Preparation = Annotated[
-    "str | None", "how recordings become frames, by name (counts, gen1-published), in place of what the model says"
+    str | None, "how recordings become frames, by name (counts, gen1-published), in place of what the model says"
 ]
 Technology = Annotated[str, "what an operation costs; a name of the package's table, or a YAML file of your own"]

@@ -62,13 +62,12 @@ def train(
         spikeyolo train --data data.yaml --model s --config published --device 0,1 --precision bf16
         spikeyolo train --resume runs/train
     """
-    from ..optional import optional_module
+    from ..optional import require_extra
     from .arguments import UsageError
 
     if resume is not None and "config" in given:
         raise UsageError("train: --resume takes the settings of the run; leave --config out")
-    for package in ("lightning", "tensorboard", "hotcoco", "matplotlib"):  # before anything is read
-        optional_module(package, "train")
+    require_extra("train")
     from ..training.devices import is_first_process
     from ..training.run import train as run
 

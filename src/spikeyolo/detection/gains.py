@@ -10,9 +10,9 @@ class LossGains:
     """Weights of the three parts of the loss.
 
     Attributes:
-        box: of the overlap of boxes
-        classes: of the classification
-        distribution: of the distributions of the distances to a box's sides
+        box: weight of the overlap of boxes
+        classes: weight of the classification
+        distribution: weight of the distributions of the distances to a box's sides
     """
 
     box: float = 7.5

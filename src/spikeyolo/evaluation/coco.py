@@ -35,9 +35,13 @@ class CocoEvaluator:
 
     Args:
         truth: the labelled boxes of all images.
+
+    Raises:
+        MissingPackage: hotcoco is not installed.
     """
 
     def __init__(self, truth: GroundTruth) -> None:
+        optional_module("hotcoco", "train")  # before hours of detections are collected
         self.truth = truth
         self._index = {image_id: index for index, image_id in enumerate(truth.image_ids)}
         self._rows: State = {}

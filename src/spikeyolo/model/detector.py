@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..detection.postprocess import Thresholds, postprocess
+from ..devices import one_device
 from ..errors import CheckpointError, ConfigError
 from ..events.event_input import EventInput
 from ..imaging.image_input import Image, ImageInput
@@ -187,6 +188,7 @@ class SpikeYOLO(SpikingNetwork):
             CheckpointError: the file is missing, damaged, of another kind or version, or does not fit its own config.
             ConfigError: no such device.
         """
+        chosen = one_device(device)  # before hundreds of megabytes are read
         metadata, tensors = checkpoint.read(path)
         with torch.device("meta"):  # shapes alone: the weights come from the file
             model = cls._described(Path(path), metadata)
@@ -197,7 +199,7 @@ class SpikeYOLO(SpikingNetwork):
                 f"{path}: from a version that did not keep the size of images; {side} is taken, --imgsz changes it",
                 stacklevel=2,
             )
-        return model.to(device).eval()
+        return model.to(chosen).eval()
 
     @classmethod
     def _described(cls, path: Path, metadata: Mapping[str, str]) -> SpikeYOLO:

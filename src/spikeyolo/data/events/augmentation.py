@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import ConfigError
-from ...events.types import Events
+
+if TYPE_CHECKING:  # the options of `train` come from here, and their help needs no torch
+    from ...events.types import Events
 
 Labelled = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Frames (T, C, H, W), boxes (N, 4) xyxy in their pixels, labels (N,)."""
@@ -58,10 +61,9 @@ class EventAugmentation:
         if self.jitter_us > 0 and len(events):
             shifted = events.t_us + rng.normal(0, self.jitter_us, len(events)).round().astype(np.int64)
             order = np.argsort(shifted, kind="stable")
-            moved = events[order]
-            events = Events(shifted[order], moved.x, moved.y, moved.polarity)
+            events = replace(events[order], t_us=shifted[order])
         if rng.random() < self.polarity:
-            events = Events(events.t_us, events.x, events.y, 1 - events.polarity)
+            events = replace(events, polarity=1 - events.polarity)
         return events
 
     def frames(self, labelled: Labelled, rng: np.random.Generator, nothing: int = 0) -> Labelled:
