@@ -70,6 +70,10 @@ class EventInput:
             if not self.is_grey:
                 raise ConfigError("letterbox: only for last_event_frame; counts cannot be put on grey")
 
+    def __str__(self) -> str:
+        kind, each = self.representation.name, self.window_us / 1000
+        return f"windows of {each:g} ms of events as {kind} in {self.timesteps} timesteps"
+
     @property
     def channels(self) -> int:
         """C."""

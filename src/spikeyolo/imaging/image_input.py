@@ -45,6 +45,9 @@ class ImageInput:
             shown = sides[0] if len(set(sides)) == 1 else sides
             raise ConfigError(f"imgsz: {shown} is not a multiple of {STRIDES[-1]}")
 
+    def __str__(self) -> str:
+        return f"images of {self.size_hw[0]} x {self.size_hw[1]} pixels"
+
     @classmethod
     def of(cls, imgsz: int | Sequence[int]) -> ImageInput:
         """Return a square canvas for one number, or one of these rows and columns."""

@@ -1,3 +1,5 @@
+"""Watching the spike counts of a network while it runs."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

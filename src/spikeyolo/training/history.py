@@ -1,3 +1,5 @@
+"""What happened in each epoch, and results.csv, which shows it."""
+
 from __future__ import annotations
 
 import csv
@@ -14,7 +16,7 @@ COLUMNS = ("epoch", "step", *LOSSES, "lr", "mean_count", *METRICS, "fitness")
 
 
 def fitness(ap: float, ap50: float) -> float:
-    """What the best epoch is chosen by: 0.9 AP + 0.1 AP50, where AP50 decides early, when AP is still near 0."""
+    """Return what the best epoch is chosen by: 0.9 AP + 0.1 AP50, where AP50 decides early, when AP is still near 0."""
     value = 0.9 * ap + 0.1 * ap50
     return value if math.isfinite(value) else 0.0
 
@@ -28,14 +30,14 @@ class EpochSums:
     counts: list[float] = field(default_factory=list)
 
     def add(self, losses: list[float], mean_count: float) -> None:
-        """Takes the three losses of a batch, and its mean spike count unless that is NaN."""
+        """Take the three losses of a batch, and its mean spike count unless that is NaN."""
         self.batches += 1
         self.losses = [total + value for total, value in zip(self.losses, losses, strict=True)]
         if not math.isnan(mean_count):
             self.counts.append(mean_count)
 
     def means(self) -> Row:
-        """Means over the batches."""
+        """Return the means over the batches."""
         row = {name: total / max(self.batches, 1) for name, total in zip(LOSSES, self.losses, strict=True)}
         if self.counts:
             row["mean_count"] = sum(self.counts) / len(self.counts)
@@ -50,16 +52,12 @@ class History:
     current: EpochSums = field(default_factory=EpochSums)
 
     def close_epoch(self, row: Row) -> None:
-        """Adds the row of an epoch, with the means of its batches, and starts the next."""
+        """Add the row of an epoch, with the means of its batches, and start the next."""
         self.rows.append({**row, **self.current.means()})
         self.current = EpochSums()
 
-    def best(self) -> Row | None:
-        """The validated row of the highest fitness, of equals the first."""
-        return max((row for row in self.rows if "fitness" in row), key=lambda row: row["fitness"], default=None)
-
     def to_csv(self) -> str:
-        """The table; empty where an epoch has no value, as AP in one that was not validated."""
+        """Return the table; empty where an epoch has no value, as AP in one that was not validated."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -68,13 +66,13 @@ class History:
         return text.getvalue()
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         now = self.current
         return {"rows": [dict(row) for row in self.rows], "current": [now.batches, list(now.losses), list(now.counts)]}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> History:
-        """The inverse of `state_dict`."""
+        """Return the history that `state_dict` gave."""
         batches, losses, counts = state["current"]
         return cls([dict(row) for row in state["rows"]], EpochSums(batches, list(losses), list(counts)))
 

@@ -1,3 +1,5 @@
+"""The detector as Lightning trains it: one batch, one step, one validated batch."""
+
 from __future__ import annotations
 
 import math
@@ -13,14 +15,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ..detection.losses import detection_loss
+from ..detection.postprocess import postprocess
 from ..errors import TrainingError
-from ..evaluation.image_evaluator import on_original, suppress, to_input
+from ..evaluation.evaluator import Evaluator
+from ..imaging.tensors import as_input
 from ..model.detector import SpikeYOLO
 from ..spiking.monitor import watch_counts
 from ..structures import STRIDES, Batch, Detections
 from .distributed import share_loss
 from .history import METRICS, History, fitness
-from .optimization import Schedule, make_optimizer, move_to
+from .optimization import Schedule, lay_out_gradients, make_optimizer, move_to
 from .run_folder import save_batch
 from .settings import TrainSettings
 from .transfer import is_frozen
@@ -54,7 +58,7 @@ class DetectorModule(pl.LightningModule):
         self.schedule = Schedule(settings, 1)
 
     def configure_optimizers(self) -> Optimizer:
-        """The recipe's."""
+        """Return the recipe's."""
         return make_optimizer(self.network, self.settings)
 
     def train(self, mode: bool = True) -> DetectorModule:
@@ -66,13 +70,13 @@ class DetectorModule(pl.LightningModule):
         return self
 
     def on_train_start(self) -> None:
-        """Knows the length of an epoch and the first process's folder from here on."""
+        """Know the length of an epoch and the first process's folder from here on."""
         self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))
         self.schedule = Schedule(self.settings, int(self.trainer.num_training_batches))
         self.train()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """The last epoch is always validated."""
+        """Let the last epoch be validated in any case."""
         self.batch = batch
         self.metrics = {}
         last = self.trainer.current_epoch + 1 == self.settings.epochs
@@ -89,7 +93,7 @@ class DetectorModule(pl.LightningModule):
         assert isinstance(optimizer, LightningOptimizer)
         move_to(optimizer.optimizer, position)
         with watch_counts(self.network, active=batch_idx % COUNT_EVERY == 0) as counts:
-            logits = self.network(to_input(batch.images))
+            logits = self.network(as_input(batch.images, self.device, self.network.dtype))
         with torch.autocast(self.device.type, enabled=False):
             loss = share_loss(detection_loss(logits, batch.targets, STRIDES, self.settings.gains), batch.batch_size)
         parts = loss.parts.tolist()
@@ -100,6 +104,7 @@ class DetectorModule(pl.LightningModule):
         with nullcontext() if steps else self._unshared():
             self.manual_backward(loss.total)
         if steps:
+            lay_out_gradients(self.network.parameters())
             optimizer.step()
             optimizer.zero_grad()
             self.pending = 0
@@ -121,7 +126,7 @@ class DetectorModule(pl.LightningModule):
             self.shown["mean_count"] = mean_count
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clips the gradient, which is unscaled by now.
+        """Clip the gradient, which is unscaled by now.
 
         Raises:
             TrainingError: a gradient that is not finite; with fp16 the scaler leaves the step out instead.
@@ -143,8 +148,13 @@ class DetectorModule(pl.LightningModule):
             f"a lower lr or precision 32 may help; images: {shown}"
         )
 
-    def on_train_epoch_end(self) -> None:
-        """Closes the epoch's row."""
+    @property
+    def evaluator(self) -> Evaluator:
+        """Of what is found on the validation samples."""
+        return self.trainer.datamodule.evaluator  # type: ignore[attr-defined]
+
+    def close_epoch(self) -> None:
+        """Add the epoch's row to the history; the callback that writes it does so last of all that the epoch ends."""
         epoch = self.trainer.current_epoch
         row = {
             "epoch": epoch + 1,
@@ -154,28 +164,28 @@ class DetectorModule(pl.LightningModule):
         self.history.close_epoch({**row, **self.metrics})
 
     def on_validation_epoch_start(self) -> None:
-        """Forgets the detections of the validation before."""
-        self.trainer.datamodule.evaluation.reset()  # type: ignore[attr-defined]
+        """Forget the detections of the validation before."""
+        self.evaluator.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> list[Detections]:  # type: ignore[override]
-        """Detections on the canvas, for whoever wants to draw them."""
-        s = self.settings
-        found = suppress(self.network(to_input(batch.images)), s.conf, s.iou, s.max_det)
-        evaluation = self.trainer.datamodule.evaluation  # type: ignore[attr-defined]
-        evaluation.update(batch.image_ids, on_original(found, batch))
+        """Return the detections in pixels of the originals, for whoever wants to draw them."""
+        logits = self.network(as_input(batch.images, self.device, self.network.dtype))
+        found = postprocess(logits, self.settings.thresholds, batch.placements, multi_label=True)
+        self.evaluator.update(batch.image_ids, found)
         return found
 
     def on_validation_epoch_end(self) -> None:
-        """COCO's numbers over the images of all processes."""
-        evaluation = self.trainer.datamodule.evaluation  # type: ignore[attr-defined]
-        evaluation.gather()
-        metrics = evaluation.compute()
+        """Measure over the samples of all processes."""
+        self.evaluator.gather()
+        metrics = self.evaluator.compute().metrics
         self.metrics = {name: getattr(metrics, name) for name in METRICS}
         self.metrics["fitness"] = fitness(metrics.AP, metrics.AP50)
-        self.log("fitness", torch.tensor(self.metrics["fitness"]), logger=False, sync_dist=True)  # for early stopping
+        # For early stopping. It is the same in all processes, which have gathered everything: nothing is exchanged, so
+        # that no tensor on the CPU gets to a back end that takes those of GPUs alone.
+        self.log("fitness", self.metrics["fitness"], logger=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the history and the state of torch's random numbers."""
+        """Add the history and the state of torch's random numbers."""
         checkpoint["history"] = self.history.state_dict()
         random: dict[str, Any] = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
@@ -183,7 +193,7 @@ class DetectorModule(pl.LightningModule):
         checkpoint["random"] = random
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes them back."""
+        """Take them back."""
         self.history = History.from_state(checkpoint["history"])
         random: dict[str, Tensor] = checkpoint["random"]
         torch.set_rng_state(random["cpu"].cpu())

@@ -1,12 +1,17 @@
-"""Learning rate, momentum and accumulation as a function of the position alone: nothing to save, nothing to resume."""
+"""The optimiser, and its learning rate, momentum and accumulation as a function of the position alone.
+
+So there is nothing to save and nothing to resume but the optimiser's own state.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from .settings import TrainSettings
@@ -53,10 +58,9 @@ class Schedule:
         return s.final_lr + (1 - s.final_lr) * left
 
     def at(self, epoch: int, batch: int) -> Position:
-        """The values for a batch of an epoch, both from 0."""
+        """Return the values for a batch of an epoch, both from 0."""
         s = self.settings
         lr = s.lr * self.factor(epoch)
-        most = s.nominal_batch / s.batch
         warmup = round(s.warmup_epochs * self.batches)
         warm = min((epoch * self.batches + batch) / warmup, 1.0) if warmup else 1.0
         first_bias_lr = 0.0 if s.optimizer == "adamw" else s.warmup_bias_lr
@@ -64,8 +68,13 @@ class Schedule:
             lr=lr * warm,
             bias_lr=_between(first_bias_lr, lr, warm),
             momentum=_between(s.warmup_momentum, s.momentum, warm),
-            accumulate=max(1, round(_between(1.0, most, warm))),
+            accumulate=accumulation(s, warm),
         )
+
+
+def accumulation(settings: TrainSettings, warm: float = 1.0) -> int:
+    """Return the batches of a step, as near to `nominal_batch` images as whole ones allow; `warm` of 0..1 after 1."""
+    return max(1, round(_between(1.0, settings.nominal_batch / settings.batch, warm)))
 
 
 def _between(start: float, end: float, share: float) -> float:
@@ -76,7 +85,7 @@ WEIGHTS, NORMS, BIASES = "weights", "norms", "biases"
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters in three groups: weights of convolutions (these alone decay), of norms, and biases."""
+    """Return the trainable parameters in three groups: weights of convolutions (only these decay), of norms, biases."""
     groups: dict[str, list[nn.Parameter]] = {WEIGHTS: [], NORMS: [], BIASES: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -90,17 +99,16 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 def scaled_decay(settings: TrainSettings) -> float:
-    """Weight decay for the images a step really has after the warm-up, where whole batches miss `nominal_batch`.
+    """Return the weight decay for the images that a step really has after the warm-up.
 
     `weight_decay * batch * accumulate / nominal_batch`: with batch 40 and nominal 64 a step has 2 * 40 images and the
     decay is 1.25 times the nominal one.
     """
-    accumulate = max(1, round(settings.nominal_batch / settings.batch))
-    return settings.weight_decay * settings.batch * accumulate / settings.nominal_batch
+    return settings.weight_decay * settings.batch * accumulation(settings) / settings.nominal_batch
 
 
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
-    """SGD with Nesterov momentum, or AdamW, over the three groups."""
+    """Return SGD with Nesterov momentum, or AdamW, over the three groups."""
     groups = parameter_groups(model, scaled_decay(settings))
     # On CPUs one kernel a tensor, not some ten; on GPUs a fused step would unscale gradients of fp16 after the clip.
     fused = all(parameter.device.type == "cpu" for parameter in model.parameters()) or None
@@ -111,10 +119,22 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
 
 
 def move_to(optimizer: Optimizer, position: Position) -> None:
-    """Sets learning rates and momentum."""
+    """Set learning rates and momentum."""
     for group in optimizer.param_groups:
         group["lr"] = position.bias_lr if group["name"] == BIASES else position.lr
         if "betas" in group:
             group["betas"] = (position.momentum, group["betas"][1])
         else:
             group["momentum"] = position.momentum
+
+
+def lay_out_gradients(parameters: Iterable[Tensor]) -> None:
+    """Give each gradient the strides of its parameter.
+
+    torch's fused steps on CPUs go through both as if they lay in memory alike, and update the wrong weights where one
+    is channels-last and the other is not.
+    """
+    for parameter in parameters:
+        gradient = parameter.grad
+        if gradient is not None and gradient.stride() != parameter.stride():
+            parameter.grad = torch.empty_like(parameter).copy_(gradient)

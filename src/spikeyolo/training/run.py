@@ -1,8 +1,11 @@
+"""A training from its settings to its folder."""
+
 from __future__ import annotations
 
 import logging
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,64 +15,111 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+from ..data.data_set import DataSet, Input
+from ..data.open import open_data
+from ..devices import parse_devices
 from ..errors import ConfigError
-from ..imaging.image_input import ImageInput
+from ..evaluation.validate import Validation, ValidationSettings, validate
+from ..model.detector import SpikeYOLO, load
 from .callbacks.averaging import ExponentialAverage
-from .callbacks.checkpoints import AtomicCheckpointIO, RunRecorder
-from .callbacks.images import ImageKeeper, plot_history
-from .callbacks.progress import ProgressLine
-from .datamodule import read_data
+from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from .callbacks.images import ImageLogger, plot_history
+from .callbacks.progress import TrainingProgress
+from .datamodule import DetectionDataModule
 from .devices import Devices, choose_devices, is_first_process
-from .distributed import SharedNorms
 from .module import DetectorModule
-from .run_folder import RunFolder, new_folder, resumed_settings
-from .settings import TrainSettings
+from .run_folder import RunFolder, finished_epochs, new_folder, resumed_settings
+from .settings import TrainSettings, read_settings
 from .transfer import is_preset, starting_model
 
-HINTS = (".*does not have many workers.*", ".*(Leaf|Tree)Spec.*is deprecated.*")
+HINTS = (
+    ".*does not have many workers.*",
+    ".*This DataLoader will create.*worker processes.*",
+    ".*(Leaf|Tree)Spec.*is deprecated.*",
+    ".*sync_dist=True.*",  # what is logged is the same in all processes
+)
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-def train(settings: TrainSettings, out: Path | None = None, resume: Path | None = None) -> RunFolder:
-    """Trains a detector, or goes on with a training that was interrupted.
+def train(
+    settings: TrainSettings,
+    out: Path | None = None,
+    resume: Path | None = None,
+    given: Collection[str] | None = None,
+) -> RunFolder:
+    """Train a detector, or go on with a training that was interrupted.
 
     Args:
-        settings: the recipe; of one to resume, only what says where it computes (see `MACHINE`).
+        settings: the recipe; of one to resume, only what says where it computes (see `MACHINE`), or more epochs.
         out: folder of the run; runs/train, or the next free number, unless given.
         resume: folder of the run to go on with.
+        given: names of the settings that were really asked for when resuming; None: those that are not the defaults.
 
     Returns:
         The folder: settings, results.csv, best.safetensors, last.ckpt, images and curves.
 
     Raises:
-        ConfigError: settings, devices or folders that cannot be.
+        ConfigError: invalid settings, devices or folders.
         DataError: images or labels that cannot be used.
         CheckpointError: weights or a checkpoint that cannot be used.
         TrainingError: a loss or gradient that is not finite; the batch is kept in the folder.
     """
     first_process = is_first_process()
     if resume is not None:
-        settings, folder = resumed_settings(resume, settings), RunFolder(resume)
+        settings, folder = resumed_settings(resume, settings, given), RunFolder(resume)
     else:
         settings = _with_absolute_paths(settings)
         # The others are told the first one's choice: to them its new folder would look like an older run.
         folder = new_folder(out) if first_process else RunFolder(out or Path())
-    devices = choose_devices(settings)
-    data = read_data(settings)
-    network, transfer = starting_model(settings, data.names, data.preparation or ImageInput.of(settings.imgsz))
-    if transfer is not None and first_process and resume is None:
-        print("\n".join(transfer.lines()))
+    devices, data = choose_devices(settings), _open(settings)
+    input = _training_input(data, settings, resumed=resume is not None)
+    network, report = starting_model(settings, data.names, input)
+    samples = DetectionDataModule(settings, data, input)
+    done = finished_epochs(folder.last) if resume is not None else 0
     if first_process:
+        if report is not None and resume is None:
+            print("\n".join(report.lines()))
+        samples.prepare_data()  # before other processes start: what is wrong with the data is said once
         folder.prepare(settings)
+        print("\n".join(_banner(settings, devices, network, samples, folder, done, resume is not None)), flush=True)
+    if done >= settings.epochs:
+        return folder
     module = DetectorModule(network, settings, folder.path)
-    checkpoint = folder.last if resume is not None and folder.last.exists() else None
     with _quiet():
         trainer = _trainer(settings, folder, devices, data.names)
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        checkpoint = folder.last if resume is not None and folder.last.exists() else None
+        trainer.fit(module, datamodule=samples, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
         plot_history(module.history, folder.path / "curves.png")
     return folder
+
+
+def validate_best(folder: RunFolder) -> Validation:
+    """Measure the best weights of a run as the run itself did: on its device, by its batch, workers and thresholds."""
+    settings = read_settings(folder.config)
+    devices = parse_devices(settings.device)
+    batch = max(1, settings.batch // (len(devices) * settings.nodes))
+    how = ValidationSettings(batch, settings.thresholds, settings.workers)
+    with _quiet():
+        return validate(load(folder.best, devices[0]).fold(), open_data(settings.data).split("val"), how)
+
+
+def _open(settings: TrainSettings) -> DataSet:
+    if not settings.data:
+        raise ConfigError("data: name a data.yaml or a COCO annotation file")
+    return open_data(settings.data)
+
+
+def _training_input(data: DataSet, settings: TrainSettings, resumed: bool) -> Input:
+    """What the network is to see. A run was checked when it began; older ones noted a size for recordings, too."""
+    if not resumed:
+        data.check_settings(settings)
+        return data.training_input(settings)
+    try:
+        return data.training_input(settings)
+    except ConfigError:
+        return data.training_input(replace(settings, imgsz=None))
 
 
 def _with_absolute_paths(settings: TrainSettings) -> TrainSettings:
@@ -79,21 +129,49 @@ def _with_absolute_paths(settings: TrainSettings) -> TrainSettings:
     return replace(settings, model=model, data=data)
 
 
+def _banner(
+    settings: TrainSettings,
+    devices: Devices,
+    network: SpikeYOLO,
+    samples: DetectionDataModule,
+    folder: RunFolder,
+    done: int,
+    resumed: bool,
+) -> list[str]:
+    """What is going to happen, in a few lines."""
+    if done >= settings.epochs:
+        return [
+            f"{folder.path} is finished: {done} of {settings.epochs} epochs; a larger --epochs goes on with it, "
+            f"--model {folder.best} starts a new run from its weights"
+        ]
+    millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+    train, val = len(samples.train_index), len(samples.val_index)
+    batches = math.ceil(train / settings.batch)
+    config = network.config
+    lines = [
+        f"model {Path(settings.model).name}: {millions:.1f} M parameters, {config.num_classes} classes, "
+        f"neuron {config.neuron}, T = {config.timesteps}, D = {config.max_count}; it sees {samples.input}",
+        f"data {settings.data}: {train} to train on, {val} to validate on",
+        f"{settings.epochs} epochs of {batches} batches of {settings.batch}, {settings.optimizer} at {settings.lr:g}, "
+        f"on {devices.name} in {settings.precision}; written to {folder.path}",
+    ]
+    if resumed:
+        within = "" if folder.last.exists() else ", without a checkpoint from the start"
+        lines.append(f"going on at epoch {done + 1} of {settings.epochs}{within}")
+    return lines
+
+
 def _trainer(settings: TrainSettings, folder: RunFolder, devices: Devices, names: tuple[str, ...]) -> pl.Trainer:
     average = ExponentialAverage(settings.ema_decay, settings.ema_ramp)
     callbacks: list[Callback] = [
         average,
-        ProgressLine(),
-        ImageKeeper(folder, names),
-        RunRecorder(folder, average, settings.save_minutes, settings.save_steps),
+        TrainingProgress(),
+        ImageLogger(folder, names),
+        RunCheckpoints(folder, average, settings.save_minutes, settings.save_steps),
     ]
     if settings.patience is not None:
-        callbacks.append(
-            EarlyStopping("fitness", mode="max", patience=settings.patience, check_on_train_epoch_end=False)
-        )
-    plugins: list[Any] = [AtomicCheckpointIO()]
-    if devices.several and devices.accelerator == "cpu":
-        plugins.append(SharedNorms())
+        validations = math.ceil(settings.patience / settings.val_every)  # what Lightning counts
+        callbacks.append(EarlyStopping("fitness", mode="max", patience=validations, check_on_train_epoch_end=False))
     return pl.Trainer(
         accelerator=devices.accelerator,
         devices=devices.devices,
@@ -104,7 +182,7 @@ def _trainer(settings: TrainSettings, folder: RunFolder, devices: Devices, names
         max_epochs=settings.epochs,
         check_val_every_n_epoch=settings.val_every,
         callbacks=callbacks,
-        plugins=plugins,
+        plugins=[AtomicCheckpointIO()],
         logger=_loggers(settings, folder),
         use_distributed_sampler=False,  # ours divides the batches itself
         num_sanity_val_steps=0,
@@ -129,7 +207,7 @@ def _loggers(settings: TrainSettings, folder: RunFolder) -> list[Logger]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's greetings and hints; its errors and other warnings stay."""
+    """Keep Lightning's greetings and hints away; its errors and other warnings stay."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels: list[Any] = [logger.level for logger in loggers]
     try:

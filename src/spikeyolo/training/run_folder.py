@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
 
-from ..errors import ConfigError, SpikeYOLOError, WriteError
-from ..files import write_atomically
+from ..errors import CheckpointError, ConfigError, SpikeYOLOError, WriteError
+from ..files import write_whole
 from ..structures import Batch
 from .settings import MACHINE, TrainSettings, read_settings
 
@@ -51,14 +51,14 @@ class RunFolder:
         return self.path / "last.ckpt"
 
     def prepare(self, settings: TrainSettings) -> None:
-        """Makes the folder, writes the settings, and removes what an interrupted write left.
+        """Make the folder, write the settings, and remove what an interrupted write left.
 
         Raises:
             ConfigError: the folder cannot be made or written to.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.config, settings.to_yaml().encode())
+            write_whole(self.config, settings.to_yaml().encode())
         except (OSError, WriteError) as error:
             raise ConfigError(f"out: {self.path} cannot be written ({error})") from error
         for remains in self.path.glob(f".{self.last.name}.*"):
@@ -66,7 +66,7 @@ class RunFolder:
 
 
 def new_folder(out: Path | None) -> RunFolder:
-    """The folder given, or the first of runs/train, runs/train-2, ... that is free.
+    """Return the folder given, or the first of runs/train, runs/train-2, ... that is free.
 
     Raises:
         ConfigError: the folder given already holds a run.
@@ -81,28 +81,51 @@ def new_folder(out: Path | None) -> RunFolder:
     return RunFolder(path)
 
 
-def resumed_settings(run: Path, given: TrainSettings) -> TrainSettings:
-    """The settings of a run, with those of the machine that are given anew.
+def resumed_settings(run: Path, options: TrainSettings, given: Collection[str] | None = None) -> TrainSettings:
+    """Return the settings of a run, with the options that are given anew.
+
+    Args:
+        run: folder of the run.
+        options: what was asked for now.
+        given: names of those options that were really given; None: those that differ from their defaults.
 
     Raises:
-        ConfigError: no run there, or a setting given that would make another training of it.
+        ConfigError: no run there, or an option that would make another training of it.
     """
     if not (run / "config.yaml").is_file():
         raise ConfigError(f"resume: {run} is no folder of a run (it has no config.yaml)")
     kept, plain = read_settings(run / "config.yaml"), TrainSettings()
-    changes = {}
-    for name in (field.name for field in fields(TrainSettings)):
-        value = getattr(given, name)
-        if value == getattr(plain, name) or value == getattr(kept, name):
-            continue
-        if name not in MACHINE and not (name == "data" and Path(value).resolve() == Path(kept.data)):
-            raise ConfigError(f"resume: {name} is {getattr(kept, name)} in {run} and cannot become {value}")
-        changes[name] = value
-    return replace(kept, **{name: value for name, value in changes.items() if name in MACHINE})
+    if given is None:
+        given = [f.name for f in fields(options) if getattr(options, f.name) != getattr(plain, f.name)]
+    changes = {name: getattr(options, name) for name in given if getattr(options, name) != getattr(kept, name)}
+    for name, value in changes.items():
+        longer = name == "epochs" and value > kept.epochs
+        same_data = name == "data" and Path(value).resolve() == Path(kept.data)
+        if name not in MACHINE and not longer and not same_data:
+            raise ConfigError(
+                f"resume: {name} is {getattr(kept, name)} in {run} and cannot become {value}; "
+                f"a new run can start from its weights: --model {run / 'best.safetensors'}"
+            )
+    changes.pop("data", None)
+    return replace(kept, **changes)
+
+
+def finished_epochs(last: Path) -> int:
+    """Return how many epochs a run has finished, by its checkpoint; 0 without one.
+
+    Raises:
+        CheckpointError: the file is damaged, or no checkpoint of a run.
+    """
+    if not last.exists():
+        return 0
+    try:
+        return len(torch.load(last, map_location="cpu", weights_only=True, mmap=True)["history"]["rows"])
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise CheckpointError(f"{last}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 def write_or_warn(what: str, write: Callable[[], object]) -> bool:
-    """Writes a file of a run; where that fails, by a full disk say, the run goes on and the old file stays.
+    """Write a file of a run; where that fails, by a full disk say, the run goes on and the old file stays.
 
     Returns:
         Whether it was written.
@@ -116,14 +139,14 @@ def write_or_warn(what: str, write: Callable[[], object]) -> bool:
 
 
 def to_bytes(content: object) -> bytes:
-    """What torch.save writes."""
+    """Return what torch.save writes."""
     stream = io.BytesIO()
     torch.save(content, stream)
     return stream.getvalue()
 
 
 def save_batch(folder: Path, rank: int, batch: Batch) -> Path:
-    """Keeps a batch, to look into why it failed: plain tensors under the names of Batch and Targets."""
+    """Keep a batch, to look into why it failed: plain tensors under the names of Batch and Targets."""
     file = folder / (f"failed_batch_{rank}.pt" if rank else "failed_batch.pt")
     targets = batch.targets
     content = {
@@ -133,5 +156,5 @@ def save_batch(folder: Path, rank: int, batch: Batch) -> Path:
         "labels": targets.labels.cpu(),
         "boxes": targets.boxes.cpu(),
     }
-    write_or_warn(str(file), lambda: write_atomically(file, to_bytes(content)))
+    write_or_warn(str(file), lambda: write_whole(file, to_bytes(content)))
     return file

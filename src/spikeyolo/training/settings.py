@@ -1,7 +1,9 @@
+"""The settings of a training, the recipes that come with the package, and reading both from YAML."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,13 +12,16 @@ import yaml
 from ..data.events.augmentation import EventAugmentation
 from ..data.images.augmentation import Augmentation
 from ..detection.gains import LossGains
+from ..detection.thresholds import Thresholds
 from ..errors import ConfigError
-from ..strict import build
+from ..strict import build, closest
 
 RECIPES = Path(__file__).parent / "recipes"
 
+Representation = Literal["count_frames", "stacked_histogram", "voxel_grid", "time_surface", "last_event_frame"]
+
 MACHINE = ("device", "processes", "nodes", "workers", "cache_mb", "save_minutes", "save_steps", "wandb")
-"""Fields that say where and how a run computes and not what: a resumed run may change them."""
+"""Fields that say where and how a run computes, not what: a resumed run may change them."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class TrainSettings:
         model: a preset (t, n, s, m, l), a saved model (.safetensors), or a published checkpoint (.pt)
         epochs: passes over the training images
         batch: images in a batch, over all processes together
-        imgsz: side of the square that images are letter-boxed to, a multiple of 32
+        imgsz: side of the square that images are letter-boxed to, a multiple of 32; 640 unless given
         timesteps: T, in place of the model's
         max_count: D, in place of the model's
         neuron: coco, gen1 or relu (the ANN twin), in place of the model's
@@ -48,20 +53,22 @@ class TrainSettings:
         ema_ramp: steps over which ema_decay is reached: ema_decay * (1 - exp(-step / ema_ramp))
         augmentation: what happens to the training images; a mapping will do
         event_augmentation: what happens to training recordings; a mapping will do
-        preparation: how recordings become frames, by name (counts, gen1-published), in place of the data set's
-        representation: count_frames, stacked_histogram, voxel_grid, time_surface or last_event_frame, in place of that
+        preparation: how recordings become frames, by name, in place of the data set's
+        representation: what the events of a timestep become, in place of that
         window_us: length of the window of a recording before a label, in microseconds, in place of that
         gains: weights of the parts of the loss; a mapping will do
         precision: 32, bf16 or fp16 (mixed precision)
         seed: of weights, order and augmentation; the same seed on the same machine gives the same weights
-        patience: stop after so many epochs without a better AP; never unless given
+        patience: stop after so many epochs without a better fitness (0.9 AP + 0.1 AP50), rounded up to whole
+            validations; never unless given
         val_every: validate after every so many epochs, and after the last
         conf: least score of a detection in validation
         iou: overlap over which the weaker of two boxes of a class is dropped in validation
         max_det: most detections of an image in validation
-        strict: refuse data in which anything had to be mended
+        strict: refuse data in which anything had to be repaired
         device: auto, cpu, cuda, or numbers of GPUs such as 0 or 0,1,2,3
-        processes: processes a node when training on CPUs; on GPUs there is one for each
+        processes: processes a node when training on CPUs, each with batch norm statistics of its own; on GPUs there is
+            one for each
         nodes: computers that train together, started by torchrun or SLURM
         workers: processes that prepare images, for each training process
         cache_mb: keep so many megabytes of decoded images in shared memory
@@ -77,10 +84,10 @@ class TrainSettings:
     model: str = "s"
     epochs: int = 300
     batch: int = 32
-    imgsz: int = 640
+    imgsz: int | None = None
     timesteps: int | None = None
     max_count: int | None = None
-    neuron: str | None = None
+    neuron: Literal["coco", "gen1", "relu"] | None = None
     freeze: list[str] = field(default_factory=list)
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.01
@@ -97,8 +104,8 @@ class TrainSettings:
     ema_ramp: float = 2000.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     event_augmentation: EventAugmentation = field(default_factory=EventAugmentation)
-    preparation: str | None = None
-    representation: str | None = None
+    preparation: Literal["counts", "gen1-published"] | None = None
+    representation: Representation | None = None
     window_us: int | None = None
     gains: LossGains = field(default_factory=LossGains)
     precision: Literal["32", "bf16", "fp16"] = "32"
@@ -118,14 +125,21 @@ class TrainSettings:
     save_steps: int | None = None
     wandb: str | None = None
 
+    def __new__(cls, *args: Any, **values: Any) -> TrainSettings:
+        """Refuse a setting that does not exist with a hint at the one that was meant."""
+        known = [item.name for item in fields(cls)] if values else []
+        for name in values:
+            if name not in known:
+                raise ConfigError(f"{name}: no such setting, {closest(name, known)}")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         kinds = {"augmentation": Augmentation, "event_augmentation": EventAugmentation, "gains": LossGains}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
                 given = getattr(self, name)
-                values = given if isinstance(given, Mapping) else vars(given)  # jsonargparse has a namespace
-                object.__setattr__(self, name, build(kind, values, name))
-        for name in ("epochs", "batch", "nominal_batch", "val_every", "processes", "nodes", "max_det"):
+                object.__setattr__(self, name, build(kind, given, name))
+        for name in ("epochs", "batch", "nominal_batch", "val_every", "processes", "nodes"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("patience", "save_steps"):
             self._check(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
@@ -133,27 +147,32 @@ class TrainSettings:
             self._check(name, getattr(self, name) >= 0, "at least 0")
         for name in ("lr", "clip", "ema_ramp", "save_minutes"):
             self._check(name, getattr(self, name) > 0, "above 0")
-        for name in ("final_lr", "conf", "iou"):
-            self._check(name, 0 <= getattr(self, name) <= 1, "in 0..1")
+        self._check("final_lr", 0 <= self.final_lr <= 1, "in 0..1")
         for name in ("momentum", "warmup_momentum", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        self._check("imgsz", self.imgsz >= 32 and self.imgsz % 32 == 0, "a multiple of 32")
+        self._check("imgsz", self.imgsz is None or (self.imgsz >= 32 and self.imgsz % 32 == 0), "a multiple of 32")
+        self.thresholds  # noqa: B018 - checks itself
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
             raise ConfigError(f"{name}: {getattr(self, name)!r} must be {wanted}")
 
+    @property
+    def thresholds(self) -> Thresholds:
+        """Which detections are kept in validation."""
+        return Thresholds(self.conf, self.iou, self.max_det)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for YAML."""
+        """Return plain values, for YAML."""
         return asdict(self)
 
     def to_yaml(self) -> str:
-        """The settings as a file that `--config` takes."""
+        """Return the settings as a file that `--config` takes."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainSettings:
-        """The settings with these values.
+        """Return the settings with these values.
 
         Raises:
             ConfigError: a key that does not exist, or a value out of range or of another type.
@@ -162,10 +181,10 @@ class TrainSettings:
 
 
 def read_settings(file: Path) -> TrainSettings:
-    """The settings in a YAML: a recipe, or the config.yaml of a run.
+    """Read the settings in a YAML: a recipe, or the config.yaml of a run.
 
     Raises:
-        ConfigError: no such file, no YAML mapping, or settings that cannot be.
+        ConfigError: no such file, no YAML mapping, or an invalid setting.
     """
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -180,12 +199,12 @@ def read_settings(file: Path) -> TrainSettings:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the package."""
+    """Return the names of the recipes that come with the package."""
     return sorted(file.stem for file in RECIPES.glob("*.yaml"))
 
 
 def recipe_path(name: str) -> Path:
-    """The file of a recipe that comes with the package.
+    """Return the file of a recipe that comes with the package.
 
     Raises:
         ConfigError: no such recipe.

@@ -1,3 +1,5 @@
+"""The network that a training starts from: new, or with the weights of a saved one where they fit."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,32 +12,33 @@ import torch
 from ..errors import CheckpointError, ConfigError
 from ..interop.reference import load_any
 from ..model.detector import SpikeYOLO
+from ..model.forms.form import Form
 from ..model.inputs import Input
 from ..model.presets import PRESETS
 from .settings import TrainSettings
 
 
 @dataclass(frozen=True)
-class Transfer:
+class TransferReport:
     """Which weights of a saved model a new one took over.
 
     Attributes:
         source: the file.
         taken: names of the tensors taken over.
-        fresh: names of tensors that start anew, with the reason.
+        reinitialized: names of tensors that start anew, with the reason.
         unused: names of tensors of the file for which there was no place.
     """
 
     source: str
     taken: tuple[str, ...]
-    fresh: tuple[tuple[str, str], ...]
+    reinitialized: tuple[tuple[str, str], ...]
     unused: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """The same in a few lines to print."""
-        total = len(self.taken) + len(self.fresh)
+        """Return the same in a few lines to print."""
+        total = len(self.taken) + len(self.reinitialized)
         lines = [f"{self.source}: {len(self.taken)} of {total} tensors taken over"]
-        lines += [f"  starts anew: {name} ({why})" for name, why in self.fresh]
+        lines += [f"  starts anew: {name} ({why})" for name, why in self.reinitialized]
         if self.unused:
             lines.append(f"  not used: {', '.join(self.unused)}")
         return lines
@@ -47,7 +50,7 @@ def is_preset(model: str) -> bool:
 
 
 def read_model(path: str) -> SpikeYOLO:
-    """A saved model or a published checkpoint, by its ending.
+    """Load a saved model or a published checkpoint, by its ending.
 
     Raises:
         CheckpointError: the file cannot be used.
@@ -58,8 +61,10 @@ def read_model(path: str) -> SpikeYOLO:
     return load_any(path)
 
 
-def starting_model(settings: TrainSettings, names: Sequence[str], input: Input) -> tuple[SpikeYOLO, Transfer | None]:
-    """The network that training starts from, with a class for each name, and what it took over from a file.
+def starting_model(
+    settings: TrainSettings, names: Sequence[str], input: Input
+) -> tuple[SpikeYOLO, TransferReport | None]:
+    """Return the network that training starts from, with a class for each name, and what it took over from a file.
 
     Args:
         settings: the recipe.
@@ -67,7 +72,7 @@ def starting_model(settings: TrainSettings, names: Sequence[str], input: Input) 
         input: what the network is to see; it decides the channels and levels, of recordings also the timesteps.
 
     Raises:
-        ConfigError: no such preset or file, a setting that cannot be, or a part to freeze that does not exist.
+        ConfigError: no such preset or file, an invalid setting, or a part to freeze that does not exist.
         CheckpointError: a file that cannot be used, or a folded network, which cannot be trained.
     """
     changes: dict[str, Any] = {
@@ -76,37 +81,32 @@ def starting_model(settings: TrainSettings, names: Sequence[str], input: Input) 
     changes["num_classes"] = len(names)
     changes |= input.network_fields
     source = None if is_preset(settings.model) else read_model(settings.model)
-    if source is not None and source.form != "trainable":
+    if source is not None and source.form is not Form.TRAINABLE:
         raise CheckpointError(f"{settings.model}: a folded network cannot be trained; take the file before folding")
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model = SpikeYOLO(settings.model if source is None else source.config, names=names, input=input, **changes)
-    transfer = None if source is None else _take_over(model, source, settings.model)
+    transfer = None if source is None else load_matching(model, source, settings.model)
     freeze(model, settings.freeze)
     return model, transfer
 
 
-def _take_over(model: SpikeYOLO, source: SpikeYOLO, path: str) -> Transfer:
+def load_matching(model: SpikeYOLO, source: SpikeYOLO, path: str) -> TransferReport:
+    """Give a model the tensors of another one whose names and shapes are the same; raise CheckpointError if none is."""
     own, given = model.state_dict(), source.state_dict()
-    taken, fresh = [], []
+    taken, reinitialized = [], []
     for name, value in own.items():
         if name not in given:
-            fresh.append((name, "not in the file"))
+            reinitialized.append((name, "not in the file"))
         elif given[name].shape != value.shape:
-            fresh.append((name, f"{tuple(given[name].shape)} in the file, {tuple(value.shape)} here"))
+            reinitialized.append((name, f"{tuple(given[name].shape)} in the file, {tuple(value.shape)} here"))
         else:
             taken.append(name)
     if not taken:
         raise CheckpointError(f"{path}: none of its weights fits the network")
-    model.load_state_dict(
-        {
-            **own,
-            **{name: given[name].float() for name in taken if given[name].is_floating_point()},
-            **{name: given[name] for name in taken if not given[name].is_floating_point()},
-        }
-    )
+    model.load_state_dict({**own, **{name: given[name].to(own[name].dtype) for name in taken}})
     left = [name for name in given if name not in taken]
-    return Transfer(path, tuple(taken), tuple(fresh), tuple(left))
+    return TransferReport(path, tuple(taken), tuple(reinitialized), tuple(left))
 
 
 def is_frozen(name: str, prefixes: Sequence[str]) -> bool:
@@ -115,7 +115,7 @@ def is_frozen(name: str, prefixes: Sequence[str]) -> bool:
 
 
 def freeze(model: SpikeYOLO, prefixes: Sequence[str]) -> None:
-    """Takes parameters out of training.
+    """Take parameters out of training.
 
     Raises:
         ConfigError: a prefix that no parameter has, or nothing left to train.

@@ -1,3 +1,5 @@
+"""Exponential averages of the weights, which are what is validated and saved."""
+
 from __future__ import annotations
 
 import math
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def ema_decay(step: int, decay: float, ramp: float) -> float:
-    """Share of the average kept at the step-th update, from 1; it grows, so that early weights are forgotten."""
+    """Return the share of the average kept at the step-th update, from 1; it grows: early weights are forgotten."""
     return decay * (1 - math.exp(-step / ramp))
 
 
@@ -38,7 +40,7 @@ class ExponentialAverage(WeightAveraging):
         super().__init__(multi_avg_fn=average)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Keeps the average where the model will be; it is not there yet when this is called."""
+        """Keep the average where the model will be; it is not there yet when this is called."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
 

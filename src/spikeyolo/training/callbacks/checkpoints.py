@@ -1,3 +1,5 @@
+"""results.csv, best.safetensors and last.ckpt of a run, written so that a kill or a full disk loses nothing."""
+
 from __future__ import annotations
 
 import time
@@ -10,7 +12,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from ...errors import CheckpointError
-from ...files import write_atomically
+from ...files import write_whole
 from ..module import DetectorModule
 from ..run_folder import RunFolder, to_bytes, write_or_warn
 from .averaging import ExponentialAverage
@@ -20,11 +22,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoints, written beside and renamed; a disk that is full costs a warning and the newer state."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Called on the first process."""
-        write_or_warn(str(path), lambda: write_atomically(Path(path), to_bytes(checkpoint)))
+        """Write it; Lightning calls this on the first process."""
+        write_or_warn(str(path), lambda: write_whole(Path(path), to_bytes(checkpoint)))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Reads tensors and plain values; nothing a file contains is run.
+        """Read tensors and plain values; nothing a file contains is run.
 
         Raises:
             CheckpointError: missing, damaged, or holding anything else.
@@ -35,7 +37,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
 
 
-class RunRecorder(Checkpoint):
+SYNC_EVERY = 20
+"""Batches between two questions whether all processes should save: their clocks differ."""
+
+
+class RunCheckpoints(Checkpoint):
     """Writes results.csv, best.safetensors and last.ckpt, in this order, after every epoch; last.ckpt also within one.
 
     A kill between two of them does no harm: the resumed epoch writes the same rows and weights again.
@@ -54,32 +60,40 @@ class RunRecorder(Checkpoint):
         self._saved_step = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The fitness of what lies in best.safetensors."""
+        """Return the fitness of what lies in best.safetensors."""
         return {"best_saved": self.best_saved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes it back."""
+        """Take it back."""
         self.best_saved = state_dict["best_saved"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The time starts."""
+        """Start the time."""
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves when it is time, between two steps: gradients that wait for a step are not in a checkpoint."""
+        """Save when it is time, between two steps: gradients that wait for a step are not in a checkpoint."""
         assert isinstance(pl_module, DetectorModule)
         if pl_module.pending or batch_idx + 1 == trainer.num_training_batches:
             return
-        due = time.monotonic() - self._saved_at >= 60 * self.minutes
-        due = due or (self.steps is not None and trainer.global_step - self._saved_step >= self.steps)
-        if trainer.strategy.broadcast(due):  # the clocks of the processes differ
+        if (self.steps is not None and trainer.global_step - self._saved_step >= self.steps) or self._late(
+            trainer, batch_idx
+        ):
             self._save_last(trainer)
 
+    def _late(self, trainer: pl.Trainer, batch_idx: int) -> bool:
+        """Whether the last checkpoint is older than it should be, by the first process's clock."""
+        late = time.monotonic() - self._saved_at >= 60 * self.minutes
+        if trainer.world_size == 1:
+            return late
+        return batch_idx % SYNC_EVERY == 0 and bool(trainer.strategy.broadcast(late))
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Saves everything."""
+        """Close the epoch's row and save everything. Lightning calls checkpoint callbacks after all others."""
         assert isinstance(pl_module, DetectorModule)
+        pl_module.close_epoch()
         if trainer.is_global_zero:
             self._write_results(pl_module)
         self._save_best(trainer, pl_module)
@@ -87,7 +101,7 @@ class RunRecorder(Checkpoint):
 
     def _write_results(self, module: DetectorModule) -> None:
         content = module.history.to_csv().encode()
-        write_or_warn(str(self.folder.results), lambda: write_atomically(self.folder.results, content))
+        write_or_warn(str(self.folder.results), lambda: write_whole(self.folder.results, content))
 
     def _save_best(self, trainer: pl.Trainer, module: DetectorModule) -> None:
         value = module.history.rows[-1].get("fitness")

@@ -1,3 +1,5 @@
+"""Images of a training to look at: its first batches, what is found on validation samples, its curves."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,33 +10,64 @@ import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.callbacks import Callback
 
-from ...data.images.sheet import batch_sheet
+from ...data.grids import batch_grid
 from ...evaluation.plots import save_figure
-from ...imaging.draw import draw_detections, image_grid
+from ...imaging.draw import draw_boxes, draw_detections, image_grid
 from ...imaging.io import write_rgb
 from ...imaging.tensors import batch_images
-from ...structures import Batch, Detections
+from ...structures import Batch, Detections, Placement
 from ..history import LOSSES, History
 from ..run_folder import RunFolder, write_or_warn
 
 FIRST_BATCHES = 3
-ON_A_SHEET = 16
+IN_A_GRID = 8
+CELL_SIDE = 320
+"""Smaller images are enlarged to about this many pixels, so that names do not cover what they name."""
 DRAWN_SCORE = 0.25
 
 
-def draw_sheet(batch: Batch, found: Sequence[Detections], names: Sequence[str]) -> np.ndarray:
-    """The first images of a batch with the detections worth showing, (H, W, 3) uint8 RGB."""
-    drawn = []
-    for image, detections in zip(batch_images(batch.images, ON_A_SHEET), found, strict=False):
-        strong = detections.scores > DRAWN_SCORE
-        kept = Detections(
-            detections.boxes[strong].float(), detections.scores[strong].float(), detections.labels[strong]
-        )
-        drawn.append(draw_detections(image, kept, names))
-    return image_grid(drawn)
+def draw_predictions(batch: Batch, found: Sequence[Detections], names: Sequence[str]) -> np.ndarray:
+    """Draw the first images of a batch twice: in odd rows as labelled, below each as found.
+
+    Args:
+        batch: images or event frames with their targets.
+        found: detections in pixels of the originals.
+        names: class names.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    labelled, predicted = [], []
+    images = batch_images(batch.images, IN_A_GRID)
+    for number, (image, detections, placement) in enumerate(zip(images, found, batch.placements, strict=False)):
+        times = max(1, CELL_SIDE // max(image.shape[:2]))
+        large = image.repeat(times, axis=0).repeat(times, axis=1)
+        own = batch.targets.image_index == number
+        boxes, labels = batch.targets.boxes[own].cpu() * times, batch.targets.labels[own].cpu()
+        labelled.append(draw_boxes(large, boxes, labels, names))
+        predicted.append(draw_detections(large, _worth_drawing(detections, placement, times), names))
+    columns = min(4, len(labelled))
+    rows = [
+        cell
+        for start in range(0, len(labelled), columns)
+        for side in (labelled, predicted)
+        for cell in _filled(side[start : start + columns], columns)
+    ]
+    return image_grid(rows, columns=columns)
 
 
-class ImageKeeper(Callback):
+def _worth_drawing(found: Detections, placement: Placement, times: int) -> Detections:
+    """The detections of some confidence, on the enlarged canvas."""
+    strong = found.scores > DRAWN_SCORE
+    boxes = placement.to_canvas(found.boxes[strong].float()) * times
+    return Detections(boxes, found.scores[strong].float(), found.labels[strong])
+
+
+def _filled(cells: list[np.ndarray], count: int) -> list[np.ndarray]:
+    return cells + [np.full_like(cells[0], 255)] * (count - len(cells))
+
+
+class ImageLogger(Callback):
     """Draws the first training batches once, and what is found on the first validation batch after each epoch."""
 
     def __init__(self, folder: RunFolder, names: Sequence[str]) -> None:
@@ -43,9 +76,9 @@ class ImageKeeper(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Of the first epoch alone."""
+        """Draw those of the first epoch."""
         if trainer.is_global_zero and trainer.current_epoch == 0 and batch_idx < FIRST_BATCHES:
-            _write(self.folder.path / f"train_batch{batch_idx}.png", batch_sheet(batch, self.names))
+            _write(self.folder.path / f"train_batch{batch_idx}.png", batch_grid(batch, self.names))
 
     def on_validation_batch_end(
         self,
@@ -56,9 +89,9 @@ class ImageKeeper(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """The first batch."""
+        """Draw the first batch."""
         if trainer.is_global_zero and batch_idx == 0:
-            _write(self.folder.path / "val_predictions.png", draw_sheet(batch, outputs, self.names))
+            _write(self.folder.path / "val_predictions.png", draw_predictions(batch, outputs, self.names))
 
 
 def _write(file: Path, image: np.ndarray) -> None:
@@ -66,17 +99,24 @@ def _write(file: Path, image: np.ndarray) -> None:
 
 
 def plot_history(history: History, file: Path) -> None:
-    """Losses and precision over the epochs, as a PNG."""
+    """Draw losses and precision over the epochs, as a PNG."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, names, title in ((left, LOSSES, "training loss"), (right, ("AP50", "AP"), "validation")):
-        for name in names:
+        for name, style in zip(names, ("-", "--", ":"), strict=False):  # those that coincide can be seen, too
             points = [(row["epoch"], row[name]) for row in history.rows if name in row]
             if points:
-                axes.plot(*zip(*points, strict=True), label=name)
-        axes.set(title=title, xlabel="epoch")
+                # A line needs two points; of few each one is marked.
+                axes.plot(*zip(*points, strict=True), style, label=name, marker="o" if len(points) < 30 else None)
+        axes.set(title=title, xlabel="epoch", xlim=(0.5, max(len(history.rows), 1) + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(color="0.9")
-        axes.legend(frameon=False)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False)
+        else:
+            axes.text(0.5, 0.5, "none yet", ha="center", va="center", transform=axes.transAxes, color="0.5")
+    right.set_ylim(bottom=0)
     write_or_warn(str(file), lambda: save_figure(figure, file))

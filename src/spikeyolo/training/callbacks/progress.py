@@ -1,3 +1,9 @@
+"""What a training says while it runs: a line at its start, a moving one on terminals, a lasting one for each epoch.
+
+Not Lightning's bar: it shows metrics as they come and cuts them at the terminal's width, has a second bar for
+validation, and says nothing where the output is a file.
+"""
+
 from __future__ import annotations
 
 import os
@@ -15,9 +21,15 @@ from ..module import DetectorModule
 LOG_EVERY = 10
 """Batches between two points of the curves in TensorBoard."""
 
+WIDE = 120
+"""Columns of a terminal that has room for the parts of the loss, too."""
+
+ESTIMATE_AFTER, LONG_HOURS = 20, 24.0
+"""Batches after which the time of a training on a CPU is estimated, and the hours from which on it is said."""
+
 
 def memory_gb() -> float:
-    """Memory in use, GB (10^9 bytes): the most torch has held on the GPU, or what the process holds on the CPU."""
+    """Return the memory in use, GB (10^9 bytes): the most that torch has held on the GPU, or the process on the CPU."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_reserved() / 1e9
     try:
@@ -27,56 +39,36 @@ def memory_gb() -> float:
         return float("nan")
 
 
-class ProgressLine(Callback):
-    """A moving line on a terminal, a lasting line for each epoch, curves for the loggers; on the first process only."""
+class TrainingProgress(Callback):
+    """Shows how far a training is, on the first process, and hands the curves to the loggers."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._task: Any = None
         self._epoch_started = self._last_batch = time.perf_counter()
         self._speed = 0.0
-
-    def _report(self, trainer: pl.Trainer, text: str, done: int, total: int) -> None:
-        if not (trainer.is_global_zero and sys.stderr.isatty()):
-            return
-        if self._bar is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("", total=None)
-            self._bar.start()
-        self._bar.update(self._task, description=text, completed=done, total=total)
-
-    def _stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._batches = 0
+        self._first_seconds = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The epoch's clock starts."""
+        """Start the epoch's clock."""
         self._epoch_started = self._last_batch = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Shows losses, speed, memory and mean spike count."""
+        """Show losses, speed, memory and mean spike count."""
         assert isinstance(pl_module, DetectorModule)
         now = time.perf_counter()
-        speed = batch.batch_size * trainer.world_size / (now - self._last_batch)
+        seconds, self._last_batch = now - self._last_batch, now
+        speed = batch.batch_size * trainer.world_size / seconds
         self._speed = speed if batch_idx == 0 else 0.9 * self._speed + 0.1 * speed
-        self._last_batch = now
         shown = pl_module.shown
-        text = (
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  box {shown['box_loss']:.2f}  "
-            f"class {shown['class_loss']:.2f}  distribution {shown['distribution_loss']:.2f}  "
-            f"{self._speed:.0f} images/s  {memory_gb():.1f} GB  mean count {shown.get('mean_count', float('nan')):.2f}"
-        )
-        self._report(trainer, text, batch_idx + 1, int(trainer.num_training_batches))
+        self._show(trainer, "", self._details(shown), batch_idx + 1, int(trainer.num_training_batches))
+        self._estimate(trainer, seconds)
         if trainer.fit_loop.total_batch_idx % LOG_EVERY == 0:
             points = {f"train/{name}": value for name, value in shown.items()}
-            self._log(trainer, {**points, "images_per_second": self._speed, "memory_gb": memory_gb()})
+            _log(trainer, {**points, "images_per_second": self._speed, "memory_gb": memory_gb()})
 
     def on_validation_batch_end(
         self,
@@ -87,34 +79,81 @@ class ProgressLine(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Shows how far validation is."""
-        total = int(trainer.num_val_batches[0])
-        self._report(
-            trainer, f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  validation", batch_idx + 1, total
-        )
+        """Show how far validation is."""
+        self._show(trainer, " validation", "", batch_idx + 1, int(trainer.num_val_batches[0]))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The epoch's line; called before the module closes its row."""
+        """Print the epoch's line; the row itself is closed by `RunCheckpoints`, which Lightning calls last."""
         assert isinstance(pl_module, DetectorModule)
         self._stop()
         row = {**pl_module.history.current.means(), **pl_module.metrics}
         seconds = time.perf_counter() - self._epoch_started
-        self._log(trainer, {f"epoch/{name}": value for name, value in row.items()})
+        _log(trainer, {f"epoch/{name}": value for name, value in row.items()})
         if trainer.is_global_zero:
-            print(epoch_line(row, trainer.current_epoch + 1, int(trainer.max_epochs or 0), seconds), file=sys.stderr)
+            print(epoch_line(row, trainer.current_epoch + 1, int(trainer.max_epochs or 0), seconds), flush=True)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leaves the terminal as it was."""
+        """Leave the terminal as it was."""
         self._stop()
 
-    @staticmethod
-    def _log(trainer: pl.Trainer, values: dict[str, float]) -> None:
-        for logger in trainer.loggers:
-            logger.log_metrics(values, step=trainer.global_step)
+    def _show(self, trainer: pl.Trainer, phase: str, details: str, done: int, total: int) -> None:
+        if not (trainer.is_global_zero and sys.stderr.isatty()):
+            return
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(12),
+                TaskProgressColumn(),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.fields[details]}"),
+            )
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("", total=None, details="")
+            self._bar.start()
+        title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{phase}"
+        self._bar.update(self._task, description=title, details=details, completed=done, total=total)
+
+    def _details(self, shown: dict[str, float]) -> str:
+        losses = [shown[name] for name in ("box_loss", "class_loss", "distribution_loss")]
+        speed = f"{self._speed:.0f} images/s  {memory_gb():.1f} GB"
+        if self._bar is not None and self._bar.console.width >= WIDE:
+            count = shown.get("mean_count", float("nan"))
+            box, classes, distribution = losses
+            return f"box {box:.2f}  class {classes:.2f}  distribution {distribution:.2f}  count {count:.2f}  {speed}"
+        return f"loss {sum(losses):.2f}  {speed}"
+
+    def _estimate(self, trainer: pl.Trainer, seconds: float) -> None:
+        """Say once how long a training on a CPU takes, if that is long: nobody should wait for weeks unawares."""
+        self._batches += 1
+        if self._batches > 1:  # the first one warms up
+            self._first_seconds += seconds
+        if self._batches != ESTIMATE_AFTER or trainer.strategy.root_device.type != "cpu":
+            return
+        left = (int(trainer.max_epochs or 0) - trainer.current_epoch) * int(trainer.num_training_batches)
+        hours = left * self._first_seconds / (ESTIMATE_AFTER - 1) / 3600
+        if hours >= LONG_HOURS and trainer.is_global_zero:
+            print(
+                f"at this speed the training takes about {hours / 24:.0f} days on this CPU; a GPU, --model t, "
+                "a smaller --imgsz, or for a few hundred images --config small make it shorter",
+                flush=True,
+            )
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _log(trainer: pl.Trainer, values: dict[str, float]) -> None:
+    for logger in trainer.loggers:
+        logger.log_metrics(values, step=trainer.global_step)
 
 
 def epoch_line(row: Row, epoch: int, epochs: int, seconds: float) -> str:
-    """What is left to read of an epoch."""
+    """Return what is left to read of an epoch."""
     parts = [
         f"epoch {epoch}/{epochs}",
         f"box {row['box_loss']:.3f}",
