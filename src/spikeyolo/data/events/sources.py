@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...errors import ConfigError, DataError
-from ...events.event_input import EventInput, preparation_of
+from ...events.event_input import EventInput
 from ...events.recording import READERS, Recording, open_recording
 from ...events.render import frames_of
 from ...events.representations import RepresentationConfig
@@ -128,7 +128,7 @@ class RecordingSource:
 
     def choose(self, own: EventInput, given: str | None, changes: Mapping[str, Any]) -> EventInput:
         """See `Source`."""
-        return preparation_of(given or own, **changes)
+        return EventInput.of(given or own, **changes)
 
     def check(self, event_input: EventInput) -> None:
         """See `Source`; from events all frames can be rendered."""
@@ -218,7 +218,7 @@ class RvtSource:
         changes = dict(changes)
         if changes.get("window_us") is None:
             changes["window_us"] = self.made.window_us * (changes.get("timesteps") or own.timesteps)
-        found = preparation_of(given or own, **changes)
+        found = EventInput.of(given or own, **changes)
         self.check(found)
         return found
 
