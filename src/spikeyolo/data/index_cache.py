@@ -76,7 +76,7 @@ class IndexCache:
                     continue
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with whole_file(place) as stream:
-                    np.savez_compressed(stream, meta=encoded, **arrays)
+                    np.savez_compressed(stream, meta=encoded, **arrays)  # type: ignore[arg-type] # names of arrays
             except (OSError, SpikeYOLOError):
                 continue
             return

@@ -40,8 +40,7 @@ def run_demo(
     settings = demo_settings("demo", data, seed, epochs)
 
     def video(_: ImageIndex) -> Path:
-        size_hw = (settings.imgsz, settings.imgsz)
-        return write_video(out / "shapes.mp4", frames=100, size_hw=size_hw, seed=seed + 1)
+        return write_video(out / "shapes.mp4", frames=100, size_hw=(config.size, config.size), seed=seed + 1)
 
     return train_and_measure(out, settings, "val", _samples, video, log)
 

@@ -100,5 +100,5 @@ def from_cache(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> EventInde
         sensor_size_hw=(meta["sensor_size_hw"][0], meta["sensor_size_hw"][1]),
         findings=tuple(meta["findings"]),
         boxes=boxes,
-        **{name: arrays[name] for name in ARRAYS},
+        **{name: arrays[name] for name in ARRAYS},  # type: ignore[arg-type] # none of the others
     )
