@@ -56,30 +56,35 @@ class IndexCache:
         return next((place for place in self.places if place.is_file()), None)
 
     def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Return the arrays and the other content of the index; None when there is none, or it is damaged or outdated."""
-        for place in self.places:
-            try:
-                with place.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                    meta = json.loads(stored["meta"].tobytes())
-                    if meta["signature"] == self.signature:
-                        return {name: stored[name] for name in stored.files if name != "meta"}, meta
-            except Exception:  # whatever is wrong with a cache, scanning again repairs it
-                continue
-        return None
+        """Return the arrays and the plain values of the index; None when there is none that holds."""
+        return next((found for place in self.places if (found := self._load_from(place))), None)
 
     def save(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Keep an index; where nothing can be written, this only costs the next start its time."""
         encoded = np.frombuffer(json.dumps({"signature": self.signature, **meta}).encode(), dtype=np.uint8)
-        for place in self.places:
-            try:
-                if place is self.places[0] and _is_locked(place.parent.parent):
-                    continue
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with whole_file(place) as stream:
-                    np.savez_compressed(stream, meta=encoded, **arrays)  # type: ignore[arg-type] # names of arrays
-            except (OSError, SpikeYOLOError):
-                continue
-            return
+        locked = _is_locked(self.places[0].parent.parent)
+        any(_save_to(place, {"meta": encoded, **arrays}) for place in self.places[locked:])
+
+    def _load_from(self, place: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        try:
+            with place.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                meta = json.loads(stored["meta"].tobytes())
+                if meta["signature"] != self.signature:
+                    return None
+                return {name: stored[name] for name in stored.files if name != "meta"}, meta
+        except Exception:  # whatever is wrong with a cache, scanning again repairs it
+            return None
+
+
+def _save_to(place: Path, arrays: dict[str, Any]) -> bool:
+    """Write a file; return whether that was possible."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(place) as stream:
+            np.savez_compressed(stream, **arrays)
+    except (OSError, SpikeYOLOError):
+        return False
+    return True
 
 
 def _is_locked(folder: Path) -> bool:
