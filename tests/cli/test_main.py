@@ -181,11 +181,11 @@ def test_a_missing_package_is_one_line_that_names_its_extra(tmp_path, package, l
     assert not list(tmp_path.iterdir())
 
 
-HEAVY = ("torch", "lightning", "numpy", "cv2", "rich", "yaml")
+HEAVY = ("torch", "lightning", "cv2", "rich")
 
 
 @pytest.mark.parametrize(
-    "line", ["--help", "--version", "events", "val --help", "predict --help", "events view --help"]
+    "line", ["--help", "--version", "events", "train --help", "val --help", "predict --help", "events view --help"]
 )
 def test_help_imports_nothing_heavy(line):
     shown = f"print([m for m in {HEAVY!r} if m in sys.modules])"
