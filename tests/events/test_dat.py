@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.recordings import assert_equal, events_of, joined, random_events, recordings, windows
 
-from spikeyolo.errors import DataError
+from spikeyolo.errors import DataError, WriteError
 from spikeyolo.events import dat, open_recording, write_dat
 from spikeyolo.events.dat import BLOCK, DatFile
 from spikeyolo.events.event_file import BACKWARDS, BEYOND, CUT_SHORT
@@ -211,7 +211,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
         write_dat(path, interrupted(), SIZE)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         write_dat(tmp_path / "none" / "x.dat", [], SIZE)
 
 

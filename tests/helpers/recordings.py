@@ -28,7 +28,7 @@ def joined(parts):
 
 
 def windows(recording, window_us):
-    """(start, events) of windows, from the last multiple of their length that leaves out nothing."""
+    """(start, events) of windows one after the other, from the last multiple of their length before any event."""
     first = recording.start_us // window_us * window_us
     for start in range(first, recording.duration_us, window_us):
         yield start, recording.window(start, start + window_us)

@@ -47,7 +47,6 @@ def test_names_as_list_or_mapping(yolo_set: Path, names: str, expected: tuple[st
         ("train: images/train\nnc: 3\nnames: [a]", ["nc: 3 beside 1"]),
         ("train: [images/train\nnames: [a]", ["line"]),
         ("", ["no keys"]),
-        ("format: prophesee\ntrain: images/train", ["event data set"]),
         ("train: images/train\ntrain_json: gone.json", ["train_json", "no such file"]),
         ("train: all.json\nnames: [a]", ["train_json"]),
     ],
