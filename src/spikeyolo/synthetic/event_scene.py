@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from ..events import BOX_DTYPE
+from ..data.events.labels import BOX_DTYPE
 from .scene import regular_polygon
 
 EVENT_CLASSES = (
