@@ -11,7 +11,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from ..errors import CheckpointError
-from ..files import write_atomically
+from ..files import write_whole
 
 FORMAT = "spikeyolo"
 FORMAT_VERSION = 2
@@ -26,7 +26,7 @@ def write(path: str | os.PathLike[str], metadata: Mapping[str, str], tensors: Ma
     """
     header = {"format": FORMAT, "version": str(FORMAT_VERSION), **metadata}
     content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(Path(path), to_bytes(content, header))
+    write_whole(Path(path), to_bytes(content, header))
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -137,7 +137,7 @@ class DetectorModule(pl.LightningModule):
             self._fail("the gradient is not finite")
 
     def _fail(self, what: str) -> NoReturn:
-        """Saves the batch and names it; the weights and the last checkpoint are still those from before it."""
+        """Save the batch and name it; the weights and the last checkpoint are still those from before it."""
         trainer, batch = self.trainer, self.batch
         assert batch is not None
         file = save_batch(self.folder, trainer.global_rank, batch)

@@ -23,7 +23,7 @@ from .inspect_file import inspect_image, quiet_decoders
 from .labels import Objects, parse_yolo
 from .report import Finding, ScanReport
 
-SCAN_VERSION = 1  # raised whenever what a scan finds or how it is stored changes
+SCAN_VERSION = 2  # raised whenever what a scan finds or how it is stored changes
 
 
 @dataclass(frozen=True)
