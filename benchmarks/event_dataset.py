@@ -27,9 +27,9 @@ import numpy as np
 
 from spikeyolo.data.events.augmentation import EventAugmentation
 from spikeyolo.data.events.dataset import EventDataset
-from spikeyolo.data.events.description import read_event_description
-from spikeyolo.data.events.index import cache_file, load_event_index
+from spikeyolo.data.index_cache import IndexCache
 from spikeyolo.data.loader import Loader
+from spikeyolo.data.open import open_data
 from spikeyolo.data.sampler import EpochBatchSampler
 from spikeyolo.events import EventInput, open_recording
 from spikeyolo.synthetic.recordings import RecordingsConfig, write_recordings
@@ -43,11 +43,14 @@ PUBLISHED_BYTES = 900_000  # of a labelled instant, as published
 
 FIRST_BATCH = """
 import sys, time
-from spikeyolo.data import EpochBatchSampler, Loader
-from spikeyolo.events import EventAugmentation, EventDataset, EventInput, load_event_index, read_event_description
+from spikeyolo.data.events.augmentation import EventAugmentation
+from spikeyolo.data.loader import Loader
+from spikeyolo.data.open import open_data
+from spikeyolo.data.sampler import EpochBatchSampler
+from spikeyolo.events import EventInput
 start = time.perf_counter()
-index = load_event_index(read_event_description(sys.argv[1]), "train")
-dataset = EventDataset(index, EventInput(timesteps=2, window_us=50_000), EventAugmentation())
+index = open_data(sys.argv[1]).split("train")
+dataset = index.dataset(EventInput(timesteps=2, window_us=50_000), EventAugmentation())
 next(iter(Loader(dataset, EpochBatchSampler(len(dataset), 16, shuffle=True))))
 print(time.perf_counter() - start)
 """
@@ -59,10 +62,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     data = write_recordings(chosen.out, RECORDINGS)
-    description = read_event_description(data)
     whole, own = zip(*(first_batch(data) for _ in range(chosen.rounds)), strict=True)
-    index = load_event_index(description, "train")
-    kept = cache_file(description, "train").stat().st_size
+    index = open_data(data).split("train")
+    kept = cache_file(data).stat().st_size
     events = sum(len(open_recording(path)) for path in index.recordings)
     print(f"{len(index.recordings)} recordings, {events / 1e6:.1f} M events, {len(index)} labelled instants")
     print(
@@ -87,9 +89,14 @@ def main() -> None:
         print(f"{name:<32} {median(values):6.0f} samples/s  {median(values) / best:5.2f} of the limit")
 
 
+def cache_file(data: Path) -> Path | None:
+    return IndexCache.of(data, "train", (), ()).file
+
+
 def first_batch(data: Path) -> tuple[float, float]:
     """Seconds to the first batch in a new process: in all, and without imports."""
-    cache_file(read_event_description(data), "train").unlink(missing_ok=True)
+    if kept := cache_file(data):
+        kept.unlink()
     for file in (data.parent / "train").iterdir():
         with open(file, "rb") as opened:
             os.fsync(opened.fileno())
@@ -108,9 +115,9 @@ def drain(loader: Loader) -> None:
 def limit(dataset: EventDataset) -> None:
     """The least that any loader must do."""
     rows, columns = dataset.index.sensor_size_hw
+    recordings = [open_recording(path) for path in dataset.index.recordings]
     for instant, end_us in enumerate(dataset.index.t_us.tolist()):
-        recording = dataset._recording(int(dataset.index.recording[instant]))
-        events = recording.window(end_us - PREPARATION.window_us, end_us)
+        events = recordings[int(dataset.index.recording[instant])].window(end_us - PREPARATION.window_us, end_us)
         step = (events.t_us - end_us + PREPARATION.window_us) * 2 // PREPARATION.window_us
         cells = ((step * 2 + events.polarity) * rows + events.y) * columns + events.x
         np.bincount(cells, minlength=4 * rows * columns)

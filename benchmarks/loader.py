@@ -21,10 +21,9 @@ from rich.table import Table
 
 from spikeyolo.data.images.augmentation import Augmentation
 from spikeyolo.data.images.dataset import ImageDataset
-from spikeyolo.data.images.description import read_description
-from spikeyolo.data.images.index import Index
-from spikeyolo.data.images.scan import load_index
+from spikeyolo.data.images.index import ImageIndex
 from spikeyolo.data.loader import Loader
+from spikeyolo.data.open import open_data
 from spikeyolo.data.sampler import EpochBatchSampler
 from spikeyolo.errors import SpikeYOLOError
 from spikeyolo.imaging.io import read_rgb
@@ -33,7 +32,7 @@ from spikeyolo.imaging.letterbox import letterbox
 DEFAULT = Path(__file__).resolve().parents[1] / "../shared/data/coco128/data.yaml"
 
 
-def plain(index: Index, imgsz: int) -> Callable[[], int]:
+def plain(index: ImageIndex, imgsz: int) -> Callable[[], int]:
     def run() -> int:
         for path in index.paths:
             letterbox(read_rgb(path), (imgsz, imgsz))
@@ -66,7 +65,7 @@ def measure(ways: dict[str, Callable[[], int]], rounds: int) -> dict[str, float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="?", default=DEFAULT, help="a data.yaml or COCO JSON (its split 'train')")
+    parser.add_argument("data", nargs="?", default=DEFAULT, help="a data.yaml or COCO JSON (its first split)")
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
@@ -75,7 +74,8 @@ def main() -> None:
     cv2.setNumThreads(0)  # one thread everywhere: workers have one too
     torch.set_num_threads(1)
     try:
-        index = load_index(read_description(options.data), "train")
+        data = open_data(options.data)
+        index = data.split(data.splits[0])
         dataset = ImageDataset(index, options.imgsz, Augmentation(), cache_mb=options.cache_mb)
     except SpikeYOLOError as error:
         raise SystemExit(f"{error}") from None

@@ -43,3 +43,12 @@ def shapes(tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny(shapes) -> TrainSettings:
     return tiny_settings(shapes)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs a GPU"))

@@ -91,4 +91,3 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
 
 def _write_error(path: Path, error: OSError) -> WriteError:
     return WriteError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed")
-

@@ -24,7 +24,7 @@ from .files import write_whole
 from .interop.reference import load_any
 from .model.detector import SpikeYOLO
 from .model.forms.form import Form
-from .model.inputs import chosen_input, to_metadata, with_timesteps
+from .model.inputs import chosen_input, to_metadata
 from .optional import optional_module
 from .training.run_folder import RunFolder
 from .training.settings import MACHINE, TrainSettings
@@ -69,7 +69,7 @@ def at(model: SpikeYOLO, timesteps: int, max_count: int) -> SpikeYOLO:
     if model.form != Form.TRAINABLE:
         raise ConfigError(f"sweep: needs the trained model, this file holds its {model.form} form")
     config = replace(model.config, timesteps=timesteps, max_count=max_count)
-    changed = SpikeYOLO(config, names=model.names, input=with_timesteps(model.input, timesteps))
+    changed = SpikeYOLO(config, names=model.names, input=model.input and model.input.with_timesteps(timesteps))
     changed.load_state_dict(model.state_dict())
     return changed.to(model.device).eval()
 

@@ -11,7 +11,6 @@ from tests.helpers.golden import GOLDEN
 import spikeyolo
 from spikeyolo.cli.main import main
 from spikeyolo.training.run_folder import RunFolder
-from spikeyolo.training.settings import TrainSettings
 
 GOOD = str(GOLDEN / "tiny" / "reference.pt")
 
@@ -137,19 +136,16 @@ def test_training_is_told_what_was_given(capsys, monkeypatch, tmp_path):
 
 
 def test_the_measurement_after_a_training_is_printed_and_written(capsys, monkeypatch, tmp_path, shapes):
-    folder = RunFolder(tmp_path)
-    settings = TrainSettings(data=str(shapes), batch=6)
-    folder.config.write_text(settings.to_yaml())
-    seen = {}
+    folder, seen = RunFolder(tmp_path), {}
 
-    def final_validation(measured, by):
-        seen.update(folder=measured, settings=by)
+    def validate_best(measured):
+        seen.update(folder=measured)
         return SimpleNamespace(write=lambda where: seen.update(written=where), tables=lambda: ["a table"])
 
-    both = SimpleNamespace(train=lambda *_: folder, final_validation=final_validation)
+    both = SimpleNamespace(train=lambda *_: folder, validate_best=validate_best)
     monkeypatch.setitem(sys.modules, "spikeyolo.training.run", both)
     code, out, _ = run(capsys, "train", "--data", str(shapes))
-    assert (code, seen) == (0, {"folder": folder, "settings": settings, "written": tmp_path})
+    assert (code, seen) == (0, {"folder": folder, "written": tmp_path})
     assert "a table" in out
     assert f"next: spikeyolo predict --weights {folder.best}" in " ".join(out.split("\n"))
 
@@ -179,11 +175,11 @@ def test_a_missing_package_is_one_line_that_names_its_extra(tmp_path, package, l
     assert not list(tmp_path.iterdir())
 
 
-HEAVY = ("torch", "lightning", "numpy", "cv2", "rich", "yaml")
+HEAVY = ("torch", "lightning", "cv2", "rich")
 
 
 @pytest.mark.parametrize(
-    "line", ["--help", "--version", "events", "val --help", "predict --help", "events view --help"]
+    "line", ["--help", "--version", "events", "train --help", "val --help", "predict --help", "events view --help"]
 )
 def test_help_imports_nothing_heavy(line):
     shown = f"print([m for m in {HEAVY!r} if m in sys.modules])"

@@ -3,7 +3,7 @@
 from spikeyolo import load
 from spikeyolo.demo.events import run_demo
 from spikeyolo.imaging.io import read_rgb
-from spikeyolo.synthetic.recordings import PREPARATION, RecordingsConfig
+from spikeyolo.synthetic.recordings import EVENT_INPUT, RecordingsConfig
 
 SMALL = RecordingsConfig(train=2, val=1, test=2, size_hw=(64, 64), duration_us=400_000, label_every_us=200_000)
 
@@ -12,7 +12,7 @@ def test_from_nothing_to_numbers_and_images(tmp_path):
     said = []
     made = run_demo(tmp_path / "demo", epochs=1, log=said.append, config=SMALL)
     assert said[0].startswith("1. 2 recordings to train on, 1 to choose by, 2 to report")
-    assert load(made.weights).input == PREPARATION
+    assert load(made.weights).input == EVENT_INPUT
     assert made.validation.evaluation.both.plain_coco.images == made.measurement.images > 0
     assert read_rgb(str(made.predictions)).shape == (2 * 192 + 4, 6 * 192 + 5 * 4, 3)
     assert made.example.is_file()

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from tests.helpers.boxes import cxcywh_to_xyxy
 from tests.helpers.golden import golden_arrays
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikeyolo.detection.anchors import anchor_points
-from spikeyolo.detection.assigner import assign_targets
+from spikeyolo.detection.assigner import _inside, assign_targets
 from spikeyolo.detection.boxes import complete_iou
 from spikeyolo.detection.gains import LossGains
 from spikeyolo.detection.losses import detection_loss, distribution_focal_loss
@@ -129,22 +130,28 @@ def assign_by_tables(scores, boxes, points, targets):
     return sorted(rows)
 
 
+def random_case(seed, count, images=3, side=64, dtype=torch.float64):
+    """Scores, boxes, points and `count` targets."""
+    generator = torch.Generator().manual_seed(seed)
+    points, _ = anchor_points([(side // s, side // s) for s in STRIDES], STRIDES)
+    centres = torch.rand(count, 2, generator=generator) * side
+    sizes = 4 + torch.rand(count, 2, generator=generator) * 40
+    targets = Targets(
+        torch.randint(0, images, (count,), generator=generator),
+        torch.randint(0, 4, (count,), generator=generator),
+        torch.cat([centres - sizes / 2, centres + sizes / 2], dim=1).to(dtype),
+        images,
+    )
+    shape = (images, len(points), 4)
+    scores = torch.rand(shape, generator=generator, dtype=dtype)
+    noise = 6 + torch.rand(shape, generator=generator, dtype=dtype) * 20
+    points = points.to(dtype)
+    return scores, torch.cat([points - noise[..., :2], points + noise[..., 2:]], dim=-1), points, targets
+
+
 @given(seed=st.integers(0, 2**20), count=st.integers(0, 12))
 def test_assignment_equals_the_definition(seed, count):
-    generator = torch.Generator().manual_seed(seed)
-    points, _ = anchor_points([(64 // s, 64 // s) for s in STRIDES], STRIDES)
-    centres, sizes = torch.rand(count, 2, generator=generator) * 64, 4 + torch.rand(count, 2, generator=generator) * 40
-    targets = Targets(
-        torch.randint(0, 3, (count,), generator=generator),
-        torch.randint(0, 4, (count,), generator=generator),
-        torch.cat([centres - sizes / 2, centres + sizes / 2], dim=1).double(),
-        3,
-    )
-    shape = (3, len(points))
-    scores = torch.rand(*shape, 4, generator=generator, dtype=torch.float64)
-    noise = 6 + torch.rand(*shape, 4, generator=generator, dtype=torch.float64) * 20
-    points = points.double()
-    boxes = torch.cat([points - noise[..., :2], points + noise[..., 2:]], dim=-1)
+    scores, boxes, points, targets = random_case(seed, count)
     found = assign_targets(scores, boxes, points, targets)
     rows = sorted(
         (i, a, t, round(w, 6))
@@ -161,5 +168,40 @@ def test_assignment_equals_the_definition(seed, count):
     assert [row[:3] for row in rows] == [row[:3] for row in expected]
     assert [row[3] for row in rows] == pytest.approx([row[3] for row in expected], abs=2e-6)
     assert ((found.weight >= 0) & (found.weight <= 1)).all()
-    places = set(zip(found.image_index.tolist(), found.anchor_index.tolist(), strict=True))
-    assert len(places) == len(found.weight)
+    cells = set(zip(found.image_index.tolist(), found.anchor_index.tolist(), strict=True))
+    assert len(cells) == len(found.weight)
+
+
+@given(
+    seed=st.integers(0, 2**20),
+    count=st.integers(0, 30),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    whole=st.booleans(),
+)
+def test_inside_is_a_positive_margin_on_every_side(seed, count, dtype, whole):
+    _, _, points, targets = random_case(seed, count, dtype=dtype)
+    boxes = targets.boxes.round() if whole else targets.boxes  # whole ones have borders that go through points
+    margins = torch.cat([points - boxes[:, None, :2], boxes[:, None, 2:] - points], dim=-1)
+    assert torch.equal(_inside(points, boxes), margins.amin(-1) > 1e-9)
+
+
+class LargestFloat(TorchDispatchMode):
+    """Inside, notes the most elements of a floating tensor that an operation made."""
+
+    most = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for made in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(made, torch.Tensor) and made.is_floating_point():
+                self.most = max(self.most, made.numel())
+        return result
+
+
+def test_crowded_batches_need_no_table_of_floats():
+    scores, boxes, points, targets = random_case(0, 2000, images=4, side=640, dtype=torch.float32)
+    assert len(points) == 8400
+    with LargestFloat() as seen:
+        found = assign_targets(scores, boxes, points, targets)
+    assert len(found.weight) > 1000
+    assert seen.most < len(targets) * len(points) / 20

@@ -258,7 +258,7 @@ def test_commands_train_and_val(shapes, tmp_path, capsys):
         (["train", "--epoch", "3"], 2, "did you mean '--epochs'"),
         (["train", "--augmentation.mosaic", "3"], 1, "augmentation.mosaic: 3.0 is outside"),
         (["train", "--resume", "nowhere"], 1, "no folder of a run"),
-        (["train", "--config", "tiny"], 1, "no file 'tiny', and no such recipe"),
+        (["train", "--config", "tiny"], 2, "no file 'tiny', and no such recipe"),
     ],
 )
 def test_mistakes_are_one_line(words, code, said, capsys):

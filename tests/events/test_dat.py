@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.recordings import assert_equal, events_of, joined, random_events, recordings
+from tests.helpers.recordings import assert_equal, events_of, joined, random_events, recordings, windows
 
-from spikeyolo.errors import DataError
+from spikeyolo.errors import DataError, WriteError
 from spikeyolo.events import dat, open_recording, write_dat
 from spikeyolo.events.dat import BLOCK, DatFile
 from spikeyolo.events.event_file import BACKWARDS, BEYOND, CUT_SHORT
@@ -211,7 +211,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
         write_dat(path, interrupted(), SIZE)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         write_dat(tmp_path / "none" / "x.dat", [], SIZE)
 
 
@@ -242,4 +242,4 @@ def test_letting_go_of_the_map_changes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(dat, "FORGET_AFTER", 1000)
     recording = open_recording(tmp_path / "a.dat")
     for _ in range(2):
-        assert_equal(joined(part for _, part in recording.by_time(30_000)), events)
+        assert_equal(joined(part for _, part in windows(recording, 30_000)), events)

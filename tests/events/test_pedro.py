@@ -8,9 +8,8 @@ from tests.helpers.recordings import events_of
 
 from spikeyolo.cli.main import main
 from spikeyolo.data.events.dataset import EventDataset
-from spikeyolo.data.events.description import read_event_description
-from spikeyolo.data.events.index import load_event_index
 from spikeyolo.data.events.labels import write_boxes
+from spikeyolo.data.open import open_data
 from spikeyolo.events import BOX_DTYPE, EventInput, open_recording, write_dat
 from spikeyolo.imaging.io import read_rgb
 
@@ -45,7 +44,7 @@ def write_as_recordings(source, target):
 def test_real_windows_with_their_boxes(pedro, tmp_path, capsys):
     data = write_as_recordings(pedro, tmp_path)
     for split in ("train", "val", "test"):
-        index = load_event_index(read_event_description(data), split, strict=True)
+        index = open_data(data).split(split, strict=True)
         assert index.sensor_size_hw == SIZE_HW
         for instant, path in enumerate(index.recordings):
             name = path.stem.removesuffix("_td")

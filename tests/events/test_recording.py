@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.recordings import assert_equal, events_of, joined, random_events, recordings
+from tests.helpers.recordings import assert_equal, events_of, joined, random_events, recordings, windows
 
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.events import Events, open_recording, write_dat
@@ -67,13 +67,14 @@ def test_every_split_of_every_format_gives_the_events_written(tmp_path_factory, 
     assert recording.duration_us == (events.t_us[-1] + 1 if len(events) else 0)
     assert recording.start_us == (events.t_us[0] if len(events) else 0)
     assert_equal(recording.window(0, recording.duration_us), events)
-    assert_equal(joined(recording.by_count(data.draw(st.integers(1, 70)))), events)
+    count = data.draw(st.integers(1, 70))
+    parts = (recording._store.read(first, min(first + count, len(events))) for first in range(0, len(events), count))
+    assert_equal(joined(part for part, _ in parts), events)
 
     step = data.draw(st.integers(300, 10_000))
-    windows = list(recording.by_time(step))
-    assert_equal(joined(part for _, part in windows), events)
-    for start, part in windows:
-        assert start % step == 0
+    cut = list(windows(recording, step))
+    assert_equal(joined(part for _, part in cut), events)
+    for start, part in cut:
         assert_equal(part, events[(events.t_us >= start) & (events.t_us < start + step)])
 
     start, end = sorted(data.draw(st.integers(-10, recording.duration_us + 10)) for _ in range(2))
@@ -113,26 +114,17 @@ def test_hdf5_is_opened_again_after_a_fork(tmp_path):
     assert recording._store._file is before
 
 
-def test_by_time_starts_and_ends_where_asked_and_gives_empty_windows(tmp_path):
+def test_windows_without_events_are_empty(tmp_path):
     recording = recording_of(tmp_path, events_of([2500, 9000], [0, 1], [0, 1], [0, 1]), "dat")
-    assert [(start, len(part)) for start, part in recording.by_time(1000)] == [
+    assert [(start, len(part)) for start, part in windows(recording, 1000)] == [
         (start, int(start in (2000, 9000))) for start in range(2000, 10_000, 1000)
     ]
-    assert [start for start, _ in recording.by_time(1000, start_us=8500, end_us=10_001)] == [8500, 9500]
     assert len(recording.window(5, 5)) == 0
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda r: r.window(5, 4), "ends before"),
-        (lambda r: list(r.by_time(0)), "window_us"),
-        (lambda r: list(r.by_count(0)), "count"),
-    ],
-)
-def test_wrong_arguments(tmp_path, call, message):
-    with pytest.raises(ConfigError, match=message):
-        call(recording_of(tmp_path, Events.empty(), "dat"))
+def test_a_window_that_ends_before_it_starts(tmp_path):
+    with pytest.raises(ConfigError, match="ends before"):
+        recording_of(tmp_path, Events.empty(), "dat").window(5, 4)
 
 
 def test_each_kind_of_problem_warns_once_and_check_counts_all(tmp_path):
@@ -239,12 +231,12 @@ def test_real_evt2_through_faery(shared_data, tmp_path):
     recording = open_recording(shared_data / "events" / "evt2" / "evt2_sample.raw")
     assert (len(recording), recording.sensor_size_hw) == (539_481, (720, 1280))
     assert (recording.start_us, recording.duration_us) == (1_317_888, 1_367_889)
-    windows = list(recording.by_time(10_000))
-    assert windows[0][0] == 1_310_000
-    events = joined(part for _, part in windows)
+    cut = list(windows(recording, 10_000))
+    assert cut[0][0] == 1_310_000
+    events = joined(part for _, part in cut)
     assert len(events) == len(recording)
     # A sensor of 640 x 480; the header does not say so.
     assert (events.x.max() < 640, events.y.max() < 480) == (True, True)
     assert open_recording(recording.path, (480, 640)).sensor_size_hw == (480, 640)
-    write_dat(tmp_path / "x.dat", [part for _, part in windows], (480, 640))
+    write_dat(tmp_path / "x.dat", [part for _, part in cut], (480, 640))
     assert_equal(open_recording(tmp_path / "x.dat").window(0, 2_000_000), events)

@@ -27,6 +27,13 @@ def joined(parts):
     return Events(*(np.concatenate([getattr(part, name) for part in parts]) for name in NAMES))
 
 
+def windows(recording, window_us):
+    """(start, events) of windows one after the other, from the last multiple of their length before any event."""
+    first = recording.start_us // window_us * window_us
+    for start in range(first, recording.duration_us, window_us):
+        yield start, recording.window(start, start + window_us)
+
+
 def assert_equal(one, other):
     for name in NAMES:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)

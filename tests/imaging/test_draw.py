@@ -124,12 +124,31 @@ def test_smaller_image_is_centred_and_columns_are_chosen():
         image_grid([])
 
 
-def test_importing_imaging_is_cheap_and_drawing_needs_no_torchvision():
+def test_importing_is_cheap_and_drawing_needs_no_further_package():
     code = (
-        "import sys, numpy as np, spikeyolo.imaging as i\n"
-        "print([m for m in ('supervision', 'cv2') if m in sys.modules])\n"
-        "i.draw_boxes(np.zeros((64, 64, 3), np.uint8), [[1, 1, 9, 9]], [0], ['x'])\n"
-        "print([m for m in ('torchvision', 'matplotlib.pyplot') if m in sys.modules])"
+        "import sys, numpy as np\n"
+        "from spikeyolo.imaging.draw import draw_boxes\n"
+        "print([m for m in ('PIL.Image', 'cv2') if m in sys.modules])\n"
+        "draw_boxes(np.zeros((64, 64, 3), np.uint8), [[1, 1, 9, 9]], [0], ['x'])\n"
+        "print([m for m in ('torchvision', 'matplotlib', 'supervision', 'cv2') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["[]", "[]"]
+
+
+@pytest.mark.parametrize("name", ["猫", "قطة", "\N{CAT FACE}", "\ud83d", "a\x1b[31mb\x00", "[/red]", "n" * 300, ""])
+def test_any_name_is_drawn(name):
+    drawn = draw_boxes(GREY, [[50, 60, 120, 150]], [0], [name], scores=[0.5])
+    assert coloured(drawn, class_colour(0)).any()
+
+
+def test_names_keep_apart():
+    boxes = [[50, 80, 120, 150], [52, 80, 122, 150], [54, 80, 124, 150]]
+    together = coloured(draw_boxes(GREY, boxes, [0, 1, 2], ["bird"] * 3), class_colour(0)).sum()
+    alone = coloured(draw_boxes(GREY, boxes[:1], [0], ["bird"]), class_colour(0)).sum()
+    assert together > 0.5 * alone  # its ground is not covered by the others'
+
+
+def test_boxes_beyond_the_image_are_drawn():
+    drawn = draw_boxes(GREY, [[-50, -60, 120, 150], [280, 190, 900, 900], [10, 10, 10, 10]], [0, 1, 2], NAMES)
+    assert all(coloured(drawn, class_colour(label)).any() for label in range(3))

@@ -29,13 +29,6 @@ def test_position_by_hand(size, canvas, inner):
     torch.testing.assert_close(placement.to_original(on_canvas), whole)
 
 
-def test_small_images_are_not_enlarged_on_demand():
-    image = np.full((10, 20, 3), 255, np.uint8)
-    result, placement = letterbox(image, (32, 32), scale_up=False)
-    assert (result == 255).sum() == 10 * 20 * 3
-    assert placement.scale_xy == (1.0, 1.0)
-
-
 @given(
     rows=st.integers(2, 90), columns=st.integers(2, 90), canvas=st.sampled_from([(32, 32), (64, 96)]), data=st.data()
 )

@@ -208,5 +208,5 @@ def test_a_folder_or_a_checkpoint_in_place_of_weights_names_the_file_to_give(tmp
 
 def test_a_device_that_is_not_there_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(ConfigError, match="^device: no GPU 0 on this machine"):  # it was torch's AssertionError
+    with pytest.raises(ConfigError, match=r"^device: no GPU 0 on this machine"):  # it was torch's AssertionError
         spikeyolo.load(tmp_path / "any.safetensors", device="cuda")

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import yaml
 
-import spikeyolo.events
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.events import BOX_DTYPE, EventInput, Events
 from spikeyolo.synthetic.event_camera import CameraConfig
 from spikeyolo.synthetic.event_scene import EVENT_CLASSES, EventDifficulty
 from spikeyolo.synthetic.event_stream import noise_stream
 from spikeyolo.synthetic.recordings import (
-    PREPARATION,
+    EVENT_INPUT,
     RecordingsConfig,
     event_recording,
     recordings_complete,
@@ -33,8 +32,8 @@ def stand_in_writers(monkeypatch):
             for name in ("t_us", "x", "y", "polarity"):
                 np.save(file, np.concatenate([getattr(chunk, name) for chunk in chunks]))
 
-    monkeypatch.setattr(spikeyolo.events, "write_dat", write_dat)
-    monkeypatch.setattr(spikeyolo.events, "write_boxes", np.save)
+    monkeypatch.setattr("spikeyolo.synthetic.recordings.write_dat", write_dat)
+    monkeypatch.setattr("spikeyolo.synthetic.recordings.write_boxes", np.save)
 
 
 def joined(chunks):
@@ -94,7 +93,7 @@ def test_layout_and_description(tmp_path):
     file = write_recordings(tmp_path / "made", CONFIG, lambda done, total: seen.append((done, total)))
     assert seen == [(done, 4) for done in range(1, 5)]
     described = yaml.safe_load(file.read_text())
-    assert EventInput.of(described.pop("preparation")) == PREPARATION
+    assert EventInput.of(described.pop("preparation")) == EVENT_INPUT
     assert described == {
         "format": "prophesee",
         "path": ".",
@@ -107,7 +106,7 @@ def test_layout_and_description(tmp_path):
     expected = {f"{name}{suffix}" for name in names for suffix in ("_td.dat", "_bbox.npy")}
     assert set(contents(file.parent)) == {*expected, "data.yaml", "generated.json"}
     shuffled = yaml.safe_load(write_reordered(file, "shuffled").read_text())
-    assert EventInput.of(shuffled.pop("preparation")) == replace(PREPARATION, order="shuffled")
+    assert EventInput.of(shuffled.pop("preparation")) == replace(EVENT_INPUT, order="shuffled")
     assert shuffled == described
     chunks, boxes = event_recording(CONFIG, "train", 1)
     np.testing.assert_array_equal(np.load(file.parent / "train" / "0001_bbox.npy"), boxes)

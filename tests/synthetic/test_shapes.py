@@ -4,7 +4,7 @@ import pytest
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.imaging.io import read_rgb
 from spikeyolo.synthetic.scene import CLASS_NAMES
-from spikeyolo.synthetic.shapes import ShapesConfig, is_complete, shapes_scene, write_shapes
+from spikeyolo.synthetic.shapes import ShapesConfig, shapes_complete, shapes_scene, write_shapes
 
 CONFIG = ShapesConfig(seed=5, train=4, val=2, size=64)
 
@@ -50,19 +50,19 @@ def test_whole_folder_is_kept_and_a_damaged_one_is_made_again(tmp_path):
     write_shapes(root, CONFIG)
     assert (root / "data.yaml").stat().st_mtime_ns == stamp
     (root / "labels" / "train" / "000001.txt").unlink()
-    assert not is_complete(root, CONFIG)
+    assert not shapes_complete(root, CONFIG)
     write_shapes(root, CONFIG)
     assert contents(root) == before
-    assert is_complete(root, CONFIG)
+    assert shapes_complete(root, CONFIG)
 
 
 def test_other_settings_make_the_folder_again(tmp_path):
     root = tmp_path / "shapes"
     write_shapes(root, CONFIG)
     fewer = ShapesConfig(seed=5, train=3, val=2, size=64)
-    assert not is_complete(root, fewer)
+    assert not shapes_complete(root, fewer)
     write_shapes(root, fewer)
-    assert is_complete(root, fewer)
+    assert shapes_complete(root, fewer)
 
 
 def test_interrupted_writing_leaves_no_folder_and_the_next_run_succeeds(tmp_path):
@@ -77,7 +77,7 @@ def test_interrupted_writing_leaves_no_folder_and_the_next_run_succeeds(tmp_path
     assert not root.exists()
     seen = []
     write_shapes(root, CONFIG, lambda done, total: seen.append((done, total)))
-    assert is_complete(root, CONFIG)
+    assert shapes_complete(root, CONFIG)
     assert seen == [(done, 6) for done in range(1, 7)]
     assert [p.name for p in tmp_path.iterdir()] == ["shapes"]
 
@@ -90,7 +90,7 @@ def test_folder_of_somebody_else_is_left_alone(tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "do not delete"
     (tmp_path / "empty").mkdir()
     write_shapes(tmp_path / "empty", CONFIG)
-    assert is_complete(tmp_path / "empty", CONFIG)
+    assert shapes_complete(tmp_path / "empty", CONFIG)
 
 
 @pytest.mark.parametrize("wrong", [{"seed": -1}, {"train": 0}, {"val": 0}, {"size": 8}])

@@ -15,7 +15,7 @@ from tests.helpers.golden import GOLDEN
 
 from spikeyolo import SpikeYOLO, load, load_reference
 from spikeyolo.cli.main import main
-from spikeyolo.data.events.description import read_event_description
+from spikeyolo.data.open import open_data
 from spikeyolo.energy.measure import measure
 from spikeyolo.errors import ConfigError, DataError, TrainingError
 from spikeyolo.evaluation.event_evaluator import EventEvaluation, protocol_of
@@ -165,7 +165,7 @@ def test_settings_of_recordings_are_refused_for_images(shapes, field):
 def test_images_and_recordings_are_not_taken_for_each_other(run, data, shapes):
     with pytest.raises(ConfigError, match="describes recordings"):
         read_images(data, "val")
-    images = SpikeYOLO("t", names=read_event_description(data).names, num_classes=2)
+    images = SpikeYOLO("t", names=open_data(data).names, num_classes=2)
     with pytest.raises(ConfigError, match="does not say how recordings become frames"):
         validate(images, read_split(data, "val"))
     with pytest.raises(ConfigError, match="gives T, C = 2, 2; the network takes 1, 3"):

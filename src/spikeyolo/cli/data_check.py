@@ -22,15 +22,15 @@ def check(data: str, out: str = "runs/data-check", images: int = 16, strict: boo
     from rich.console import Console
 
     from ..data.grids import index_grid
+    from ..data.open import open_images
     from ..errors import ConfigError, DataError
     from ..imaging.image_input import ImageInput
     from ..imaging.io import write_rgb
-    from .kinds import image_data
     from .outputs import with_folder
 
     if images < 1:
         raise ConfigError(f"images: {images} is below 1")
-    opened, console, problems = image_data(data), Console(), []
+    opened, console, problems = open_images(data), Console(), []
     for split in opened.splits:
         index, report = opened.scan(split, cache=cache)
         console.print(report.table())

@@ -27,11 +27,11 @@ def info(source: str, check: bool = False) -> None:
         spikeyolo events info data.yaml --check
     """
     from ..data.events.labels import pair_recordings
+    from ..data.open import open_recordings
     from ..errors import DataError
     from ..events import READERS
-    from .kinds import event_data
 
-    data = event_data(source) if Path(source).suffix.lower() in (".yaml", ".yml") else None
+    data = open_recordings(source) if Path(source).suffix.lower() in (".yaml", ".yml") else None
     if data is not None and data.description.source.made is not None:
         _print_rvt(data)
         return
@@ -82,7 +82,7 @@ def _inspect(path: Path, data: EventData | None, check: bool) -> tuple[dict[str,
     from ..data.events.labels import BOX_RULES, boxes_path, clean_boxes, describe, read_boxes
     from ..events import open_recording
     from ..events.event_file import REPAIRS
-    from .kinds import class_name, sensor_of
+    from .event_words import class_name, sensor_of
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -131,7 +131,7 @@ def _print_rvt(data: EventData) -> None:
 
     from rich.console import Console
 
-    from .kinds import class_name
+    from .event_words import class_name
 
     made, findings = data.description.source.made, list[str]()
     assert made is not None

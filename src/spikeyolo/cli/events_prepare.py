@@ -34,10 +34,10 @@ def prepare(
         spikeyolo events prepare data.yaml OUT --downscale 2
     """
     from ..data.events.rvt_export import RvtFormat, export_split
+    from ..data.open import open_recordings
     from ..progress import progress_bar
-    from .kinds import event_data
 
-    opened, rvt_format = event_data(data), RvtFormat(step_us, bins, cutoff, downscale)
+    opened, rvt_format = open_recordings(data), RvtFormat(step_us, bins, cutoff, downscale)
     for split in opened.splits:
         with progress_bar(f"preparing {split}") as report:
             written = export_split(opened, split, Path(out), rvt_format, workers=workers, progress=report)

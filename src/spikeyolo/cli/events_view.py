@@ -29,17 +29,18 @@ def view(
     """
     from ..data.events.columns import corners
     from ..data.events.labels import boxes_path, clean_boxes, read_boxes
+    from ..data.open import open_recordings
     from ..errors import ConfigError
     from ..events import open_recording
     from ..imaging.draw import draw_boxes, image_grid
     from ..imaging.io import write_rgb
     from ..prediction.events import DRAWN_SIDE, window_image
-    from .kinds import class_name, event_data, sensor_of
+    from .event_words import class_name, sensor_of
     from .outputs import with_folder
 
     if window_us < 1 or windows < 1:
         raise ConfigError(f"events view: window-us {window_us} and windows {windows} must be at least 1")
-    described = None if data is None else event_data(data)
+    described = None if data is None else open_recordings(data)
     recording = open_recording(Path(source), sensor_of(described))
     start_us = recording.start_us if start_us is None else start_us
     end_us = max(recording.duration_us, 1)

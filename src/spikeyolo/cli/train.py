@@ -77,10 +77,9 @@ def train(
     if is_first_process():
         from rich import print as show
 
-        from ..training.run import final_validation
-        from ..training.settings import read_settings
+        from ..training.run import validate_best
 
-        found = final_validation(folder, read_settings(folder.config))
+        found = validate_best(folder)
         found.write(folder.path)
         for table in found.tables():
             show(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -63,6 +63,16 @@ class DataSet(Protocol):
 
     def check_settings(self, settings: Any) -> None:
         """Raise ConfigError for a training setting that was changed and does not apply."""
+
+
+Kind = TypeVar("Kind", ImageInput, EventInput)
+
+
+def expect_input(input: Input, kind: type[Kind]) -> Kind:
+    """Return the input of a network if it is of the kind that the data are; ConfigError otherwise."""
+    if not isinstance(input, kind):
+        raise ConfigError(f"the model sees {input.kind}, the data are {kind.kind}; give data or a model of one kind")
+    return input
 
 
 def refuse_given(options: Any, names: Sequence[str], reason: str) -> None:

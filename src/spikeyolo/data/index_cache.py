@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from ..errors import SpikeYOLOError
 from ..files import whole_file
 
 FOLDER = ".spikeyolo_cache"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,31 +57,36 @@ class IndexCache:
         """Where an index is kept now, whatever it was made from; None where there is none."""
         return next((place for place in self.places if place.is_file()), None)
 
-    def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Return the arrays and the other content of the index; None when there is none, or it is damaged or outdated."""
-        for place in self.places:
-            try:
-                with place.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                    meta = json.loads(stored["meta"].tobytes())
-                    if meta["signature"] == self.signature:
-                        return {name: stored[name] for name in stored.files if name != "meta"}, meta
-            except Exception:  # whatever is wrong with a cache, scanning again repairs it
-                continue
-        return None
+    def load(self, build: Callable[[dict[str, np.ndarray], dict[str, Any]], T]) -> T | None:
+        """Return what `build` makes of the arrays and the plain values; None when there is no index that holds."""
+        return next((found for place in self.places if (found := self._load_from(place, build)) is not None), None)
 
     def save(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Keep an index; where nothing can be written, this only costs the next start its time."""
         encoded = np.frombuffer(json.dumps({"signature": self.signature, **meta}).encode(), dtype=np.uint8)
-        for place in self.places:
-            try:
-                if place is self.places[0] and _is_locked(place.parent.parent):
-                    continue
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with whole_file(place) as stream:
-                    np.savez_compressed(stream, meta=encoded, **arrays)  # type: ignore[arg-type] # names of arrays
-            except (OSError, SpikeYOLOError):
-                continue
-            return
+        locked = _is_locked(self.places[0].parent.parent)
+        any(_save_to(place, {"meta": encoded, **arrays}) for place in self.places[locked:])
+
+    def _load_from(self, place: Path, build: Callable[[dict[str, np.ndarray], dict[str, Any]], T]) -> T | None:
+        try:
+            with place.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                meta = json.loads(stored["meta"].tobytes())
+                if meta["signature"] != self.signature:
+                    return None
+                return build({name: stored[name] for name in stored.files if name != "meta"}, meta)
+        except Exception:  # whatever is wrong with a cache, scanning again repairs it
+            return None
+
+
+def _save_to(place: Path, arrays: dict[str, Any]) -> bool:
+    """Write a file; return whether that was possible."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(place) as stream:
+            np.savez_compressed(stream, **arrays)
+    except (OSError, SpikeYOLOError):
+        return False
+    return True
 
 
 def _is_locked(folder: Path) -> bool:

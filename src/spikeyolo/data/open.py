@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..events.recording import READERS
 from ..imaging.io import IMAGE_SUFFIXES
 from .data_yaml import load_yaml
@@ -39,6 +39,22 @@ def open_data(file: str | Path) -> ImageData | EventData:
     if "format" in content:
         return EventData(describe_recordings(file, content))
     return ImageData(describe_images(file, content))
+
+
+def open_images(file: str | Path) -> ImageData:
+    """Open a data set of images, for what is about images alone; ConfigError if it holds recordings."""
+    data = open_data(file)
+    if isinstance(data, EventData):
+        raise ConfigError(f"{file}: describes recordings; spikeyolo events info {file} looks at them")
+    return data
+
+
+def open_recordings(file: str | Path) -> EventData:
+    """Open a data set of recordings, for what is about recordings alone; ConfigError if it holds images."""
+    data = open_data(file)
+    if isinstance(data, ImageData):
+        raise ConfigError(f"{file}: describes images; spikeyolo data check {file} looks at them")
+    return data
 
 
 def _inside(folder: Path) -> str:

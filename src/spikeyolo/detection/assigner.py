@@ -1,7 +1,7 @@
 """Task-aligned assignment: which anchor points answer for which labelled box.
 
-The work is done on pairs (target, anchor point inside its box) only, of all images at once: no loop over images,
-and no table of every target by every anchor point.
+One boolean table of every target by every anchor point says which lie inside which; all else is computed for those
+pairs only, of all images at once.
 
 Shape letters: B images, A anchor points, C classes, N targets, P pairs.
 """
@@ -39,8 +39,8 @@ class Assignment:
     weight: Tensor
 
 
-def _first_of_each_group(group: Tensor, value: Tensor, most: int) -> Tensor:
-    """(P,) bool: the `most` highest values of each group; of equals the first."""
+def _best_of_each_group(group: Tensor, value: Tensor, count: int) -> Tensor:
+    """(P,) bool: the `count` highest values of each group; of equals the first."""
     order = torch.sort(value, descending=True, stable=True).indices
     order = order[torch.sort(group[order], stable=True).indices]
     sorted_group = group[order]
@@ -49,22 +49,33 @@ def _first_of_each_group(group: Tensor, value: Tensor, most: int) -> Tensor:
     starts[1:] = sorted_group[1:] != sorted_group[:-1]
     rank = position - torch.cummax(torch.where(starts, position, torch.zeros_like(position)), 0).values
     chosen = torch.empty_like(starts)
-    chosen[order] = rank < most
+    chosen[order] = rank < count
     return chosen
 
 
-def _largest(group: Tensor, value: Tensor, count: int) -> Tensor:
-    """(count,) the largest value of each group, 0 for a group without values."""
-    return value.new_zeros(count).scatter_reduce(0, group, value, "amax")
+def _maximum(group: Tensor, value: Tensor, groups: int) -> Tensor:
+    """(groups,) the maximum of each group, 0 for a group without values."""
+    return value.new_zeros(groups).scatter_reduce(0, group, value, "amax")
+
+
+def _inside(points: Tensor, boxes: Tensor) -> Tensor:
+    """(N, A) bool: which points (A, 2) lie inside which boxes (N, 4), not on their border."""
+    x, y = points.unbind(1)
+    left, top, right, bottom = boxes.unsqueeze(2).unbind(1)  # (N, 1) each
+    inside = x > left
+    inside &= x < right
+    inside &= y > top
+    inside &= y < bottom
+    return inside
 
 
 @torch.no_grad()
 def assign_targets(scores: Tensor, boxes: Tensor, points: Tensor, targets: Targets) -> Assignment:
-    """Assigns to each target the anchor points inside its box that are best aligned with it.
+    """Assign to each target the anchor points inside its box that are best aligned with it.
 
     The alignment of an anchor point with a target is score ** 0.5 * CIoU ** 6; the ten best above zero answer for it.
-    A point wanted by several targets goes to that with the largest overlap among all in whose box it lies. Weights are
-    scaled so that the largest of a target equals its largest overlap.
+    A point that is among the best of several targets goes to the one with the largest overlap of all in whose box it
+    lies. Weights are scaled so that the largest of a target equals its largest overlap.
 
     Args:
         scores: (B, A, C) class scores 0..1.
@@ -76,23 +87,22 @@ def assign_targets(scores: Tensor, boxes: Tensor, points: Tensor, targets: Targe
     """
     anchors = len(points)
     target_boxes = targets.boxes.to(boxes)
-    margins = torch.cat([points - target_boxes[:, None, :2], target_boxes[:, None, 2:] - points], dim=-1)  # (N, A, 4)
-    target, anchor = (margins.amin(-1) > EPS).nonzero(as_tuple=True)
+    target, anchor = _inside(points, target_boxes).nonzero(as_tuple=True)  # (P,) each
     image = targets.image_index[target]
 
     overlap = complete_iou(target_boxes[target], boxes[image, anchor]).clamp(min=0)
     alignment = scores[image, anchor, targets.labels[target]] ** ALPHA * overlap**BETA
-    wanted = _first_of_each_group(target, alignment, TOP_K) & (alignment > 0)
+    candidates = _best_of_each_group(target, alignment, TOP_K) & (alignment > 0)
 
-    place = image * anchors + anchor
-    places = scores.shape[0] * anchors
-    suitors = torch.bincount(place[wanted], minlength=places)[place]
-    is_largest = overlap == _largest(place, overlap, places)[place]
-    nearest = _first_of_each_group(place, is_largest.to(overlap.dtype), 1) & is_largest
-    final = torch.where(suitors > 1, nearest, wanted)
+    cell = image * anchors + anchor
+    cells = scores.shape[0] * anchors
+    claims = torch.bincount(cell[candidates], minlength=cells)[cell]
+    is_largest = overlap == _maximum(cell, overlap, cells)[cell]
+    nearest = _best_of_each_group(cell, is_largest.to(overlap.dtype), 1) & is_largest
+    final = torch.where(claims > 1, nearest, candidates)
 
     target, anchor, image = target[final], anchor[final], image[final]
     alignment, overlap = alignment[final], overlap[final]
-    best_alignment = _largest(target, alignment, len(targets))[target]
-    best_overlap = _largest(target, overlap, len(targets))[target]
+    best_alignment = _maximum(target, alignment, len(targets))[target]
+    best_overlap = _maximum(target, overlap, len(targets))[target]
     return Assignment(image, anchor, target, alignment * best_overlap / (best_alignment + EPS))

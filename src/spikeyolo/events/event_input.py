@@ -113,6 +113,24 @@ class EventInput:
         shuffled = slices.reshape(-1, *slices.shape[2:])[rng.permutation(len(frames) * bins)]
         return shuffled.reshape(slices.shape).swapaxes(1, 2).reshape(frames.shape)
 
+    def changed(self, imgsz: Any = None, window_us: int | None = None) -> EventInput:
+        """Return the input with what a user wants changed; ConfigError for what recordings do not have."""
+        if imgsz is not None:
+            raise ConfigError("imgsz: for images; of recordings the sensor decides the size")
+        return EventInput.of(self, window_us=window_us)
+
+    def with_timesteps(self, timesteps: int) -> EventInput:
+        """Return the same window cut into so many parts."""
+        return replace(self, timesteps=timesteps)
+
+    def check_fits(self, in_channels: int, timesteps: int) -> None:
+        """Raise ConfigError unless a network takes what this gives."""
+        if (self.channels, self.timesteps) != (in_channels, timesteps):
+            raise ConfigError(
+                f"{self.representation.name} with timesteps {self.timesteps} gives T, C = {self.timesteps}, "
+                f"{self.channels}; the network takes {timesteps}, {in_channels}"
+            )
+
     @property
     def network_fields(self) -> dict[str, Any]:
         """Fields of a `NetworkConfig` that sees this."""

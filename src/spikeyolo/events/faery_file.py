@@ -1,8 +1,8 @@
 """Other vendors' event files through the optional package faery: EVT2 and EVT3 `.raw`, `.aedat4`, `.es`.
 
 They can be read from the start only, so opening one decodes it whole into memory, 13 bytes an event; write it to a
-`.dat` (`write_dat`) to read windows of a long one. Times are the file's own, except that those of `.aedat4`, which count from 1970,
-are counted from the first event (`t_offset_us` says where that is).
+`.dat` (`write_dat`) to read windows of a long one. Times are the file's own, except that those of `.aedat4`, which
+count from 1970, are counted from the first event (`t_offset_us` says where that is).
 """
 
 from __future__ import annotations

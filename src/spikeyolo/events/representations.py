@@ -111,9 +111,9 @@ def time_surface(
 
 
 def last_event_frame(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
-    """Return the polarity of each pixel's last event: (T, 3, H, W) uint8, 255 for 1, 0 for 0, 127 for none; equal channels.
+    """Return the polarity of each pixel's last event: (T, 3, H, W) uint8, 255 for 1, 0 for 0, 127 for none.
 
-    What the published Gen1 networks were trained on, there with the newest timestep first.
+    The channels are equal. The published Gen1 networks were trained on it, there with the newest timestep first.
     """
     window = _Window(events, start_us, end_us, sensor_size_hw, timesteps)
     frames = np.full((timesteps, 1, *sensor_size_hw), 127, np.uint8)

@@ -76,6 +76,21 @@ class ImageInput:
             return torch.zeros(0, 3, *self.size_hw, dtype=torch.uint8), []
         return torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2), placements
 
+    def changed(self, imgsz: int | Sequence[int] | None = None, window_us: int | None = None) -> ImageInput:
+        """Return the input with what a user wants changed; ConfigError for what images do not have."""
+        if window_us is not None:
+            raise ConfigError("window_us: for recordings of event cameras, these are images")
+        return self if imgsz is None else ImageInput.of(imgsz)
+
+    def with_timesteps(self, timesteps: int) -> ImageInput:
+        """Return itself: an image is shown as often as the network says."""
+        return self
+
+    def check_fits(self, in_channels: int, timesteps: int) -> None:
+        """Raise ConfigError unless a network takes what this gives."""
+        if in_channels != 3:
+            raise ConfigError(f"input: images have 3 channels, the network has in_channels={in_channels}")
+
     @property
     def network_fields(self) -> dict[str, Any]:
         """Fields of a `NetworkConfig` that sees this."""

@@ -65,7 +65,7 @@ def border_value(norm: nn.BatchNorm2d) -> Tensor:
 class RepConv(nn.Module):
     """1x1 (in -> in), batch norm, padding with the norm's value of zero, depthwise kxk, 1x1 (in -> out), batch norm.
 
-    `reparam.fold_unit` turns it into plain convolutions.
+    `folding.fold_unit` turns it into plain convolutions.
 
     Shape:
         (N, in, H, W) -> (N, out, H, W)

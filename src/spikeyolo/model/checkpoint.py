@@ -26,7 +26,7 @@ def write(path: str | os.PathLike[str], metadata: Mapping[str, str], tensors: Ma
     """
     header = {"format": FORMAT, "version": str(FORMAT_VERSION), **metadata}
     content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_whole(Path(path), to_bytes(content, header))
+    write_whole(path, to_bytes(content, header))
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:

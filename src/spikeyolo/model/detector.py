@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from ..imaging.tensors import as_input
 from ..structures import Detections
 from . import checkpoint
 from .forms.form import Form, convert, converted
-from .inputs import Input, check_input, chosen_input, from_metadata, to_metadata
+from .inputs import Input, chosen_input, from_metadata, to_metadata
 from .network import SpikingNetwork, evaluating
 from .presets import NetworkConfig, network_config
 
@@ -58,7 +58,7 @@ class SpikeYOLO(SpikingNetwork):
         self.names = self._class_names(names)
         self.input = self._default_input() if input is None else input
         if self.input is not None:
-            check_input(self.input, self.config.in_channels, self.config.timesteps)
+            self.input.check_fits(self.config.in_channels, self.config.timesteps)
         self._folded: tuple[Any, SpikeYOLO] | None = None  # in a tuple: no part of the network
 
     def _class_names(self, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -107,8 +107,7 @@ class SpikeYOLO(SpikingNetwork):
             tensor, placements = images, None
         else:
             several = isinstance(images, Sequence) and not isinstance(images, str)
-            canvas = chosen_input(self, imgsz, kind=ImageInput.kind)
-            assert isinstance(canvas, ImageInput)
+            canvas = cast(ImageInput, chosen_input(self, imgsz, kind=ImageInput.kind))
             tensor, placements = canvas.load(images if several else [images])  # type: ignore[arg-type,list-item]
             if not placements:
                 return []
@@ -193,10 +192,10 @@ class SpikeYOLO(SpikingNetwork):
         with torch.device("meta"):  # shapes alone: the weights come from the file
             model = cls._described(Path(path), metadata)
         model.load_tensors(tensors, str(path))
-        if metadata["version"] == "1" and isinstance(model.input, ImageInput):
-            side = model.input.size_hw[0]
+        if metadata["version"] == "1" and "preparation" not in metadata and model.input is not None:
             warnings.warn(
-                f"{path}: from a version that did not keep the size of images; {side} is taken, --imgsz changes it",
+                f"{path}: from a version that did not keep the size of images; taken as {model.input}, "
+                "--imgsz changes it",
                 stacklevel=2,
             )
         return model.to(chosen).eval()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
@@ -36,23 +35,6 @@ def from_metadata(values: Mapping[str, Any]) -> Input:
     return KINDS[kind].from_dict(values)
 
 
-def with_timesteps(input: Input | None, timesteps: int) -> Input | None:
-    """Return the input of a network of other timesteps: a window of a recording is cut into so many parts."""
-    return replace(input, timesteps=timesteps) if isinstance(input, EventInput) else input
-
-
-def check_input(input: Input, in_channels: int, timesteps: int) -> None:
-    """Raise ConfigError unless what the input gives fits a network's channels and timesteps."""
-    if isinstance(input, ImageInput):
-        if in_channels != 3:
-            raise ConfigError(f"input: images have 3 channels, the network has in_channels={in_channels}")
-    elif (input.channels, input.timesteps) != (in_channels, timesteps):
-        raise ConfigError(
-            f"{input.representation.name} with timesteps {input.timesteps} gives T, C = {input.timesteps}, "
-            f"{input.channels}; the network takes {timesteps}, {in_channels}"
-        )
-
-
 def chosen_input(
     model: SpikeYOLO,
     imgsz: int | tuple[int, int] | None = None,
@@ -73,25 +55,15 @@ def chosen_input(
         ConfigError: data of another kind; a change that this kind of input does not know, or after which it does not
             fit the network; a model that does not say what it sees.
     """
-    own = model.input
-    if preparation is None and (isinstance(own, ImageInput) or kind == ImageInput.kind):
-        if kind == EventInput.kind:
-            raise ConfigError(
-                f"the model sees images, the data are recordings; name a preparation: {', '.join(PREPARATIONS)}"
-            )
-        if isinstance(own, EventInput):
-            raise ConfigError("the model sees recordings of an event camera, the data are images")
-        if window_us is not None:
-            raise ConfigError("window_us: for recordings of event cameras; this model sees images")
-        return (own or ImageInput()) if imgsz is None else ImageInput.of(imgsz)
-    if kind == ImageInput.kind:
-        raise ConfigError("preparation: for recordings of event cameras, the data are images")
-    if imgsz is not None:
-        raise ConfigError("imgsz: for images; of recordings the sensor decides the size")
-    if own is None and preparation is None:
-        raise ConfigError(
-            f"the model does not say how recordings become frames; name a preparation: {', '.join(PREPARATIONS)}"
-        )
-    found = EventInput.of(preparation or own, window_us=window_us)  # type: ignore[arg-type] # no ImageInput by now
-    check_input(found, model.config.in_channels, model.config.timesteps)
+    names = ", ".join(PREPARATIONS)
+    own: Input | None = model.input if preparation is None else EventInput.of(preparation)
+    if own is None and kind == ImageInput.kind:
+        own = ImageInput()
+    if own is None:
+        raise ConfigError(f"the model does not say how recordings become frames; name a preparation: {names}")
+    if kind not in (None, own.kind):
+        mend = f"name a preparation: {names}" if kind == EventInput.kind else "give recordings, or another model"
+        raise ConfigError(f"the model sees {own.kind}, the data are {kind}; {mend}")
+    found = own.changed(imgsz, window_us)
+    found.check_fits(model.config.in_channels, model.config.timesteps)
     return found

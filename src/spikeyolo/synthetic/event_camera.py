@@ -20,7 +20,7 @@ from numpy.random import Generator
 from ..errors import ConfigError, DataError, ShapeError
 from ..events import Events
 
-_LEAST_THRESHOLD = 0.01  # a pixel that happened to get less would report without end
+_MIN_THRESHOLD = 0.01  # a pixel that happened to get less would report without end
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class CameraConfig:
 
     def __post_init__(self) -> None:
         for name in ("on_threshold", "off_threshold"):
-            if getattr(self, name) < _LEAST_THRESHOLD:
-                raise ConfigError(f"{name}: {getattr(self, name)} is below {_LEAST_THRESHOLD}")
+            if getattr(self, name) < _MIN_THRESHOLD:
+                raise ConfigError(f"{name}: {getattr(self, name)} is below {_MIN_THRESHOLD}")
         for name in ("threshold_spread", "refractory_us", "noise_hz", "hot_noise_hz"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: {getattr(self, name)} is below 0")
@@ -78,7 +78,7 @@ class EventCamera:
         pixels = size_hw[0] * size_hw[1]
         # One entry a pixel, in the order of the rows; row 0 is OFF, row 1 is ON, as polarity counts them.
         nominal = np.array([[config.off_threshold], [config.on_threshold]])
-        self.thresholds = np.maximum(rng.normal(nominal, config.threshold_spread, (2, pixels)), _LEAST_THRESHOLD)
+        self.thresholds = np.maximum(rng.normal(nominal, config.threshold_spread, (2, pixels)), _MIN_THRESHOLD)
         hot = rng.random(pixels) < config.hot_pixels
         self._noise_until = np.cumsum(np.where(hot, config.hot_noise_hz, config.noise_hz))
         self._reset_until = np.full(pixels, -np.inf)  # us, the end of each pixel's refractory time

@@ -4,8 +4,8 @@ Three kinds of classes: `square` and `star` differ in shape; the two wheels, and
 order of time. For these a recording played backwards with light and dark exchanged is one of the other class, and both
 have the same events, at the same pixels with the same polarity, in the opposite order (but for what a pixel remembers).
 Light and dark objects are equally frequent and nothing has a preferred direction, so without the order nothing tells
-the two apart. A wheel drifts slowly, so only its class hangs on the order; a fast disk is found at one end of its trail
-of events or at the other, so its box does too.
+the two apart. A wheel drifts slowly, so only its class depends on the order; a fast disk is found at one end of its
+trail of events or at the other, so its box does too.
 
 Images are built as logarithms of the intensity, 0 being the mean, so that exchanging light and dark is a change of
 sign. Lengths are in pixels, a pixel covers column x to x + 1, speeds are a second, and angles turn clockwise as seen.
@@ -31,7 +31,7 @@ EVENT_CLASSES = (
     "disk leftward",
     "disk rightward",
 )
-LEAST_VISIBLE = 0.35
+MIN_VISIBLE = 0.35
 """Objects of which less is seen, behind others and beyond the border, have no label."""
 
 _FINE = 8  # templates are drawn so many times larger, and then averaged
@@ -175,7 +175,7 @@ class EventScene:
         rows, tracks = [], []
         for t_us in times_us:
             for index, share in enumerate(self._visible_shares(t_us * 1e-6)):
-                if share < LEAST_VISIBLE:
+                if share < MIN_VISIBLE:
                     continue
                 actor = self.actors[index]
                 x, y, angle, laps = actor.place(t_us * 1e-6, self.size_hw)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 
+from ..data.events.labels import write_boxes
 from ..errors import ConfigError
-from ..events import EventInput, Events, RepresentationConfig
+from ..events import EventInput, Events, RepresentationConfig, write_dat
 from ..events.event_input import Order
 from .event_camera import CameraConfig, EventCamera, film
 from .event_scene import EVENT_CLASSES, EventDifficulty, EventScene, random_event_scene
-from .folder import is_generated, record_of, replace_folder
+from .folder import GeneratedData
 
 EVENT_SPLITS = ("train", "val", "test")
 # A change of the drawing or of the camera that changes recordings raises this, so that an older folder is made again.
 VERSION = 2
 
-PREPARATION = EventInput(RepresentationConfig("stacked_histogram", bins=5), timesteps=2, window_us=100_000)
+EVENT_INPUT = EventInput(RepresentationConfig("stacked_histogram", bins=5), timesteps=2, window_us=100_000)
 """In two timesteps of 50 ms a wheel turns a quarter of what makes it look the same again, in steps of 10 ms."""
 
 
@@ -61,8 +62,8 @@ class RecordingsConfig:
     camera: CameraConfig = field(default_factory=CameraConfig)
 
     def __post_init__(self) -> None:
-        least = {"seed": 0, "train": 1, "val": 1, "test": 1, "duration_us": 1, "label_every_us": 1, "images_hz": 1}
-        for name, value in least.items():
+        lowest = {"seed": 0, "train": 1, "val": 1, "test": 1, "duration_us": 1, "label_every_us": 1, "images_hz": 1}
+        for name, value in lowest.items():
             if getattr(self, name) < value:
                 raise ConfigError(f"{name}: {getattr(self, name)} is below {value}")
         if min(self.size_hw) < 32:
@@ -72,13 +73,13 @@ class RecordingsConfig:
 
 
 def recording_scene(config: RecordingsConfig, split: str, index: int) -> EventScene:
-    """What the camera looks at in one recording."""
+    """Return what the camera looks at in one recording."""
     rng = np.random.default_rng([config.seed, EVENT_SPLITS.index(split), index, 0])
     return random_event_scene(rng, config.size_hw, config.difficulty, config.classes)
 
 
 def event_recording(config: RecordingsConfig, split: str, index: int) -> tuple[Iterator[Events], np.ndarray]:
-    """One recording: its events, in small steps, and its labels, BOX_DTYPE (N,)."""
+    """Return one recording: its events, in small steps, and its labels, BOX_DTYPE (N,)."""
     scene = recording_scene(config, split, index)
     camera_rng = np.random.default_rng([config.seed, EVENT_SPLITS.index(split), index, 1])
     camera = EventCamera(config.size_hw, config.camera, camera_rng)
@@ -89,15 +90,8 @@ def event_recording(config: RecordingsConfig, split: str, index: int) -> tuple[I
 
 
 def recordings_complete(root: str | os.PathLike[str], config: RecordingsConfig) -> bool:
-    """Whether the folder holds these very recordings with no file missing."""
-    root = Path(root)
-    if not is_generated(root, _record(config), same_settings=True):
-        return False
-    files = [root / "data.yaml"]
-    for split in EVENT_SPLITS:
-        for index in range(getattr(config, split)):
-            files += _files(root, split, index)
-    return all(file.is_file() for file in files)
+    """Return whether the folder holds these very recordings with no file missing."""
+    return _data_set(config).is_complete(Path(root))
 
 
 def write_recordings(
@@ -105,7 +99,7 @@ def write_recordings(
     config: RecordingsConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Writes the data set, unless the folder already holds it whole; see `replace_folder` for what it never does.
+    """Write the data set, unless the folder already holds it whole; see `GeneratedData.write_all`.
 
     Args:
         folder: the folder to make.
@@ -116,49 +110,38 @@ def write_recordings(
         The path of `data.yaml`.
 
     Raises:
-        DataError: `folder` exists and was not made by this generator, or cannot be written.
+        DataError: `folder` exists and was not made by this generator.
+        WriteError: it cannot be written.
     """
-    root, config = Path(folder), config or RecordingsConfig()
-    if not recordings_complete(root, config):
-        replace_folder(root, _record(config), lambda partial: _write_all(partial, config, progress))
-    return root / "data.yaml"
+    return _data_set(config or RecordingsConfig()).write_all(Path(folder), progress)
 
 
-def _record(config: RecordingsConfig) -> dict[str, Any]:
-    return record_of("spikeyolo recordings", VERSION, config)
+def _data_set(config: RecordingsConfig) -> GeneratedData:
+    names = "".join(f"  {index}: {name}\n" for index, name in enumerate(config.classes))
+    splits = "".join(f"{split}: {split}\n" for split in EVENT_SPLITS)
+    text = f"# Generated recordings of an event camera\nformat: prophesee\npath: .\n{splits}names:\n{names}"
+    write = partial(_write_recording, config)
+    description = text + _as_yaml(EVENT_INPUT)
+    return GeneratedData("spikeyolo recordings", VERSION, config, EVENT_SPLITS, _files, write, description)
 
 
 def _files(root: Path, split: str, index: int) -> tuple[Path, Path]:
     return root / split / f"{index:04d}_td.dat", root / split / f"{index:04d}_bbox.npy"
 
 
-def _write_all(root: Path, config: RecordingsConfig, progress: Callable[[int, int], None] | None) -> None:
-    from ..data.events.labels import write_boxes
-    from ..events import write_dat
-
-    total, done = sum(getattr(config, split) for split in EVENT_SPLITS), 0
-    for split in EVENT_SPLITS:
-        (root / split).mkdir()
-        for index in range(getattr(config, split)):
-            events, boxes = event_recording(config, split, index)
-            events_file, boxes_file = _files(root, split, index)
-            write_dat(events_file, events, config.size_hw)
-            write_boxes(boxes_file, boxes)
-            done += 1
-            if progress is not None:
-                progress(done, total)
-    names = "".join(f"  {index}: {name}\n" for index, name in enumerate(config.classes))
-    splits = "".join(f"{split}: {split}\n" for split in EVENT_SPLITS)
-    text = f"# Generated recordings of an event camera\nformat: prophesee\npath: .\n{splits}names:\n{names}"
-    (root / "data.yaml").write_text(text + _as_yaml(PREPARATION))
+def _write_recording(config: RecordingsConfig, root: Path, split: str, index: int) -> None:
+    events, boxes = event_recording(config, split, index)
+    events_file, boxes_file = _files(root, split, index)
+    write_dat(events_file, events, config.size_hw)
+    write_boxes(boxes_file, boxes)
 
 
 def write_reordered(data: Path, order: Order) -> Path:
-    """A second description of generated recordings, by which the timesteps come in another order."""
+    """Write a second description of generated recordings, by which the timesteps come in another order."""
     file = data.with_name(f"data-{order}.yaml")
-    file.write_text(data.read_text().partition("preparation:")[0] + _as_yaml(replace(PREPARATION, order=order)))
+    file.write_text(data.read_text().partition("preparation:")[0] + _as_yaml(replace(EVENT_INPUT, order=order)))
     return file
 
 
-def _as_yaml(preparation: EventInput) -> str:
-    return yaml.safe_dump({"preparation": preparation.to_dict()}, sort_keys=False)
+def _as_yaml(event_input: EventInput) -> str:
+    return yaml.safe_dump({"preparation": event_input.to_dict()}, sort_keys=False)

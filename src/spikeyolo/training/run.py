@@ -37,6 +37,7 @@ HINTS = (
     ".*does not have many workers.*",
     ".*This DataLoader will create.*worker processes.*",
     ".*(Leaf|Tree)Spec.*is deprecated.*",
+    ".*did not keep the size of images.*",  # the run knows it
     ".*sync_dist=True.*",  # what is logged is the same in all processes
 )
 
@@ -102,13 +103,16 @@ def train(
     return folder
 
 
-def final_validation(folder: RunFolder, settings: TrainSettings) -> Validation:
+def validate_best(folder: RunFolder) -> Validation:
     """Measure the best weights of a run as the run itself did: on its device, by its batch, workers and thresholds."""
-    devices = parse_devices(settings.device)
+    settings = read_settings(folder.config)
+    devices, data = parse_devices(settings.device), _open(settings)
     batch = max(1, settings.batch // (len(devices) * settings.nodes))
     how = ValidationSettings(batch, settings.thresholds, settings.workers)
     with _quiet():
-        return validate(load(folder.best, devices[0]).fold(), open_data(settings.data).split("val"), how)
+        model = load(folder.best, devices[0])
+        model.input = _training_input(data, settings, resumed=True)  # weights of earlier versions do not tell it
+        return validate(model.fold(), data.split("val"), how)
 
 
 def _open(settings: TrainSettings) -> DataSet:

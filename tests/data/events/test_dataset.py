@@ -1,17 +1,22 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from tests.helpers.event_datasets import write_data_set
+from tests.helpers.event_datasets import boxes_of, write_data_set
+from tests.helpers.recordings import random_events
 
-from spikeyolo.data.events import dataset as dataset_module
+from spikeyolo.data.events import index as index_module
+from spikeyolo.data.events import open_recordings
 from spikeyolo.data.events.augmentation import EventAugmentation
 from spikeyolo.data.events.dataset import EventDataset
-from spikeyolo.data.events.description import read_event_description
-from spikeyolo.data.events.index import load_event_index
+from spikeyolo.data.events.labels import write_boxes
+from spikeyolo.data.events.open_recordings import OpenRecordings
 from spikeyolo.data.loader import Loader
+from spikeyolo.data.open import open_data
 from spikeyolo.data.sampler import EpochBatchSampler
+from spikeyolo.errors import DataError
 from spikeyolo.events import EventInput, open_recording, render
 
 PREPARATION = EventInput(timesteps=3, window_us=60_000)
@@ -20,7 +25,7 @@ PREPARATION = EventInput(timesteps=3, window_us=60_000)
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     file = write_data_set(tmp_path_factory.mktemp("set"))
-    return load_event_index(read_event_description(file), "train", progress=False)
+    return open_data(file).split("train", progress=False)
 
 
 def equal(one, other):
@@ -70,12 +75,47 @@ def test_augmented_boxes_stay_on_the_canvas(index):
 
 
 def test_few_recordings_are_open_at_a_time(index, monkeypatch):
-    monkeypatch.setattr(dataset_module, "OPEN_RECORDINGS", 1)
+    monkeypatch.setattr(open_recordings, "MAX_FILES", 1)
     dataset = EventDataset(index, PREPARATION)
     expected = EventDataset(index, PREPARATION)
     for instant in (0, 2, 1, 3, 0):
         assert equal(dataset[instant], expected[instant])
-        assert len(dataset._open) == 1
+        assert len(dataset.recordings) == 1
+
+
+def test_open_recordings_are_bounded_by_the_bytes_that_they_take(index, monkeypatch):
+    monkeypatch.setattr(open_recordings, "MAX_BYTES", 100)
+    five = replace(index, recordings=index.recordings[:1] * 5, decoded_bytes=np.array([40, 50, 0, 60, 900]))
+    opened = OpenRecordings(five)
+    held = []
+    for number in (0, 1, 2, 0, 3, 4, 2):
+        opened[number]
+        held.append((len(opened), opened.decoded_bytes))
+    # The fifth closes number 1, which was used least recently; number 4 is larger than the bound and open alone.
+    assert held == [(1, 40), (2, 90), (3, 90), (3, 90), (3, 100), (1, 900), (1, 0)]
+
+
+def test_recordings_that_are_decoded_whole_are_evaluated_on_but_not_trained_on_beyond_the_bound(tmp_path, monkeypatch):
+    faery = pytest.importorskip("faery")
+    events = random_events(4000, 300_000, (64, 96))
+    array = np.zeros(len(events), faery.EVENTS_DTYPE)
+    for name, column in zip(("t", "x", "y", "on"), vars(events).values(), strict=True):
+        array[name] = column
+    (tmp_path / "train").mkdir()
+    faery.events_stream_from_array(array, (96, 64)).to_file(tmp_path / "train" / "a.es")
+    write_boxes(tmp_path / "train" / "a_bbox.npy", boxes_of((100_000, 10, 8, 30, 24, 0)))
+    (tmp_path / "data.yaml").write_text("format: prophesee\ntrain: train\nnames: [car]\n")
+    read = open_data(tmp_path / "data.yaml").split("train", progress=False)
+    assert read.decoded_bytes.tolist() == [4000 * 13]
+    read.dataset(PREPARATION, EventAugmentation())
+    monkeypatch.setattr(index_module, "MAX_BYTES", 50_000)
+    with pytest.raises(DataError, match=r"a\.es: \.es is decoded whole.*write_dat\('a_td\.dat'"):
+        read.dataset(PREPARATION, EventAugmentation())
+    assert read.dataset(PREPARATION)[0].frames.any()
+
+
+def test_recordings_that_are_read_in_parts_take_no_memory(index):
+    assert index.decoded_bytes.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -5,11 +5,12 @@ import os
 import numpy as np
 import pytest
 from tests.helpers.event_datasets import SIZE_HW, boxes_of, write_data_set, write_recording
+from tests.helpers.index_caches import kept_index
 
-from spikeyolo.data.events import index as index_module
-from spikeyolo.data.events.description import is_event_description, read_event_description
-from spikeyolo.data.events.index import cache_file, corners, load_event_index
+from spikeyolo.data.events import sources
+from spikeyolo.data.events.columns import corners
 from spikeyolo.data.events.labels import write_boxes
+from spikeyolo.data.open import open_data
 from spikeyolo.errors import ConfigError, DataError
 
 
@@ -19,7 +20,7 @@ def data(tmp_path):
 
 
 def load(file, split="train", **more):
-    return load_event_index(read_event_description(file), split, progress=False, **more)
+    return open_data(file).split(split, progress=False, **more)
 
 
 def test_instants_and_their_boxes(data):
@@ -45,8 +46,8 @@ def same(one, other):
 def test_the_index_is_kept_and_a_changed_file_is_noticed(data, monkeypatch):
     first = load(data)
     opened = []
-    original = index_module.read_boxes
-    monkeypatch.setattr(index_module, "read_boxes", lambda path: opened.append(path.name) or original(path))
+    original = sources.read_boxes
+    monkeypatch.setattr(sources, "read_boxes", lambda path: opened.append(path.name) or original(path))
     assert same(load(data), first)
     assert opened == []
     file = data.parent / "train" / "b_bbox.npy"
@@ -64,13 +65,14 @@ def test_the_index_is_kept_and_a_changed_file_is_noticed(data, monkeypatch):
 
 def test_a_damaged_cache_is_read_anew_and_a_locked_folder_costs_only_time(data):
     first = load(data)
-    kept = cache_file(read_event_description(data), "train")
+    kept = kept_index(data)
     kept.write_bytes(kept.read_bytes()[:100])
     assert same(load(data), first)
     kept.unlink()
     kept.parent.rmdir()
     kept.parent.write_text("in the way")
     assert same(load(data), first)
+    assert kept_index(data).is_relative_to(os.environ["XDG_CACHE_HOME"])
 
 
 def test_cache_holds_less_than_100_bytes_a_labelled_instant(tmp_path):
@@ -85,7 +87,7 @@ def test_cache_holds_less_than_100_bytes_a_labelled_instant(tmp_path):
     file.write_text("format: prophesee\ntrain: train\nnames: [car, person]\n")
     index = load(file)
     assert len(index) == 4 * 299
-    assert cache_file(read_event_description(file), "train").stat().st_size / len(index) < 100
+    assert kept_index(file).stat().st_size / len(index) < 100
 
 
 BAD = {
@@ -178,7 +180,7 @@ def test_a_truncated_recording_is_used_up_to_its_last_whole_event(data):
 def test_mistakes_in_the_description_name_file_and_field(data, text, said):
     data.write_text(text)
     with pytest.raises((ConfigError, DataError)) as error:
-        read_event_description(data)
+        open_data(data)
     assert str(error.value).startswith(str(data))
     assert said in str(error.value)
 
@@ -189,14 +191,7 @@ def test_a_split_that_is_not_described(data):
         load(data, "val")
 
 
-def test_descriptions_of_images_are_not_those_of_recordings(data, tmp_path):
-    assert is_event_description(data)
-    (tmp_path / "p.yaml").write_text("train: images\nnames: [a]\n")
-    assert not is_event_description(tmp_path / "p.yaml")
-    assert not is_event_description(tmp_path / "nowhere.yaml")
-
-
-def test_recordings_that_do_not_tell_their_size_get_it_from_the_description(tmp_path):
+def test_recordings_that_do_not_name_their_size_get_it_from_the_description(tmp_path):
     file = write_data_set(tmp_path, more="sensor_size_hw: [64, 96]\n")
     for path in tmp_path.rglob("*_td.dat"):
         path.write_bytes(path.read_bytes().replace(b"% Width 96\n% Height 64\n", b""))

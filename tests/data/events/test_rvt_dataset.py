@@ -1,7 +1,5 @@
 """RVT's folders as a data set: the same samples as from the recordings that they were made of."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,12 +8,11 @@ from tests.helpers.event_datasets import write_data_set
 from spikeyolo.cli.main import main
 from spikeyolo.data.events.augmentation import EventAugmentation
 from spikeyolo.data.events.dataset import EventDataset
-from spikeyolo.data.events.description import read_event_description
-from spikeyolo.data.events.index import load_event_index
 from spikeyolo.data.events.rvt import FRAMES, LABELS
-from spikeyolo.data.events.rvt_export import RvtConfig, prepare_split
+from spikeyolo.data.events.rvt_export import RvtFormat, export_split
+from spikeyolo.data.open import open_data
 from spikeyolo.errors import ConfigError, DataError
-from spikeyolo.evaluation.validate import ValidationSettings, read_split, validate
+from spikeyolo.evaluation.validate import ValidationSettings, validate
 from spikeyolo.events import EventInput
 from spikeyolo.model.detector import load
 from spikeyolo.training.run import train
@@ -30,8 +27,8 @@ def both(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("sets")
     recordings = write_data_set(root / "recordings")
     for split in ("train", "val", "test"):
-        config = RvtConfig(downscale=request.param)
-        prepare_split(read_event_description(recordings), split, root / "frames", config)
+        config = RvtFormat(downscale=request.param)
+        export_split(open_data(recordings), split, root / "frames", config)
     return recordings, describe(root / "frames")
 
 
@@ -41,15 +38,14 @@ def describe(folder, more=""):
     return file
 
 
-def index_of(file, split="train", **changes):
-    description = replace(read_event_description(file), **changes)
-    return load_event_index(description, split, progress=False)
+def index_of(file, split="train"):
+    return open_data(file).split(split, progress=False)
 
 
 @pytest.mark.parametrize("timesteps", [1, 3, 6])  # of 6 timesteps some begin before the recording
 def test_samples_are_those_of_the_recordings(both, timesteps):
     recordings, frames = both
-    preparation = read_event_description(frames).prepared(timesteps=timesteps)
+    preparation = open_data(frames).description.choose_input(timesteps=timesteps)
     assert preparation.window_us == timesteps * 50_000
     ours, prepared = index_of(recordings), index_of(frames)
     assert prepared.sensor_size_hw == ours.sensor_size_hw == (64, 96)
@@ -72,7 +68,7 @@ def test_trained_on_frames_and_evaluated_on_recordings(both, tmp_path):
     assert model.config.timesteps == 3
     assert model.input.window_us == 150_000
     numbers = [
-        validate(model, read_split(file, "test"), ValidationSettings(workers=0)).to_json()
+        validate(model, index_of(file, "test"), ValidationSettings(workers=0)).to_json()
         for file in (frames, recordings)
     ]
     assert numbers[0]["plain_coco"] == numbers[1]["plain_coco"]
@@ -80,18 +76,18 @@ def test_trained_on_frames_and_evaluated_on_recordings(both, tmp_path):
 
 def test_another_preparation_than_that_of_the_frames_is_refused(both):
     _, frames = both
-    description = read_event_description(frames)
-    with pytest.raises(ConfigError, match="prepared with representation stacked_histogram of 10 bins up to 10 for 2"):
-        description.prepared(representation="voxel_grid")
-    with pytest.raises(ConfigError, match="prepared with window_us 100000 for 2 timesteps, not 70000"):
-        description.prepared(window_us=70_000)
-    with pytest.raises(ConfigError, match="prepared with representation"):
+    description = open_data(frames).description
+    with pytest.raises(ConfigError, match="made with representation stacked_histogram of 10 bins up to 10 for 2"):
+        description.choose_input(representation="voxel_grid")
+    with pytest.raises(ConfigError, match="made with window_us 100000 for 2 timesteps, not 70000"):
+        description.choose_input(window_us=70_000)
+    with pytest.raises(ConfigError, match="made with representation"):
         EventDataset(index_of(frames), EventInput())
 
 
 def test_a_changed_sequence_is_noticed(tmp_path):
     recordings = write_data_set(tmp_path / "recordings")
-    prepare_split(read_event_description(recordings), "train", tmp_path / "frames")
+    export_split(open_data(recordings), "train", tmp_path / "frames")
     for split in ("val", "test"):
         (tmp_path / "frames" / split).mkdir()
     frames = describe(tmp_path / "frames")
@@ -125,7 +121,7 @@ def test_mistakes_in_the_description_name_file_and_field(tmp_path, more, said):
         (tmp_path / split).mkdir()
     file = describe(tmp_path, more)
     with pytest.raises(ConfigError) as error:
-        read_event_description(file)
+        open_data(file)
     assert str(error.value).startswith(str(file))
     assert said in str(error.value)
 

@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from spikeyolo.data.images.sheet import batch_sheet, index_sheet
 from tests.helpers.images import write_image
 
+from spikeyolo.data.grids import batch_grid, index_grid
 from spikeyolo.data.images.augmentation import Augmentation
 from spikeyolo.data.images.dataset import ImageDataset, collate
-from spikeyolo.data.images.description import read_description
-from spikeyolo.data.images.index import Index
-from spikeyolo.data.images.scan import load_index
+from spikeyolo.data.images.index import ImageIndex
 from spikeyolo.data.loader import Loader
+from spikeyolo.data.open import open_data
 from spikeyolo.data.sampler import EpochBatchSampler
 from spikeyolo.errors import ConfigError, DataError
+from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.io import read_rgb
 from spikeyolo.imaging.letterbox import letterbox
 from spikeyolo.structures import Batch
@@ -25,12 +25,12 @@ MIXED = Augmentation(mosaic=0.7, mixup=0.5, degrees=10, vflip=0.3)
 
 
 @pytest.fixture
-def index(yolo_set: Path) -> Index:
-    return load_index(read_description(yolo_set), "train")
+def index(yolo_set: Path) -> ImageIndex:
+    return open_data(yolo_set).split("train")
 
 
 @pytest.fixture
-def larger(tmp_path: Path) -> Index:
+def larger(tmp_path: Path) -> ImageIndex:
     """Eleven images of several sizes, one box each."""
     for number in range(11):
         image = write_image(tmp_path / "images" / f"{number}.png", 30 + number, 60 - number, 20 * number)
@@ -38,7 +38,7 @@ def larger(tmp_path: Path) -> Index:
         label.parent.mkdir(exist_ok=True)
         label.write_text(f"{number % 2} 0.5 0.5 0.6 0.4\n")
     (tmp_path / "data.yaml").write_text("train: images\nnames: [cat, dog]\n")
-    return load_index(read_description(tmp_path / "data.yaml"), "train")
+    return open_data(tmp_path / "data.yaml").split("train")
 
 
 def equal(one: Batch, other: Batch) -> bool:
@@ -52,7 +52,7 @@ def equal(one: Batch, other: Batch) -> bool:
     )
 
 
-def test_letterboxed_batch_by_hand(index: Index) -> None:
+def test_letterboxed_batch_by_hand(index: ImageIndex) -> None:
     dataset = ImageDataset(index, 120)
     batch = collate([dataset[i] for i in range(3)])
     assert (batch.images.shape, batch.images.dtype) == ((3, 3, 120, 120), torch.uint8)
@@ -68,7 +68,7 @@ def test_letterboxed_batch_by_hand(index: Index) -> None:
     assert placement.to_original(batch.targets.boxes[:1]).tolist() == [[15, 10, 45, 30]]
 
 
-def test_a_batch_without_boxes_keeps_its_shapes(index: Index) -> None:
+def test_a_batch_without_boxes_keeps_its_shapes(index: ImageIndex) -> None:
     batch = collate([ImageDataset(index, 64)[2]])
     assert batch.targets.boxes.shape == (0, 4)
     assert batch.targets.labels.dtype == torch.int64
@@ -77,7 +77,7 @@ def test_a_batch_without_boxes_keeps_its_shapes(index: Index) -> None:
 
 
 @pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(mosaic=0), MIXED])
-def test_augmented_samples_are_valid_and_repeat(larger: Index, augmentation: Augmentation) -> None:
+def test_augmented_samples_are_valid_and_repeat(larger: ImageIndex, augmentation: Augmentation) -> None:
     first, again = (ImageDataset(larger, (48, 64), augmentation, seed=7) for _ in range(2))
     for epoch, image in [(0, 0), (0, 1), (5, 0)]:
         batch = collate([first[(epoch, image)]])
@@ -93,20 +93,20 @@ def test_augmented_samples_are_valid_and_repeat(larger: Index, augmentation: Aug
     assert not torch.equal(first[(0, 0)].image, other_seed[(0, 0)].image)
 
 
-def batches(index: Index, workers: int, **options: object) -> list[Batch]:
+def batches(index: ImageIndex, workers: int, **options: object) -> list[Batch]:
     dataset = ImageDataset(index, 48, MIXED, epochs=4, seed=3, **options)
     loader = Loader(dataset, EpochBatchSampler(len(dataset), 3, shuffle=True, seed=3), workers=workers)
     return [batch for _ in range(3) for batch in loader]
 
 
-def test_workers_and_cache_change_nothing(larger: Index) -> None:
+def test_workers_and_cache_change_nothing(larger: ImageIndex) -> None:
     expected = batches(larger, 0)
     assert len(expected) == 12
     for other in (batches(larger, 2), batches(larger, 0, cache_mb=1), batches(larger, 2, cache_mb=0.02)):
         assert all(equal(a, b) for a, b in zip(expected, other, strict=True))
 
 
-def test_the_cache_serves_what_fits(larger: Index) -> None:
+def test_the_cache_serves_what_fits(larger: ImageIndex) -> None:
     sizes = larger.sizes_hw.prod(axis=1) * 3
     dataset = ImageDataset(larger, 64, Augmentation(mosaic=0), cache_mb=float(sizes[:4].sum()) / 1e6)
     for image in range(len(larger)):
@@ -119,7 +119,7 @@ def test_the_cache_serves_what_fits(larger: Index) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_loader_continues_where_it_was_left(larger: Index, workers: int) -> None:
+def test_a_loader_continues_where_it_was_left(larger: ImageIndex, workers: int) -> None:
     def loader() -> Loader:
         dataset = ImageDataset(larger, 32, MIXED, epochs=5)
         return Loader(dataset, EpochBatchSampler(len(dataset), 2, shuffle=True), workers=workers)
@@ -144,7 +144,7 @@ def test_a_loader_continues_where_it_was_left(larger: Index, workers: int) -> No
     assert all(equal(a, b) for a, b in zip(continued, epochs[2], strict=True))
 
 
-def test_a_pass_given_up_begins_anew(larger: Index) -> None:
+def test_a_pass_given_up_begins_anew(larger: ImageIndex) -> None:
     dataset = ImageDataset(larger, 32)
     loader = Loader(dataset, EpochBatchSampler(len(dataset), 2, shuffle=True))
     loader.load_state_dict({"epoch": 1, "start": 4})
@@ -155,7 +155,7 @@ def test_a_pass_given_up_begins_anew(larger: Index) -> None:
     assert loader.state_dict() == {"epoch": 2, "start": 0}
 
 
-def test_mosaic_closes_for_the_last_epochs(larger: Index) -> None:
+def test_mosaic_closes_for_the_last_epochs(larger: ImageIndex) -> None:
     """With mosaic, samples show other images' boxes too; without, only their own single one."""
     augmentation = Augmentation(close_mosaic=2, scale=0, translate=0)
     dataset = ImageDataset(larger, 64, augmentation, epochs=5)
@@ -176,7 +176,7 @@ def test_large_images_are_decoded_smaller_and_boxes_stay(tmp_path: Path) -> None
         row = [0, 400 / 803, 300 / 601, 480 / 803, 360 / 601]
         (folder / "labels" / "a.txt").write_text(" ".join(map(str, row)))
         (folder / "data.yaml").write_text("train: images\nnames: [white]\n")
-        index = load_index(read_description(folder / "data.yaml"), "train")
+        index = open_data(folder / "data.yaml").split("train")
         dataset = ImageDataset(index, 100, Augmentation(mosaic=0, hue=0, saturation=0, value=0, scale=0.3))
         assert dataset.reductions.tolist() == [8]
         for epoch in range(20):
@@ -186,7 +186,7 @@ def test_large_images_are_decoded_smaller_and_boxes_stay(tmp_path: Path) -> None
             assert sample.boxes[0].tolist() == pytest.approx(around, abs=1.0)
 
 
-def test_a_image_that_vanished_is_named(index: Index) -> None:
+def test_a_image_that_vanished_is_named(index: ImageIndex) -> None:
     Path(index.paths[0]).unlink()
     dataset = ImageDataset(index, 64)
     with pytest.raises(DataError, match=r"0\.png: cannot be read"):
@@ -197,7 +197,7 @@ def test_a_image_that_vanished_is_named(index: Index) -> None:
     assert str(caught.value) == f"{index.paths[0]}: cannot be read (No such file or directory)"
 
 
-def test_loading_leaves_the_randomness_of_the_network_alone(larger: Index) -> None:
+def test_loading_leaves_the_randomness_of_the_network_alone(larger: ImageIndex) -> None:
     dataset = ImageDataset(larger, 32, MIXED)
     before = torch.random.get_rng_state()
     for workers in (0, 1):
@@ -213,19 +213,19 @@ def test_settings_out_of_range(wrong: dict[str, float]) -> None:
         Augmentation(**wrong)
 
 
-def test_sheets_show_images_and_boxes(index: Index) -> None:
-    page = index_sheet(index, count=3, side=60)
-    assert page.shape == (2 * 60 + 4, 2 * 60 + 4, 3)
-    assert (page[60:64] == 255).all()
+def test_grids_show_images_and_boxes(index: ImageIndex) -> None:
+    page = index_grid(index, ImageInput.of(64), count=3)
+    assert page.shape == (2 * 64 + 4, 2 * 64 + 4, 3)
+    assert (page[64:68] == 255).all()
     plain = collate([ImageDataset(index, 60)[2]])
-    assert (batch_sheet(plain, index.names) == plain.images[0].permute(1, 2, 0).numpy()).all()
+    assert (batch_grid(plain, index.names) == plain.images[0].permute(1, 2, 0).numpy()).all()
     boxed = collate([ImageDataset(index, 60)[0]])
-    changed = (batch_sheet(boxed, index.names) != boxed.images[0].permute(1, 2, 0).numpy()).any(axis=2)
+    changed = (batch_grid(boxed, index.names) != boxed.images[0].permute(1, 2, 0).numpy()).any(axis=2)
     assert changed[39:41, 16:44].any(axis=0).all()  # the lower edge
 
 
 def test_real_images_train_ready(shared_data: Path) -> None:
-    index = load_index(read_description(shared_data / "coco128/data.yaml"), "train")
+    index = open_data(shared_data / "coco128/data.yaml").split("train")
     dataset = ImageDataset(index, 96, Augmentation())
     loader = Loader(dataset, EpochBatchSampler(32, 8, shuffle=True), workers=0)
     assert sum(len(batch.targets) for batch in loader) > 100

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from tests.helpers.images import write_image
 
-from spikeyolo.data.images.description import read_description
-from spikeyolo.data.images.scan import load_index, scan
+from spikeyolo.data.open import open_data
 from spikeyolo.errors import ConfigError, DataError, SpikeYOLOError
 
 
@@ -23,7 +22,7 @@ from spikeyolo.errors import ConfigError, DataError, SpikeYOLOError
 )
 def test_names_as_list_or_mapping(yolo_set: Path, names: str, expected: tuple[str, ...]) -> None:
     yolo_set.write_text(f"train: images/train\nnames: {names}\n")
-    assert read_description(yolo_set).names == expected
+    assert open_data(yolo_set).names == expected
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,6 @@ def test_names_as_list_or_mapping(yolo_set: Path, names: str, expected: tuple[st
         ("train: images/train\nnc: 3\nnames: [a]", ["nc: 3 beside 1"]),
         ("train: [images/train\nnames: [a]", ["line"]),
         ("", ["no keys"]),
-        ("format: prophesee\ntrain: images/train", ["event data set"]),
         ("train: images/train\ntrain_json: gone.json", ["train_json", "no such file"]),
         ("train: all.json\nnames: [a]", ["train_json"]),
     ],
@@ -56,7 +54,7 @@ def test_names_as_list_or_mapping(yolo_set: Path, names: str, expected: tuple[st
 def test_one_clear_line_for_each_mistake(yolo_set: Path, text: str, says: list[str]) -> None:
     yolo_set.write_text(text)
     with pytest.raises(SpikeYOLOError) as caught:
-        read_description(yolo_set)
+        open_data(yolo_set)
     message = str(caught.value)
     assert "\n" not in message
     assert str(yolo_set) in message
@@ -65,9 +63,9 @@ def test_one_clear_line_for_each_mistake(yolo_set: Path, text: str, says: list[s
 
 def test_missing_file_and_missing_split(yolo_set: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
-        read_description(yolo_set.with_name("other.yaml"))
+        open_data(yolo_set.with_name("other.yaml"))
     with pytest.raises(ConfigError, match="no split 'test'"):
-        scan(read_description(yolo_set), "test")
+        open_data(yolo_set).scan("test")
 
 
 def test_paths_start_at_the_folder_of_the_yaml(yolo_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +73,7 @@ def test_paths_start_at_the_folder_of_the_yaml(yolo_set: Path, monkeypatch: pyte
     deeper.parent.mkdir()
     deeper.write_text("path: ..\ntrain: images/train\nnames: [cat, dog]\n")
     monkeypatch.chdir("/")
-    assert len(load_index(read_description(deeper), "train")) == 3
+    assert len(open_data(deeper).split("train")) == 3
 
 
 def test_folders_lists_and_several_of_them_join(yolo_set: Path) -> None:
@@ -83,14 +81,14 @@ def test_folders_lists_and_several_of_them_join(yolo_set: Path) -> None:
     write_image(root / "images" / "more" / "deep" / "x.jpg")
     (root / "some.txt").write_text("./images/train/0.png\nimages/train/1.png\n\n")
     yolo_set.write_text("train: [some.txt, images/more]\nnames: [cat, dog]\n")
-    index, report = scan(read_description(yolo_set), "train")
+    index, report = open_data(yolo_set).scan("train")
     assert [Path(path).name for path in index.paths] == ["0.png", "1.png", "x.jpg"]
     assert report.counts == {"label file missing": 1}
 
 
 def test_a_image_named_twice_is_used_once(yolo_set: Path) -> None:
     yolo_set.write_text("train: [images/train, images/train]\nnames: [cat, dog]\n")
-    index, report = scan(read_description(yolo_set), "train")
+    index, report = open_data(yolo_set).scan("train")
     assert len(index) == 3
     assert report.counts["image twice"] == 3
 
@@ -119,9 +117,9 @@ def coco_file(folder: Path, **changes: object) -> Path:
 
 
 def test_bare_coco_json_maps_its_own_ids(tmp_path: Path) -> None:
-    description = read_description(coco_file(tmp_path))
-    assert description.names == ("cat", "dog")
-    index = load_index(description, "val")
+    data = open_data(coco_file(tmp_path))
+    assert data.names == ("cat", "dog")
+    index = data.split("val")
     assert index.image_ids == (70, 5)
     assert index.category_ids == (3, 90)
     boxes, labels = index.objects(1)
@@ -136,7 +134,7 @@ def test_coco_json_in_a_yaml_follows_the_order_of_its_names(tmp_path: Path) -> N
     coco_file(tmp_path)
     file = tmp_path / "data.yaml"
     file.write_text("val: val\nval_json: instances_val.json\nnames: [dog, bird, cat]\n")
-    index = load_index(read_description(file), "val")
+    index = open_data(file).split("val")
     assert index.category_ids == (90, -1, 3)
     assert index.objects(1)[1].tolist() == [0]
 
@@ -158,7 +156,7 @@ def test_coco_json_in_a_yaml_follows_the_order_of_its_names(tmp_path: Path) -> N
 def test_broken_coco_json(tmp_path: Path, changes: dict[str, object], says: str) -> None:
     file = coco_file(tmp_path, **changes)
     with pytest.raises(DataError) as caught:
-        load_index(read_description(file), "val")
+        open_data(file).split("val")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -178,16 +176,16 @@ def test_broken_coco_json(tmp_path: Path, changes: dict[str, object], says: str)
 )
 def test_coco_json_that_describes_nothing(tmp_path: Path, changes: dict[str, object], says: str) -> None:
     with pytest.raises(SpikeYOLOError, match=says):
-        read_description(coco_file(tmp_path, **changes))
+        open_data(coco_file(tmp_path, **changes))
 
 
 def test_the_shared_data_sets(shared_data: Path) -> None:
-    tiny = load_index(read_description(shared_data / "coco_tiny/annotations/instances_val2017.json"), "val")
+    tiny = open_data(shared_data / "coco_tiny/annotations/instances_val2017.json").split("val")
     assert (len(tiny), len(tiny.boxes), int(tiny.crowd.sum()), len(tiny.names)) == (50, 382, 5, 80)
     assert tiny.image_ids[0] == 397133
     assert tiny.category_ids[-1] == 90
-    yolo = load_index(read_description(shared_data / "bccd/data.yaml"), "test")
-    coco = load_index(read_description(shared_data / "bccd/annotations/test.json"), "test")
+    yolo = open_data(shared_data / "bccd/data.yaml").split("test")
+    coco = open_data(shared_data / "bccd/annotations/test.json").split("test")
     assert len(yolo) == len(coco) == 72
     by_name = {Path(path).name: coco.objects(i) for i, path in enumerate(coco.paths)}
     for i, path in enumerate(yolo.paths):  # the same boxes by two ways: YOLO's decimals are rounded

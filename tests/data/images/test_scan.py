@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.helpers.images import write_image
+from tests.helpers.index_caches import kept_index
 
-from spikeyolo.data.images.description import Description, read_description
-from spikeyolo.data.images.index import Index, cache_file
+from spikeyolo.data.images.index import ImageIndex
 from spikeyolo.data.images.labels import parse_yolo
-from spikeyolo.data.images.report import Finding, Report
-from spikeyolo.data.images.scan import label_file, load_index, scan
+from spikeyolo.data.images.report import Finding, ScanReport
+from spikeyolo.data.images.scan import label_file
+from spikeyolo.data.open import open_data
 from spikeyolo.errors import DataError
 
 
@@ -33,7 +34,7 @@ from spikeyolo.errors import DataError
         ("0 0.5 0.5 inf 0.5", "not finite", []),
         ("0 0.9 0.5 0.4 0.5", "outside the image", [[42, 10, 60, 30]]),
         ("0 1.5 0.5 0.4 0.5", "outside the image", []),
-        ("0 0.75 0.5 0.5004 0.5", None, [[29.988, 10, 60, 30]]),  # rounded decimals: clipped without a remark
+        ("0 0.75 0.5 0.5004 0.5", None, [[29.988, 10, 60, 30]]),  # rounded decimals: clipped unnoticed
         ("0 0.5 0.5 0 0.5", "zero size", []),
         ("0 0.5 0.5 -0.5 0.5", "zero size", []),
         ("0 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5 0.5", "duplicate", [[15, 10, 45, 30]]),
@@ -53,31 +54,31 @@ def test_errors_name_file_line_and_mend(yolo_set: Path) -> None:
     bad = yolo_set.parent / "labels/train/1.txt"
     bad.write_text("0 0.5 0.5 0.1 0.1\n7 0.5 0.5 0.1 0.1\n")
     with pytest.raises(DataError) as caught:
-        load_index(read_description(yolo_set), "train")
+        open_data(yolo_set).split("train")
     for part in (str(bad), "line 2", "class 7 of 0..1", "correct the label", "1 x class out of range"):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_strict_refuses_what_else_is_mended(yolo_set: Path) -> None:
-    description = read_description(yolo_set)
-    assert len(load_index(description, "train", strict=True)) == 3  # an empty label file is fine
+def test_strict_refuses_what_else_is_repaired(yolo_set: Path) -> None:
+    data = open_data(yolo_set)
+    assert len(data.split("train", strict=True)) == 3  # an empty label file is fine
     (yolo_set.parent / "labels/train/2.txt").unlink()
-    assert len(load_index(description, "train")) == 3
+    assert len(data.split("train")) == 3
     with pytest.raises(DataError, match="label file missing"):
-        load_index(description, "train", strict=True)
+        data.split("train", strict=True)
 
 
 def test_no_images_and_no_boxes(yolo_set: Path) -> None:
-    description = read_description(yolo_set)
+    data = open_data(yolo_set)
     for label in (yolo_set.parent / "labels/train").iterdir():
         label.unlink()
     with pytest.raises(DataError, match=r"no boxes on 3 images.*labels/train/0.txt"):
-        load_index(description, "train")
+        data.split("train")
     for image in (yolo_set.parent / "images/train").iterdir():
         image.unlink()
     with pytest.raises(DataError, match="no images in"):
-        load_index(description, "train")
+        data.split("train")
 
 
 def encoded(mode: str, kind: str, **options: object) -> bytes:
@@ -120,7 +121,7 @@ def test_each_kind_of_image(yolo_set: Path, name: str, content: bytes, kinds: li
     odd = yolo_set.parent / "images/train" / name
     odd.write_bytes(content)
     label_file(odd).write_text("0 0.5 0.5 0.5 0.5\n")
-    index, report = scan(read_description(yolo_set), "train")
+    index, report = open_data(yolo_set).scan("train")
     assert {kind: n for kind, n in report.counts.items() if kind != "no objects"} == dict.fromkeys(kinds, 1)
     readable = "image unreadable" not in kinds
     assert (str(odd) in index.paths) == readable
@@ -136,12 +137,12 @@ def test_each_kind_of_image(yolo_set: Path, name: str, content: bytes, kinds: li
 def test_a_missing_image_of_a_list_is_counted_and_left_out(yolo_set: Path) -> None:
     (yolo_set.parent / "list.txt").write_text("images/train/0.png\nimages/train/gone.png\n")
     yolo_set.write_text("train: list.txt\nnames: [cat, dog]\n")
-    index, report = scan(read_description(yolo_set), "train")
+    index, report = open_data(yolo_set).scan("train")
     assert len(index) == 1
     assert "gone.png" in str(report.examples["image missing"][0])
 
 
-def same(one: Index, other: Index) -> bool:
+def same(one: ImageIndex, other: ImageIndex) -> bool:
     fields = ("names", "paths", "image_ids", "category_ids", "annotation_file")
     arrays = ("sizes_hw", "starts", "boxes", "labels", "crowd")
     return all(getattr(one, f) == getattr(other, f) for f in fields) and all(
@@ -150,16 +151,16 @@ def same(one: Index, other: Index) -> bool:
 
 
 def test_the_cache_gives_back_what_was_found(yolo_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    description = read_description(yolo_set)
+    data = open_data(yolo_set)
     (yolo_set.parent / "labels/train/2.txt").unlink()
-    index, report = scan(description, "train")
-    assert cache_file(description, "train").is_file()
+    index, report = data.scan("train")
+    assert kept_index(yolo_set).is_relative_to(yolo_set.parent)
     monkeypatch.setattr("spikeyolo.data.images.scan.inspect_image", lambda _: pytest.fail("scanned again"))
-    again, report_again = scan(description, "train")
+    again, report_again = data.scan("train")
     assert same(index, again)
     assert report_again == report
     with pytest.raises(DataError):
-        load_index(description, "train", strict=True)  # the findings are kept too
+        data.split("train", strict=True)  # the findings are kept too
 
 
 def change_label(root: Path) -> None:
@@ -190,21 +191,21 @@ def rename_class(root: Path) -> None:
 
 @pytest.mark.parametrize("change", [change_label, touch_label, add_image, remove_image, remove_label, rename_class])
 def test_the_cache_notices_changes(yolo_set: Path, change) -> None:
-    before, _ = scan(read_description(yolo_set), "train")
+    before, _ = open_data(yolo_set).scan("train")
     change(yolo_set.parent)
-    after, _ = scan(read_description(yolo_set), "train")
-    fresh, _ = scan(read_description(yolo_set), "train", cache=False)
+    after, _ = open_data(yolo_set).scan("train")
+    fresh, _ = open_data(yolo_set).scan("train", cache=False)
     assert not same(before, after)
     assert same(after, fresh)
 
 
 def test_a_damaged_cache_is_made_anew(yolo_set: Path) -> None:
-    description = read_description(yolo_set)
-    index, _ = scan(description, "train")
-    kept = cache_file(description, "train")
+    data = open_data(yolo_set)
+    index, _ = data.scan("train")
+    kept = kept_index(yolo_set)
     kept.write_bytes(kept.read_bytes()[:100])
-    assert same(scan(description, "train")[0], index)
-    assert not list(kept.parent.glob("*.tmp"))
+    assert same(data.scan("train")[0], index)
+    assert [p.name for p in kept.parent.iterdir()] == [kept.name]
 
 
 def test_a_full_disk_costs_only_the_cache(yolo_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,20 +213,20 @@ def test_a_full_disk_costs_only_the_cache(yolo_set: Path, monkeypatch: pytest.Mo
         stream.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
-    description = read_description(yolo_set)
-    assert len(scan(description, "train")[0]) == 3
-    assert list(cache_file(description, "train").parent.iterdir()) == []
+    monkeypatch.setattr(np, "savez_compressed", full)
+    data = open_data(yolo_set)
+    assert len(data.scan("train")[0]) == 3
+    assert kept_index(yolo_set) is None
+    assert list((yolo_set.parent / ".spikeyolo_cache").iterdir()) == []
 
 
 def test_a_locked_folder_sends_the_cache_to_the_user(yolo_set: Path) -> None:
-    description = read_description(yolo_set)
+    data = open_data(yolo_set)
     yolo_set.parent.chmod(0o555)
     try:
-        scan(description, "train")
+        data.scan("train")
         assert sorted(p.name for p in yolo_set.parent.iterdir()) == ["data.yaml", "images", "labels"]
-        assert cache_file(description, "train").is_relative_to(os.environ["XDG_CACHE_HOME"])
-        assert cache_file(description, "train").is_file()
+        assert kept_index(yolo_set).is_relative_to(os.environ["XDG_CACHE_HOME"])
     finally:
         yolo_set.parent.chmod(0o755)
 
@@ -245,7 +246,7 @@ def test_where_labels_are(image: str, label: str) -> None:
 
 
 def test_ground_truth_of_yolo_labels(yolo_set: Path) -> None:
-    truth = load_index(read_description(yolo_set), "train").ground_truth()
+    truth = open_data(yolo_set).split("train").ground_truth()
     assert [image["id"] for image in truth["images"]] == [1, 2, 3]
     assert [a["id"] for a in truth["annotations"]] == [1, 2, 3]
     assert truth["annotations"][0] == {
@@ -258,7 +259,7 @@ def test_ground_truth_of_yolo_labels(yolo_set: Path) -> None:
 def test_the_report_prints_counts_and_one_example(yolo_set: Path) -> None:
     from rich.console import Console
 
-    report = Report("here, train", images=5, boxes=7)
+    report = ScanReport("here, train", images=5, boxes=7)
     report.add(Finding("duplicate", f"labels/{i}.txt", "line 1: the same box again") for i in range(30))
     assert report.counts["duplicate"] == 30
     assert len(report.examples["duplicate"]) == 20
@@ -267,8 +268,3 @@ def test_the_report_prints_counts_and_one_example(yolo_set: Path) -> None:
     text = console.file.getvalue()
     for part in ("5 images", "7 boxes", "duplicate", "30", "labels/0.txt", "box kept once"):
         assert part in text
-
-
-def test_a_description_is_a_plain_value(yolo_set: Path) -> None:
-    assert isinstance(read_description(yolo_set), Description)
-    assert read_description(yolo_set) == read_description(yolo_set)

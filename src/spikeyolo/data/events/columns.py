@@ -51,7 +51,7 @@ class EventColumns:
         return self.recordings[number].name
 
     def objects(self, instant: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the boxes (N, 4) float32 xyxy in pixels of the sensor, and labels (N,) int64, of a labelled instant."""
+        """Return the boxes (N, 4) float32 xyxy in pixels of the sensor, and labels (N,) int64, of an instant."""
         boxes = self.boxes[self.starts[instant] : self.starts[instant + 1]]
         return corners(boxes), boxes["class_id"].astype(np.int64)
 

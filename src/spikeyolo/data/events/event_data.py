@@ -44,8 +44,8 @@ class EventData:
         """Return the labelled instants of a split, read from its files or from the cache of an earlier reading.
 
         A recording without boxes, boxes without a recording, a label that is not finite, has no size, lies beyond the
-        sensor, outside the recording's time or of a class that has no name, is named in a warning and left out (clipped,
-        where it reaches beyond the sensor).
+        sensor, outside the recording's time or of a class that has no name, is named in a warning and left out; a label
+        that reaches beyond the sensor is clipped.
 
         Args:
             name: "train", "val" or "test".

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError, DataError
+from ...errors import DataError
 from ...events.event_input import EventInput
 from ...events.types import BOX_DTYPE
 from ...imaging.image_input import ImageInput
+from ..data_set import expect_input
 from .augmentation import EventAugmentation
 from .columns import EventColumns
 from .dataset import EventDataset
@@ -46,13 +47,10 @@ class EventIndex(EventColumns):
             ConfigError: the network takes images, or frames that the source does not have.
             DataError: to train on, more recordings that are decoded whole than fit in memory.
         """
-        if not isinstance(input, EventInput):
-            raise ConfigError(
-                "data: recordings of an event camera, but the model takes images; name a data set of those"
-            )
+        seen = expect_input(input, EventInput)
         if augmentation is not None:
             self._check_memory()
-        return EventDataset(self, input, augmentation, seed=seed)
+        return EventDataset(self, seen, augmentation, seed=seed)
 
     def train_augmentation(self, settings: Any) -> EventAugmentation:
         """Return what happens to recordings while training by these settings."""

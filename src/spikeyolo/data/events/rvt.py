@@ -64,7 +64,7 @@ class RvtSequence:
         return self.file.name == HALVED
 
     def before(self, end_us: int, count: int) -> np.ndarray:
-        """Return the last `count` frames, of which the last one ends at an instant, (count, C, H, W); empty before the first.
+        """Return (count, C, H, W), the last frames up to the one that ends at an instant; empty before the first.
 
         Raises:
             DataError: no frame ends there.

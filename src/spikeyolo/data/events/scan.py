@@ -37,9 +37,8 @@ def scan(description: EventDescription, split: str, *, progress: bool = True) ->
     paired = source.pair(folder)
     depends_on = (SCAN_VERSION, description.names, split, source.depends_on)
     kept = IndexCache.of(description.file, split, depends_on, source.files(paired))
-    if found := kept.load():
-        index = from_cache(*found)
-    else:
+    index = kept.load(from_cache)
+    if index is None:
         index = _read(description, folder, paired, progress)
         kept.save(*to_cache(index))
     return replace(index, protocol=description.protocol, source=source)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
-from .transforms import HSV, HorizontalFlip, MixUp, Mosaic, RandomAffine, VerticalFlip
+
+if TYPE_CHECKING:  # the options of `train` come from here, and their help needs no torch
+    from .transforms import HSV, HorizontalFlip, MixUp, Mosaic, RandomAffine, VerticalFlip
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,19 @@ class Augmentation:
 
     def affine(self) -> RandomAffine:
         """Return the random affine of these settings."""
+        from .transforms import RandomAffine
+
         names = ("degrees", "translate", "scale", "shear", "perspective", "min_side", "min_visible")
         return RandomAffine(**{name: getattr(self, name) for name in names})
 
     def joining(self, canvas_hw: tuple[int, int]) -> tuple[Mosaic, MixUp]:
         """Return the transforms that need other images too."""
+        from .transforms import MixUp, Mosaic
+
         return Mosaic(canvas_hw, self.affine()), MixUp()
 
     def finishing(self) -> tuple[HSV, HorizontalFlip, VerticalFlip]:
         """Return the transforms that come last."""
+        from .transforms import HSV, HorizontalFlip, VerticalFlip
+
         return HSV(self.hue, self.saturation, self.value), HorizontalFlip(self.hflip), VerticalFlip(self.vflip)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError
 from ...events.event_input import EventInput
 from ...imaging.image_input import ImageInput
+from ..data_set import expect_input
 from .augmentation import Augmentation
 from .columns import ImageColumns
 from .dataset import ImageDataset
@@ -45,11 +45,8 @@ class ImageIndex(ImageColumns):
         Raises:
             ConfigError: the network takes recordings, or there is not so much shared memory.
         """
-        if not isinstance(input, ImageInput):
-            raise ConfigError(
-                "data: images, but the model takes recordings of an event camera; name a data set of those"
-            )
-        return ImageDataset(self, input.size_hw, augmentation, epochs=epochs, seed=seed, cache_mb=cache_mb)
+        seen = expect_input(input, ImageInput)
+        return ImageDataset(self, seen.size_hw, augmentation, epochs=epochs, seed=seed, cache_mb=cache_mb)
 
     def train_augmentation(self, settings: Any) -> Augmentation:
         """Return what happens to images while training by these settings."""

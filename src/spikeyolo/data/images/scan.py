@@ -57,8 +57,8 @@ def scan(
     labels = [part.annotation_file] if part.annotation_file else [label_file(Path(path)) for path in listed]
     depends_on = (SCAN_VERSION, description.names, part.name)
     kept = IndexCache.of(description.file, part.name, depends_on, [*listed, *labels])
-    if cache and (found := kept.load()):
-        return from_cache(*found)
+    if cache and (found := kept.load(from_cache)):
+        return found
     report = ScanReport(f"{description.file}, {part.name}")
     report.add(Finding("image twice", path, "named twice") for path in repeated)
     index = _scan_images(description, part, listed, report, progress)

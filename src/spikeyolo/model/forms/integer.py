@@ -15,7 +15,7 @@ Format, stated once:
 `form.converted` takes the most fraction bits for which the proof holds. Every number being an integer, spike counts and
 binary slots give the same sums bit for bit, in any order of addition.
 
-The integers are held in floating point, because convolutions of integers are not to be had on every device: potentials
+The integers are held in floating point, because not every device has convolutions of integers: potentials
 in float64, exact to 2**53; sums in float32 on CPUs where they stay below 2**24, to which it is exact, else in float64.
 """
 
@@ -35,12 +35,13 @@ from ...spiking import ILIF, NeuronState, binary_slots
 from ...structures import STRIDES
 from ..blocks import SpikingConv
 from ..head import DetectHead
+from .exact import exact_convolutions
 
 MAX_FRACTION_BITS = 16
 MIN_FRACTION_BITS = 6
 LIMIT = 2**31
-LARGEST_WEIGHT = 127
-LARGEST_INPUT = 255  # levels
+MAX_WEIGHT = 127
+MAX_INPUT = 255  # levels
 
 
 def _shift(value: float, name: str) -> int:
@@ -130,7 +131,7 @@ class IntegerConv(nn.Module):
         if self.neuron is None:
             weight = weight / input_levels
         largest = weight.abs().amax((1, 2, 3)).clamp(min=2.0**-60)
-        bits = torch.floor(torch.log2(LARGEST_WEIGHT / largest)).clamp(max=fraction_bits)
+        bits = torch.floor(torch.log2(MAX_WEIGHT / largest)).clamp(max=fraction_bits)
         self.register_buffer("weight", torch.round(weight * torch.exp2(bits).view(-1, 1, 1, 1)).to(torch.int8))
         self.register_buffer("shift", (fraction_bits - bits).to(torch.int8))
         bias = torch.round(unit.conv.bias.detach().double() * 2**fraction_bits)
@@ -138,7 +139,7 @@ class IntegerConv(nn.Module):
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
         if self.neuron is None:
-            sums = self._weigh((x * self.input_levels).round().clamp(-LARGEST_INPUT, LARGEST_INPUT).flatten(0, 1))
+            sums = self._weigh((x * self.input_levels).round().clamp(-MAX_INPUT, MAX_INPUT).flatten(0, 1))
         else:
             counts = self.neuron(x, state).flatten(0, 1)
             parts = binary_slots(counts, self.neuron.max_count) if self.binary else [counts]
@@ -147,15 +148,16 @@ class IntegerConv(nn.Module):
         return (sums * scale.view(-1, 1, 1) + self.bias.double().view(-1, 1, 1)).unflatten(0, x.shape[:2])
 
     def _weigh(self, x: Tensor) -> Tensor:
-        most = LARGEST_INPUT if self.neuron is None else self.neuron.max_count
-        small = self.weight[0].numel() * LARGEST_WEIGHT * most < 2**24
+        most = MAX_INPUT if self.neuron is None else self.neuron.max_count
+        small = self.weight[0].numel() * MAX_WEIGHT * most < 2**24
         dtype = torch.float32 if small and x.device.type == "cpu" else torch.float64
         # Rounding removes what a transform inside a GPU's convolution may leave; a CPU's sums are exact.
-        return F.conv2d(x.to(dtype), self.weight.to(dtype), **self.geometry).double().round()
+        with exact_convolutions():
+            return F.conv2d(x.to(dtype), self.weight.to(dtype), **self.geometry).double().round()
 
     def largest_sum(self) -> Tensor:
         """(out,) the largest absolute value of a sum of weights before the shift."""
-        most = LARGEST_INPUT if self.neuron is None else self.neuron.max_count
+        most = MAX_INPUT if self.neuron is None else self.neuron.max_count
         return self.weight.double().abs().sum((1, 2, 3)) * most
 
     def largest_output(self) -> Tensor:
@@ -225,7 +227,8 @@ def largest_values(network: nn.Module, in_channels: int) -> dict[str, float]:
     seen: dict[str, float] = {}
     side = STRIDES[-1]
     with _bounds_flow(network, seen):
-        network(torch.zeros(1, in_channels, side, side))
+        device = next(network.buffers()).device
+        network(torch.zeros(1, in_channels, side, side, device=device))
     return seen
 
 

@@ -8,7 +8,7 @@ Weights are rounded to a grid of their output channel, a power of two so fine th
 within the mantissa (24 bits in float32, 53 in float64) and so coarse that no sum is ever rounded. So the order in which
 spikes arrive does not matter: slots and counts give the same network bit for bit, in float32 too, for any batch size.
 Without this a sum that differs in its last bit flips a count beside a rounding threshold, and a deep spiking network
-makes a different image of it. (On GPUs this needs TF32 off.)
+sees something else. Reduced precision is switched off while they run (`exact`).
 
 Products that remain, and why they may: the first convolution sees the image; the leak is a shift where decay and
 gain are powers of two; the mean over T and the decoding follow the network. `verify_spike_driven` checks all this.
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from ...errors import ConfigError, VerificationError
 from ...spiking import ILIF, NeuronState, binary_slots
 from ..blocks import SpikingConv, SpikingSPPF, use_channels_last
+from .exact import exact_convolutions
 
 
 class Synapses(nn.Conv2d):
@@ -44,7 +45,8 @@ class Synapses(nn.Conv2d):
     def forward(self, spikes: Tensor) -> Tensor:
         if self.check and not bool(((spikes == 0) | (spikes == 1)).all()):
             raise VerificationError(f"a spiking convolution ({self.extra_repr()}) received something else than 0 and 1")
-        return super().forward(spikes)
+        with exact_convolutions():
+            return super().forward(spikes)
 
 
 def on_exact_grid(weight: Tensor, bias: Tensor, max_count: int) -> tuple[Tensor, Tensor]:

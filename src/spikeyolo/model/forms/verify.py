@@ -32,6 +32,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from ...errors import ConfigError, VerificationError
 from ...spiking import NeuronState
 from ..network import SpikingNetwork
+from .exact import are_exact
 from .form import Form, convert
 from .spike_driven import SpikeDrivenConv, Synapses
 
@@ -179,6 +180,8 @@ class _Watch(TorchDispatchMode):
             self.fail(f"a convolution on {kind}, not on spikes")
         if not bool(((x == 0) | (x == 1)).all()):
             self.fail("a convolution on spikes that are not 0 or 1")
+        if not are_exact():
+            self.fail("a convolution on spikes that may run in reduced precision (TF32, bf16)")
         if bias is not None:
             self.fail("a convolution on spikes has a bias, which is added in every slot and not once a timestep")
         self.audit.spiking_convolutions[place] = self.audit.spiking_convolutions.get(place, 0) + 1

@@ -1,0 +1,125 @@
+"""What only a GPU can show: `pytest -m gpu` is the whole first run on one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.helpers.networks import lively
+
+from spikeyolo.detection.losses import detection_loss
+from spikeyolo.detection.nms import non_maximum_suppression
+from spikeyolo.energy.counting import on_counts, tally
+from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.model.forms.verify import verify_spike_driven
+from spikeyolo.spiking import ilif
+from spikeyolo.structures import STRIDES, Targets
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture
+def model():
+    return lively(num_classes=3).float().eval()
+
+
+@pytest.fixture(autouse=True)
+def everything_allowed():
+    """The precision that a user may have switched on for the training's sake."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    yield
+    torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_neuron(dtype):
+    x = torch.randn(4, 2, 8, 16, 16, generator=torch.Generator().manual_seed(0)).mul(3).to(dtype)
+    assert torch.equal(ilif(x.cuda()).cpu(), ilif(x))
+
+
+def test_nms():
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(1, 3000, 2, generator=generator) * 600 - 50
+    boxes = torch.cat([corners, corners + torch.rand(1, 3000, 2, generator=generator) * 200], dim=2)
+    scores = torch.rand(1, 3000, 5, generator=generator)
+    (cpu,), (gpu,) = (
+        non_maximum_suppression(boxes.to(d), scores.to(d), conf=0.5, iou=0.5, max_det=300) for d in ("cpu", "cuda")
+    )
+    assert torch.equal(gpu.boxes.cpu(), cpu.boxes)
+    assert torch.equal(gpu.labels.cpu(), cpu.labels)
+
+
+def test_slots_equal_counts_bit_for_bit_with_tf32_allowed(model):
+    spiking = model.to_spike_driven().cuda()
+    counted = on_counts(model).cuda()
+    x = torch.rand(2, 3, 128, 128, device="cuda")
+    with torch.no_grad():
+        assert all(torch.equal(a, b) for a, b in zip(spiking(x), counted(x), strict=True))
+    verify_spike_driven(spiking)
+
+
+def test_spikes_are_those_of_the_cpu(model):
+    network = on_counts(model)
+    x = torch.rand(2, 3, 128, 128)
+    cpu = tally(network, [x]).layers()
+    gpu = tally(network.cuda(), [x]).layers()
+    for a, b in zip(cpu[:20], gpu[:20], strict=True):  # deeper ones see a first convolution that adds in another order
+        assert (b.mean_count or 0) == pytest.approx(a.mean_count or 0, rel=1e-3)
+
+
+def test_integers_are_those_of_the_cpu(model):
+    integer = model.to_integer()
+    x = torch.randint(0, 256, (2, 3, 64, 64)).float() / 255
+    with torch.no_grad():
+        cpu = integer(x)
+        gpu = integer.cuda()(x.cuda())
+    assert all(torch.equal(a, b.cpu()) for a, b in zip(cpu, gpu, strict=True))
+
+
+def test_integer_form_is_made_on_the_gpu(model):
+    assert model.cuda().to_integer().device.type == "cuda"
+
+
+def test_predict(model):
+    model.input = ImageInput.of(128)
+    image = np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8)
+    (cpu,) = model.double().predict(image, conf=0.005)
+    (gpu,) = model.cuda().predict(image, conf=0.005)
+    assert len(cpu) == len(gpu)
+    torch.testing.assert_close(gpu.boxes.cpu(), cpu.boxes, atol=1e-6, rtol=0)
+
+
+def test_loss():
+    generator = torch.Generator().manual_seed(0)
+    logits = [torch.randn(2, 67, 128 // s, 128 // s, generator=generator, dtype=torch.float64) for s in STRIDES]
+    boxes = torch.tensor([[10.0, 10, 60, 70], [30, 40, 100, 90], [5, 60, 50, 120]], dtype=torch.float64)
+    targets = Targets(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), boxes, 2)
+    cpu = detection_loss(logits, targets, STRIDES)
+    gpu = detection_loss([x.cuda() for x in logits], targets.to("cuda"), STRIDES)
+    torch.testing.assert_close(gpu.total.cpu(), cpu.total)
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16", "fp16"])
+def test_training_and_its_validation(tiny, tmp_path, precision):
+    from dataclasses import replace
+
+    from spikeyolo.training.run import train, validate_best
+
+    folder = train(replace(tiny, device="0", precision=precision, patience=1, imgsz=64), tmp_path / "run")
+    assert folder.best.is_file()
+    assert validate_best(folder).metrics.images == 4
+
+
+def test_nccl_with_one_process_reaches_the_end_of_a_validation(tiny, tmp_path, monkeypatch):
+    """Every training on several GPUs logs its fitness so; NCCL takes no tensor of a CPU."""
+    from dataclasses import replace
+
+    import lightning.pytorch as pl
+
+    from spikeyolo.training import run
+
+    trainer = pl.Trainer
+    monkeypatch.setattr(run.pl, "Trainer", lambda **given: trainer(**{**given, "strategy": "ddp", "devices": 1}))
+    folder = run.train(replace(tiny, device="0", patience=1, imgsz=64), tmp_path / "run")
+    assert folder.best.is_file()
