@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -104,7 +105,7 @@ def _plain(given: Any, kind: Any, name: str) -> Any:
     if kind not in WORDS:
         return given
     text, number = isinstance(given, str), isinstance(given, int | float) and not isinstance(given, bool)
-    if kind is str and (text or number):
+    if kind is str and (text or number or isinstance(given, os.PathLike)):
         return str(given)  # `device: 0` is a number in YAML
     if kind is bool and (isinstance(given, bool) or str(given).lower() in BOOLEANS):
         return BOOLEANS[str(given).lower()]

@@ -10,10 +10,7 @@ from tests.helpers.golden import GOLDEN
 
 import spikeyolo
 from spikeyolo.cli.main import main
-from spikeyolo.detection.thresholds import Thresholds
-from spikeyolo.evaluation import validate
 from spikeyolo.training.run_folder import RunFolder
-from spikeyolo.training.settings import TrainSettings
 
 GOOD = str(GOLDEN / "tiny" / "reference.pt")
 
@@ -138,22 +135,19 @@ def test_training_is_told_what_was_given(capsys, monkeypatch, tmp_path):
     assert (seen["resume"], seen["out"], seen["settings"].gains.box) == (tmp_path, None, 7.0)
 
 
-def test_the_measurement_after_a_training_is_by_the_settings_of_the_run(capsys, monkeypatch, tmp_path, shapes):
+def test_the_measurement_after_a_training_is_printed_and_written(capsys, monkeypatch, tmp_path, shapes):
     folder, seen = RunFolder(tmp_path), {}
-    settings = TrainSettings(data=str(shapes), batch=6, workers=0, device="cpu", conf=0.1, iou=0.5, max_det=7)
-    folder.config.write_text(settings.to_yaml())
-    spikeyolo.SpikeYOLO("t", num_classes=4).save(folder.best)
 
-    def stop(model, index, chosen):
-        seen.update(device=model.device.type, images=len(index), settings=chosen)
-        raise Stopped("enough")
+    def validate_best(measured):
+        seen.update(folder=measured)
+        return SimpleNamespace(write=lambda where: seen.update(written=where), tables=lambda: ["a table"])
 
-    monkeypatch.setattr(validate, "validate", stop)
-    monkeypatch.setitem(sys.modules, "spikeyolo.training.run", SimpleNamespace(train=lambda *_: folder))
-    code, _, err = run(capsys, "train", "--data", str(shapes))
-    assert (code, err) == (1, "spikeyolo: enough\n")
-    expected = validate.ValidationSettings(6, Thresholds(0.1, 0.5, 7), workers=0)
-    assert seen == {"device": "cpu", "images": 4, "settings": expected}
+    both = SimpleNamespace(train=lambda *_: folder, validate_best=validate_best)
+    monkeypatch.setitem(sys.modules, "spikeyolo.training.run", both)
+    code, out, _ = run(capsys, "train", "--data", str(shapes))
+    assert (code, seen) == (0, {"folder": folder, "written": tmp_path})
+    assert "a table" in out
+    assert f"next: spikeyolo predict --weights {folder.best}" in " ".join(out.split("\n"))
 
 
 def test_a_run_is_resumed_by_its_own_settings(capsys, tmp_path):

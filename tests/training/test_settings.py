@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import get_args, get_type_hints
+
 import pytest
 import yaml
 
 from spikeyolo.data.images.augmentation import Augmentation
+from spikeyolo.detection.thresholds import EVALUATION, Thresholds
 from spikeyolo.errors import ConfigError
-from spikeyolo.training.settings import TrainSettings, read_settings, recipe_names, recipe_path
+from spikeyolo.events.event_input import PREPARATIONS
+from spikeyolo.events.representations import REPRESENTATIONS
+from spikeyolo.training.settings import TrainSettings, read_settings, recipe_names, recipe_of, recipe_path
 
 
 @pytest.mark.parametrize(
@@ -16,15 +22,45 @@ from spikeyolo.training.settings import TrainSettings, read_settings, recipe_nam
         ({"imgsz": 100}, "multiple of 32"),
         ({"lr": -1.0}, "above 0"),
         ({"momentum": 1.0}, "below 1"),
-        ({"epochs": "many"}, "wrong type"),
+        ({"epochs": "many"}, "epochs: 'many' is not a whole number"),
+        ({"optimizer": "adam"}, "optimizer: 'adam' is not one of sgd, adamw; did you mean 'adamw'"),
+        ({"neuron": "lif"}, "neuron: 'lif' is not one of coco, gen1, relu"),
+        ({"representation": "voxels"}, "representation: 'voxels' is not one of count_frames,"),
+        ({"preparation": "gen1"}, "preparation: 'gen1' is not one of counts, gen1-published"),
+        ({"conf": 2.0}, "conf: 2.0"),
+        ({"augmentation": 3}, "augmentation: 3 must be a mapping"),
         ({"augmentation": {"mosaik": 1}}, "augmentation.mosaik: no such setting, did you mean 'mosaic'"),
-        ({"augmentation": {"mosaic": 2}}, "augmentation.mosaic: 2 is outside"),
+        ({"augmentation": {"mosaic": 2}}, "augmentation.mosaic: 2.0 is outside"),
         ({"gains": {"box": 1.0, "dfl": 1.0}}, "gains.dfl: no such setting"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(values, said):
-    with pytest.raises(ConfigError, match=said):
-        TrainSettings.from_dict(values)
+    for make in (TrainSettings.from_dict, lambda given: TrainSettings(**given)):  # from YAML, and from Python
+        with pytest.raises(ConfigError, match=said):
+            make(values)
+
+
+def test_choices_are_those_that_exist():
+    choices = get_type_hints(TrainSettings)
+    assert set(get_args(get_args(choices["preparation"])[0])) == set(PREPARATIONS)
+    assert set(get_args(get_args(choices["representation"])[0])) == set(REPRESENTATIONS)
+
+
+def test_thresholds_are_those_of_the_three_fields():
+    assert TrainSettings(conf=0.1, iou=0.5, max_det=7).thresholds == Thresholds(0.1, 0.5, 7)
+    assert TrainSettings().thresholds == EVALUATION
+
+
+def test_the_help_of_patience_says_what_is_counted():
+    assert "without a better fitness" in (TrainSettings.__doc__ or "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "recipe"), [({}, "small"), ({"data": "x.yaml", "model": "t"}, "small"), ({"epochs": 5}, None)]
+)
+def test_a_recipe_is_known_by_what_it_sets(changes, recipe):
+    assert recipe_of(replace(read_settings(recipe_path("small")), **changes)) == recipe
+    assert recipe_of(TrainSettings()) is None
 
 
 def test_yaml_and_back_gives_the_same_settings(tmp_path):
@@ -38,7 +74,7 @@ def test_yaml_and_back_gives_the_same_settings(tmp_path):
 def test_defaults_are_the_published_recipe():
     recipe = read_settings(recipe_path("published"))
     # The published batch of 40 needs four GPUs; the default is what the command line promises.
-    assert TrainSettings(batch=40) == recipe
+    assert TrainSettings(batch=40, imgsz=640) == recipe
     published = {"lr": 0.01, "final_lr": 0.004, "momentum": 0.937, "weight_decay": 5e-4, "nominal_batch": 64}
     published |= {"warmup_epochs": 10, "warmup_momentum": 0.8, "warmup_bias_lr": 0.1, "clip": 10, "seed": 0}
     published |= {"ema_decay": 0.9999, "ema_ramp": 2000, "epochs": 300, "optimizer": "sgd", "schedule": "linear"}

@@ -7,6 +7,7 @@ import torch
 
 from spikeyolo import SpikeYOLO
 from spikeyolo.errors import CheckpointError, ConfigError
+from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.training.settings import TrainSettings
 from spikeyolo.training.transfer import starting_model
 
@@ -14,8 +15,8 @@ NAMES = ("red", "green")
 
 
 def test_same_seed_same_weights():
-    first, second = (starting_model(TrainSettings(model="t"), NAMES)[0] for _ in range(2))
-    other = starting_model(TrainSettings(model="t", seed=1), NAMES)[0]
+    first, second = (starting_model(TrainSettings(model="t"), NAMES, ImageInput())[0] for _ in range(2))
+    other = starting_model(TrainSettings(model="t", seed=1), NAMES, ImageInput())[0]
     weights = [model.backbone.state_dict() for model in (first, second, other)]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     assert any(not torch.equal(weights[0][key], weights[2][key]) for key in weights[0])
@@ -24,25 +25,25 @@ def test_same_seed_same_weights():
 def test_another_number_of_classes_takes_all_but_the_last_layers(tmp_path):
     source = SpikeYOLO("t", num_classes=5)
     source.save(tmp_path / "five.safetensors")
-    model, transfer = starting_model(TrainSettings(model=str(tmp_path / "five.safetensors")), NAMES)
+    model, transfer = starting_model(TrainSettings(model=str(tmp_path / "five.safetensors")), NAMES, ImageInput())
     assert transfer is not None
     assert model.names == NAMES
     assert model.config.num_classes == 2
     state, own = source.state_dict(), model.state_dict()
     assert all(torch.equal(own[name], state[name]) for name in transfer.taken)
-    assert len(transfer.taken) + len(transfer.fresh) == len(own)
-    fresh = [name for name, _ in transfer.fresh]
-    assert fresh
-    assert all(own[name].shape[0] == 2 and name.startswith("head.") for name in fresh)
-    assert set(transfer.unused) == set(fresh)
+    assert len(transfer.taken) + len(transfer.reinitialized) == len(own)
+    anew = [name for name, _ in transfer.reinitialized]
+    assert anew
+    assert all(own[name].shape[0] == 2 and name.startswith("head.") for name in anew)
+    assert set(transfer.unused) == set(anew)
     text = "\n".join(transfer.lines())
     assert f"{len(transfer.taken)} of {len(own)} tensors taken over" in text
-    assert all(f"starts anew: {name} (" in text for name in fresh)
+    assert all(f"starts anew: {name} (" in text for name in anew)
 
 
 def test_published_checkpoint_is_a_start():
     golden = Path(__file__).parents[1] / "golden" / "tiny" / "reference.pt"
-    model, transfer = starting_model(TrainSettings(model=str(golden)), NAMES)
+    model, transfer = starting_model(TrainSettings(model=str(golden)), NAMES, ImageInput())
     assert transfer is not None
     assert len(transfer.taken) > 0.9 * len(model.state_dict())
     assert model.config.timesteps == 1
@@ -51,23 +52,23 @@ def test_published_checkpoint_is_a_start():
 def test_folded_network_cannot_be_trained(tmp_path):
     SpikeYOLO("t", num_classes=2).fold().save(tmp_path / "folded.safetensors")
     with pytest.raises(CheckpointError, match="folded"):
-        starting_model(TrainSettings(model=str(tmp_path / "folded.safetensors")), NAMES)
+        starting_model(TrainSettings(model=str(tmp_path / "folded.safetensors")), NAMES, ImageInput())
 
 
 def test_unknown_model_names_the_presets():
     with pytest.raises(ConfigError, match=r"neither a preset \(t, n, s"):
-        starting_model(TrainSettings(model="xxl"), NAMES)
+        starting_model(TrainSettings(model="xxl"), NAMES, ImageInput())
 
 
 def test_freezing_by_prefix_ends_at_a_dot():
-    model, _ = starting_model(TrainSettings(model="t", freeze=["backbone", "neck"]), NAMES)
+    model, _ = starting_model(TrainSettings(model="t", freeze=["backbone", "neck"]), NAMES, ImageInput())
     assert {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad} == {"head"}
     with pytest.raises(ConfigError, match="'back'; its parts are backbone, neck, head"):
-        starting_model(TrainSettings(model="t", freeze=["back"]), NAMES)
+        starting_model(TrainSettings(model="t", freeze=["back"]), NAMES, ImageInput())
     with pytest.raises(ConfigError, match="nothing is left"):
-        starting_model(TrainSettings(model="t", freeze=["backbone", "neck", "head"]), NAMES)
+        starting_model(TrainSettings(model="t", freeze=["backbone", "neck", "head"]), NAMES, ImageInput())
 
 
 def test_changed_neuron_reaches_the_network():
-    model, _ = starting_model(TrainSettings(model="t", timesteps=2, max_count=2, neuron="gen1"), NAMES)
+    model, _ = starting_model(TrainSettings(model="t", timesteps=2, max_count=2, neuron="gen1"), NAMES, ImageInput())
     assert (model.config.timesteps, model.config.max_count, model.config.neuron) == (2, 2, "gen1")

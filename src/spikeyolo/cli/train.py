@@ -75,31 +75,16 @@ def train(
         settings, Path(out) if out else None, Path(resume) if resume else None, given - {"out", "resume", "config"}
     )
     if is_first_process():
-        _measure(folder.best, folder.config)
+        from rich import print as show
+
+        from ..training.run import validate_best
+
+        found = validate_best(folder)
+        found.write(folder.path)
+        for table in found.tables():
+            show(table)
         print(f"written to {folder.path}; best weights: {folder.best}")
         print(f"next: spikeyolo predict --weights {folder.best} --source FILES")
-
-
-def _measure(weights: Path, config: Path) -> None:
-    """Print what the best weights reach, on the device of the run and by its settings."""
-    from rich import print as show
-
-    from ..data.open import open_data
-    from ..detection.thresholds import Thresholds
-    from ..devices import parse_devices
-    from ..evaluation.validate import ValidationSettings, validate
-    from ..model.detector import SpikeYOLO
-    from ..training.settings import read_settings
-
-    run = read_settings(config)
-    devices = parse_devices(run.device)
-    batch = max(1, run.batch // (len(devices) * run.nodes))
-    settings = ValidationSettings(batch, Thresholds(run.conf, run.iou, run.max_det), run.workers)
-    model = SpikeYOLO.load(weights, devices[0]).fold()
-    found = validate(model, open_data(run.data).split("val"), settings)
-    found.write(weights.parent)
-    for table in found.tables():
-        show(table)
 
 
 def find_config(name: str) -> Path:

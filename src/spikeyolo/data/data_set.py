@@ -7,6 +7,8 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from ..errors import ConfigError
 from ..events.event_input import EventInput
 from ..imaging.image_input import ImageInput
@@ -21,6 +23,10 @@ class Index(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """Class names by class index."""
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """All boxes, one a row."""
 
     def __len__(self) -> int:
         """Images, or labelled instants."""

@@ -19,18 +19,18 @@ class MeanCount:
         self._neurons = 0
 
     def add(self, counts: Tensor) -> None:
-        """Takes the spike counts of one layer."""
+        """Take the spike counts of one layer."""
         self._sums.append(counts.detach().sum(dtype=torch.float32))
         self._neurons += counts.numel()
 
     def value(self) -> float:
-        """The mean, 0..max_count."""
+        """Return the mean, 0..max_count."""
         return float(torch.stack(self._sums).sum()) / self._neurons if self._neurons else float("nan")
 
 
 @contextmanager
 def watch_counts(network: nn.Module, active: bool = True) -> Iterator[MeanCount]:
-    """Measures the mean spike count of what runs inside; costs a pass over the counts, so not for every batch."""
+    """Measure the mean spike count of what runs inside; costs a pass over the counts, so not for every batch."""
     mean = MeanCount()
     layers = [module for module in network.modules() if isinstance(module, ILIF)] if active else []
     hooks = [layer.register_forward_hook(lambda _, __, counts: mean.add(counts)) for layer in layers]

@@ -24,7 +24,7 @@ from ..spiking.monitor import watch_counts
 from ..structures import STRIDES, Batch, Detections
 from .distributed import share_loss
 from .history import METRICS, History, fitness
-from .optimization import Schedule, lay_out_gradients, make_optimizer, move_to
+from .optimization import Schedule, make_optimizer, move_to
 from .run_folder import save_batch
 from .settings import TrainSettings
 from .transfer import is_frozen
@@ -104,7 +104,6 @@ class DetectorModule(pl.LightningModule):
         with nullcontext() if steps else self._unshared():
             self.manual_backward(loss.total)
         if steps:
-            lay_out_gradients(self.network.parameters())
             optimizer.step()
             optimizer.zero_grad()
             self.pending = 0
@@ -137,7 +136,7 @@ class DetectorModule(pl.LightningModule):
             self._fail("the gradient is not finite")
 
     def _fail(self, what: str) -> NoReturn:
-        """Saves the batch and names it; the weights and the last checkpoint are still those from before it."""
+        """Save the batch and name it; the weights and the last checkpoint are still those from before it."""
         trainer, batch = self.trainer, self.batch
         assert batch is not None
         file = save_batch(self.folder, trainer.global_rank, batch)

@@ -112,10 +112,14 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
     groups = parameter_groups(model, scaled_decay(settings))
     # On CPUs one kernel a tensor, not some ten; on GPUs a fused step would unscale gradients of fp16 after the clip.
     fused = all(parameter.device.type == "cpu" for parameter in model.parameters()) or None
+    lr, momentum = settings.lr, settings.momentum
+    optimizer: Optimizer
     if settings.optimizer == "adamw":
-        return AdamW(groups, lr=settings.lr, betas=(settings.momentum, 0.999), fused=fused)
-    # Nesterov's form is not defined without momentum.
-    return SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=fused)
+        optimizer = AdamW(groups, lr=lr, betas=(momentum, 0.999), fused=fused)
+    else:  # Nesterov's form is not defined without momentum.
+        optimizer = SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=fused)
+    optimizer.register_step_pre_hook(lambda *_: lay_out_gradients(model.parameters()))
+    return optimizer
 
 
 def move_to(optimizer: Optimizer, position: Position) -> None:

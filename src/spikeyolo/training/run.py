@@ -28,14 +28,16 @@ from .callbacks.progress import TrainingProgress
 from .datamodule import DetectionDataModule
 from .devices import Devices, choose_devices, is_first_process
 from .module import DetectorModule
+from .optimization import Schedule, accumulation
 from .run_folder import RunFolder, finished_epochs, new_folder, resumed_settings
-from .settings import TrainSettings, read_settings
+from .settings import TrainSettings, read_settings, recipe_of
 from .transfer import is_preset, starting_model
 
 HINTS = (
     ".*does not have many workers.*",
     ".*This DataLoader will create.*worker processes.*",
     ".*(Leaf|Tree)Spec.*is deprecated.*",
+    ".*did not keep the size of images.*",  # the run knows it
     ".*sync_dist=True.*",  # what is logged is the same in all processes
 )
 
@@ -51,7 +53,8 @@ def train(
     """Train a detector, or go on with a training that was interrupted.
 
     Args:
-        settings: the recipe; of one to resume, only what says where it computes (see `MACHINE`), or more epochs.
+        settings: the recipe; of one to resume, only what says where it computes (see `MACHINE`), or more epochs. The
+            learning rate then goes on as in a run of so many epochs from the start: it rises once.
         out: folder of the run; runs/train, or the next free number, unless given.
         resume: folder of the run to go on with.
         given: names of the settings that were really asked for when resuming; None: those that are not the defaults.
@@ -68,7 +71,9 @@ def train(
     first_process = is_first_process()
     if resume is not None:
         settings, folder = resumed_settings(resume, settings, given), RunFolder(resume)
+        planned = read_settings(folder.config)
     else:
+        planned = None
         settings = _with_absolute_paths(settings)
         # The others are told the first one's choice: to them its new folder would look like an older run.
         folder = new_folder(out) if first_process else RunFolder(out or Path())
@@ -82,7 +87,10 @@ def train(
             print("\n".join(report.lines()))
         samples.prepare_data()  # before other processes start: what is wrong with the data is said once
         folder.prepare(settings)
-        print("\n".join(_banner(settings, devices, network, samples, folder, done, resume is not None)), flush=True)
+        lines = _banner(settings, devices, network, samples, folder)
+        if planned is not None:
+            lines += _continuation(settings, planned, folder, done)
+        print("\n".join(lines), flush=True)
     if done >= settings.epochs:
         return folder
     module = DetectorModule(network, settings, folder.path)
@@ -98,11 +106,13 @@ def train(
 def validate_best(folder: RunFolder) -> Validation:
     """Measure the best weights of a run as the run itself did: on its device, by its batch, workers and thresholds."""
     settings = read_settings(folder.config)
-    devices = parse_devices(settings.device)
+    devices, data = parse_devices(settings.device), _open(settings)
     batch = max(1, settings.batch // (len(devices) * settings.nodes))
     how = ValidationSettings(batch, settings.thresholds, settings.workers)
     with _quiet():
-        return validate(load(folder.best, devices[0]).fold(), open_data(settings.data).split("val"), how)
+        model = load(folder.best, devices[0])
+        model.input = _training_input(data, settings, resumed=True)  # weights of earlier versions do not tell it
+        return validate(model.fold(), data.split("val"), how)
 
 
 def _open(settings: TrainSettings) -> DataSet:
@@ -130,34 +140,38 @@ def _with_absolute_paths(settings: TrainSettings) -> TrainSettings:
 
 
 def _banner(
-    settings: TrainSettings,
-    devices: Devices,
-    network: SpikeYOLO,
-    samples: DetectionDataModule,
-    folder: RunFolder,
-    done: int,
-    resumed: bool,
+    settings: TrainSettings, devices: Devices, network: SpikeYOLO, samples: DetectionDataModule, folder: RunFolder
 ) -> list[str]:
     """What is going to happen, in a few lines."""
-    if done >= settings.epochs:
-        return [
-            f"{folder.path} is finished: {done} of {settings.epochs} epochs; a larger --epochs goes on with it, "
-            f"--model {folder.best} starts a new run from its weights"
-        ]
     millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
-    train, val = len(samples.train_index), len(samples.val_index)
-    batches = math.ceil(train / settings.batch)
-    config = network.config
-    lines = [
+    train, val = samples.train_index, samples.val_index
+    recipe, together, config = recipe_of(settings), accumulation(settings), network.config
+    return [
         f"model {Path(settings.model).name}: {millions:.1f} M parameters, {config.num_classes} classes, "
         f"neuron {config.neuron}, T = {config.timesteps}, D = {config.max_count}; it sees {samples.input}",
-        f"data {settings.data}: {train} to train on, {val} to validate on",
-        f"{settings.epochs} epochs of {batches} batches of {settings.batch}, {settings.optimizer} at {settings.lr:g}, "
-        f"on {devices.name} in {settings.precision}; written to {folder.path}",
+        f"data {settings.data}: {len(train)} to train on with {len(train.boxes)} boxes, "
+        f"{len(val)} to validate on with {len(val.boxes)}",
+        f"{f'recipe {recipe}: ' if recipe else ''}{settings.epochs} epochs of {math.ceil(len(train) / settings.batch)} "
+        f"batches of {settings.batch}{f', {together} batches a step' if together > 1 else ''}, {settings.optimizer} at "
+        f"{settings.lr:g}, on {devices.name} in {settings.precision}; written to {folder.path}",
     ]
-    if resumed:
-        within = "" if folder.last.exists() else ", without a checkpoint from the start"
-        lines.append(f"going on at epoch {done + 1} of {settings.epochs}{within}")
+
+
+def _continuation(settings: TrainSettings, planned: TrainSettings, folder: RunFolder, done: int) -> list[str]:
+    """Where a resumed run goes on, and what more epochs than planned mean for its learning rate."""
+    if done >= settings.epochs:
+        return [
+            f"this run is finished: {done} of {settings.epochs} epochs; a larger --epochs goes on with it, "
+            f"--model {folder.best} starts a new run from its weights"
+        ]
+    within = "" if folder.last.exists() else ", from the start: there is no checkpoint yet"
+    lines = [f"going on at epoch {done + 1} of {settings.epochs}{within}"]
+    if settings.epochs > planned.epochs and done > 0:
+        before, after = (s.lr * Schedule(s, 1).factor(e) for s, e in ((planned, done - 1), (settings, done)))
+        lines.append(
+            f"planned for {planned.epochs} epochs; the learning rate goes on as in a run of {settings.epochs}: "
+            f"from {before:.3g} to {after:.3g}, then down"
+        )
     return lines
 
 

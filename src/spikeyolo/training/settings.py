@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import yaml
 
@@ -14,7 +14,7 @@ from ..data.images.augmentation import Augmentation
 from ..detection.gains import LossGains
 from ..detection.thresholds import Thresholds
 from ..errors import ConfigError
-from ..strict import build, closest
+from ..strict import build, closest, value_of
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -77,7 +77,7 @@ class TrainSettings:
         wandb: also log to this project of Weights & Biases (needs the package wandb)
 
     Raises:
-        ConfigError: a value outside its range.
+        ConfigError: no such setting, a value of another type, or one outside its range.
     """
 
     data: str = ""
@@ -134,11 +134,10 @@ class TrainSettings:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        kinds = {"augmentation": Augmentation, "event_augmentation": EventAugmentation, "gains": LossGains}
-        for name, kind in kinds.items():
-            if not isinstance(getattr(self, name), kind):
-                given = getattr(self, name)
-                object.__setattr__(self, name, build(kind, given, name))
+        for name, kind in get_type_hints(type(self)).items():
+            object.__setattr__(self, name, value_of(getattr(self, name), kind, name))
+        for name in ("augmentation", "event_augmentation", "gains"):
+            self._check(name, is_dataclass(getattr(self, name)), "a mapping of names to values")
         for name in ("epochs", "batch", "nominal_batch", "val_every", "processes", "nodes"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("patience", "save_steps"):
@@ -212,3 +211,13 @@ def recipe_path(name: str) -> Path:
     if name not in recipe_names():
         raise ConfigError(f"recipe {name!r}: there are {', '.join(recipe_names())}")
     return RECIPES / f"{name}.yaml"
+
+
+def recipe_of(settings: TrainSettings) -> str | None:
+    """Return the name of the recipe of which nothing was changed, if there is one."""
+    for name in recipe_names():
+        values = yaml.safe_load(recipe_path(name).read_text(encoding="utf-8"))
+        recipe = TrainSettings.from_dict(values)
+        if all(getattr(settings, key) == getattr(recipe, key) for key in values):
+            return name
+    return None

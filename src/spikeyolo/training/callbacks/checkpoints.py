@@ -37,8 +37,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
 
 
-SYNC_EVERY = 20
-"""Batches between two questions whether all processes should save: their clocks differ."""
+ASK_EVERY = 20
+"""Optimiser steps between two questions whether it is time for all processes to save: their clocks differ."""
 
 
 class RunCheckpoints(Checkpoint):
@@ -57,7 +57,12 @@ class RunCheckpoints(Checkpoint):
         self.folder, self.average, self.minutes, self.steps = folder, average, minutes, steps
         self.best_saved = -1.0
         self._saved_at = time.monotonic()
-        self._saved_step = 0
+        self._saved_step = self._asked_step = 0
+
+    @property
+    def state_key(self) -> str:
+        """The name in last.ckpt, which runs of earlier versions have, too."""
+        return "RunRecorder"
 
     def state_dict(self) -> dict[str, Any]:
         """Return the fitness of what lies in best.safetensors."""
@@ -70,6 +75,7 @@ class RunCheckpoints(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the time."""
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+        self._asked_step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -78,17 +84,19 @@ class RunCheckpoints(Checkpoint):
         assert isinstance(pl_module, DetectorModule)
         if pl_module.pending or batch_idx + 1 == trainer.num_training_batches:
             return
-        if (self.steps is not None and trainer.global_step - self._saved_step >= self.steps) or self._late(
-            trainer, batch_idx
-        ):
+        enough = self.steps is not None and trainer.global_step - self._saved_step >= self.steps
+        if enough or self._is_late(trainer):
             self._save_last(trainer)
 
-    def _late(self, trainer: pl.Trainer, batch_idx: int) -> bool:
+    def _is_late(self, trainer: pl.Trainer) -> bool:
         """Whether the last checkpoint is older than it should be, by the first process's clock."""
         late = time.monotonic() - self._saved_at >= 60 * self.minutes
         if trainer.world_size == 1:
             return late
-        return batch_idx % SYNC_EVERY == 0 and bool(trainer.strategy.broadcast(late))
+        if trainer.global_step - self._asked_step < ASK_EVERY:
+            return False
+        self._asked_step = trainer.global_step
+        return bool(trainer.strategy.broadcast(late))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the epoch's row and save everything. Lightning calls checkpoint callbacks after all others."""
