@@ -20,7 +20,8 @@ from ..imaging.image_input import Image, ImageInput
 from ..imaging.tensors import as_input
 from ..structures import Detections
 from . import checkpoint
-from .forms.form import Form, convert, converted
+from .forms.convert import convert, converted
+from .forms.form import Form
 from .inputs import Input, chosen_input, from_metadata, to_metadata
 from .network import SpikingNetwork, evaluating
 from .presets import NetworkConfig, network_config

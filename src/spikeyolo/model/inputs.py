@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..errors import ConfigError
 from ..events.event_input import PREPARATIONS, EventInput
 from ..imaging.image_input import ImageInput
-
-if TYPE_CHECKING:
-    from .detector import SpikeYOLO
+from .presets import NetworkConfig
 
 Input = ImageInput | EventInput
 
 KINDS: dict[str, type[ImageInput] | type[EventInput]] = {cls.kind: cls for cls in (ImageInput, EventInput)}
+
+
+class Seeing(Protocol):
+    """A network that says what it sees."""
+
+    config: NetworkConfig
+    input: Input | None
 
 
 def to_metadata(input: Input) -> dict[str, Any]:
@@ -36,7 +41,7 @@ def from_metadata(values: Mapping[str, Any]) -> Input:
 
 
 def chosen_input(
-    model: SpikeYOLO,
+    model: Seeing,
     imgsz: int | tuple[int, int] | None = None,
     preparation: str | None = None,
     window_us: int | None = None,

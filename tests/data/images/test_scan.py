@@ -12,8 +12,8 @@ from tests.helpers.index_caches import kept_index
 
 from spikeyolo.data.images.index import ImageIndex
 from spikeyolo.data.images.labels import parse_yolo
-from spikeyolo.data.images.report import Finding, ScanReport
 from spikeyolo.data.images.scan import label_file
+from spikeyolo.data.images.scan_report import Finding, ScanReport
 from spikeyolo.data.open import open_data
 from spikeyolo.errors import DataError
 

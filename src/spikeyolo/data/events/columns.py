@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .description import ProtocolName
-from .sources import RecordingSource, Source
+from .frame_sources import RecordingSource, Source
 
 
 @dataclass(frozen=True)

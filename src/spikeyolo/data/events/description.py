@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 from ...errors import ConfigError, DataError
 from ...events.event_input import EventInput
 from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names
+from .frame_sources import DEFAULT_TIMESTEPS, RecordingSource, RvtSource, Source
 from .rvt import DEFAULT_NAME
-from .sources import DEFAULT_TIMESTEPS, RecordingSource, RvtSource, Source
 
 ProtocolName = Literal["gen1", "1mpx", "1mpx-halved", "none"]
 PROPHESEE, RVT = "prophesee", "rvt"

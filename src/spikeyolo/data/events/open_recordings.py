@@ -6,7 +6,7 @@ import warnings
 from collections import OrderedDict
 
 from .columns import EventColumns
-from .sources import OpenRecording
+from .frame_sources import OpenRecording
 
 MAX_FILES = 128  # processes are often allowed 1024
 MAX_BYTES = 512 * 10**6  # of events decoded into memory; files that are read in parts count nothing

@@ -12,9 +12,9 @@ from ...errors import DataError
 from ...progress import progress_bar
 from ..index_cache import IndexCache
 from .description import EventDescription
+from .frame_sources import LabelledRecording
 from .index import EventIndex, from_cache, to_cache
 from .labels import BOX_DTYPE, BOX_RULES, Pairing, clean_boxes, describe
-from .sources import LabelledRecording
 
 SCAN_VERSION = 3  # raised whenever what a scan finds or how it is stored changes
 MAX_SHOWN = 5

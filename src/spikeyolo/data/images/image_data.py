@@ -10,8 +10,8 @@ from ...imaging.image_input import ImageInput
 from ..data_set import refuse_changed, refuse_given
 from .description import ImageDescription
 from .index import ImageIndex
-from .report import ScanReport
 from .scan import scan
+from .scan_report import ScanReport
 
 
 @dataclass(frozen=True)

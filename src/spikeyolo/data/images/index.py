@@ -14,7 +14,7 @@ from ..data_set import expect_input
 from .augmentation import Augmentation
 from .columns import ImageColumns
 from .dataset import ImageDataset
-from .report import Finding, ScanReport
+from .scan_report import Finding, ScanReport
 
 ARRAYS = ("sizes_hw", "starts", "boxes", "labels", "crowd")
 TUPLES = ("names", "paths", "image_ids", "category_ids")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ...errors import DataError
 from ...imaging.io import decode_rgb
-from .report import Finding
+from .scan_report import Finding
 
 EXIF_ORIENTATION = 0x0112
 KIND_OF_MODE = {"1": "grey", "L": "grey", "LA": "grey", "CMYK": "CMYK", "YCCK": "CMYK", "F": "grey", "I": "16-bit"}

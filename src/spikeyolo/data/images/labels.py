@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .report import Finding
+from .scan_report import Finding
 
 ROUNDING = 1e-3  # share of an image's side by which a box may leave it unnoticed: labels are rounded decimals
 MIN_SIDE = 0.01  # pixels; a box narrower or lower than this has no size

@@ -16,12 +16,12 @@ from ...errors import DataError
 from ...imaging.io import IMAGE_SUFFIXES
 from ...progress import progress_bar
 from ..index_cache import IndexCache
-from .coco import CocoFile, read_coco
+from .coco_file import CocoFile, read_coco
 from .description import ImageDescription, Split
 from .index import ImageIndex, from_cache, to_cache
 from .inspect_file import inspect_image, quiet_decoders
 from .labels import Objects, parse_yolo
-from .report import Finding, ScanReport
+from .scan_report import Finding, ScanReport
 
 SCAN_VERSION = 2  # raised whenever what a scan finds or how it is stored changes
 

@@ -1,20 +1,8 @@
-"""The forms of a network, which of them can be made of which, and the one function that does it."""
+"""The forms of a network, and which of them can be made of which."""
 
 from __future__ import annotations
 
-import copy
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
-
-from ...errors import ConfigError
-from .folding import fold_network
-from .integer import MAX_FRACTION_BITS, MIN_FRACTION_BITS, fits_in_32_bits, to_integer_
-from .spike_driven import to_spike_driven_
-
-if TYPE_CHECKING:
-    from ..network import SpikingNetwork
-
-    Network = TypeVar("Network", bound=SpikingNetwork)
 
 
 class Form(str, Enum):
@@ -43,46 +31,3 @@ CONVERSIONS: dict[Form, frozenset[Form]] = {
     Form.INTEGER: frozenset({Form.INTEGER}),
 }
 """For each form those that can be made of it; itself, by a copy."""
-
-
-def convert(network: SpikingNetwork, form: Form, fraction_bits: int | None = None) -> None:
-    """Turn a network into another form, in place.
-
-    Args:
-        network: to change.
-        form: one of `CONVERSIONS[network.form]`.
-        fraction_bits: of the integer form.
-
-    Raises:
-        ConfigError: a form that cannot be made of this one, or an ANN twin, which has no spikes.
-    """
-    if form not in CONVERSIONS[network.form]:
-        raise ConfigError(f"the {network.form} form cannot become {form}; start from the trained network")
-    if form is not network.form:
-        fold_network(network, dense=form is not Form.SEPARABLE)
-        if form is Form.SPIKE_DRIVEN:
-            to_spike_driven_(network)
-        if form is Form.INTEGER:
-            assert fraction_bits is not None
-            to_integer_(network, fraction_bits, network.config.input_levels)
-            network.fraction_bits = fraction_bits
-    network.form = form
-    network.requires_grad_(form is Form.TRAINABLE)
-
-
-def converted(network: Network, form: Form, fraction_bits: int | None = None) -> Network:
-    """Return a copy of a network in another form, ready to predict; see `convert`."""
-    if form is Form.INTEGER and fraction_bits is None and network.form is not Form.INTEGER:
-        return _integer(network)
-    copied = copy.deepcopy(network).eval()
-    convert(copied, form, fraction_bits)
-    return copied
-
-
-def _integer(network: Network) -> Network:
-    """The integer form with as many fraction bits as leave every sum inside 32 bits, by proof."""
-    for bits in range(MAX_FRACTION_BITS, MIN_FRACTION_BITS - 1, -1):
-        integer = converted(network, Form.INTEGER, bits)
-        if fits_in_32_bits(integer, network.config.in_channels):
-            return integer
-    raise ConfigError(f"to_integer: these weights need more than 32 bits even with {MIN_FRACTION_BITS} fraction bits")

@@ -12,8 +12,8 @@ Format, stated once:
                     many levels to 1 as the network's `input_levels` says, -255..255 of them
 
 `fits_in_32_bits` proves from the weights that no sum can leave 32 bits, whatever is shown to the network;
-`form.converted` takes the most fraction bits for which the proof holds. Every number being an integer, spike counts and
-binary slots give the same sums bit for bit, in any order of addition.
+`convert.converted` takes the most fraction bits for which the proof holds. Every number being an integer, spike counts
+and binary slots give the same sums bit for bit, in any order of addition.
 
 The integers are held in floating point, because not every device has convolutions of integers: potentials
 in float64, exact to 2**53; sums in float32 on CPUs where they stay below 2**24, to which it is exact, else in float64.

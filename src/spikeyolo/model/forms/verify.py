@@ -32,8 +32,9 @@ from torch.utils.weak import WeakIdKeyDictionary
 from ...errors import ConfigError, VerificationError
 from ...spiking import NeuronState
 from ..network import SpikingNetwork
+from .convert import convert
 from .exact import are_exact
-from .form import Form, convert
+from .form import Form
 from .spike_driven import SpikeDrivenConv, Synapses
 
 CONSTANT, IMAGE, FLAGS, SPIKES, SUMS, POTENTIALS, COUNTS, LOGITS = (

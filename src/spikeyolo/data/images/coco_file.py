@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import DataError
 from .description import ImageDescription, category_names, read_coco_json
 from .labels import Objects, clean_objects
-from .report import Finding
+from .scan_report import Finding
 
 
 @dataclass(frozen=True)
