@@ -204,9 +204,9 @@ def test_options_that_apply_are_taken(tmp_path: Path) -> None:
 def test_a_network_of_the_other_kind_is_refused(tmp_path: Path) -> None:
     images = open_data(yolo(_made(tmp_path / "a"))).split("val", progress=False)
     recordings = open_data(write_data_set(tmp_path / "b")).split("val", progress=False)
-    with pytest.raises(ConfigError, match="data: images, but the model takes recordings"):
+    with pytest.raises(ConfigError, match="the model sees recordings, the data are images"):
         images.dataset(EventInput())
-    with pytest.raises(ConfigError, match="data: recordings of an event camera, but the model takes images"):
+    with pytest.raises(ConfigError, match="the model sees images, the data are recordings"):
         recordings.dataset(ImageInput())
 
 

@@ -9,10 +9,10 @@ import torch
 from tests.helpers.coco_cases import as_detections, fair_detections, generated_coco, pycocotools_twelve
 
 from spikeyolo.data.events.description import ProtocolName
+from spikeyolo.data.events.labels import BOX_DTYPE
 from spikeyolo.errors import ConfigError, DataError, ShapeError
 from spikeyolo.evaluation.event_evaluator import RULES, protocol_of
 from spikeyolo.evaluation.prophesee import GEN1, ONE_MPX, ONE_MPX_HALVED, PropheseeEvaluator, Protocol, nearest_instant
-from spikeyolo.events import BOX_DTYPE
 
 SIZE = (240, 304)
 CAR, PEDESTRIAN = 0, 1

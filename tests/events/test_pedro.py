@@ -8,9 +8,9 @@ from tests.helpers.recordings import events_of
 
 from spikeyolo.cli.main import main
 from spikeyolo.data.events.dataset import EventDataset
-from spikeyolo.data.events.labels import write_boxes
+from spikeyolo.data.events.labels import BOX_DTYPE, write_boxes
 from spikeyolo.data.open import open_data
-from spikeyolo.events import BOX_DTYPE, EventInput, open_recording, write_dat
+from spikeyolo.events import EventInput, open_recording, write_dat
 from spikeyolo.imaging.io import read_rgb
 
 SIZE_HW = (260, 346)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.recordings import assert_equal, events_of, joined, random_events, recordings, windows
 
-from spikeyolo.errors import ConfigError, DataError
+from spikeyolo.errors import ConfigError, DataError, MissingPackage
 from spikeyolo.events import Events, open_recording, write_dat
 from spikeyolo.events.event_file import BACKWARDS, BEYOND, CUT_SHORT
 
@@ -216,7 +216,7 @@ def test_unknown_endings(tmp_path):
 def test_missing_packages_are_named_with_the_command(tmp_path, monkeypatch, suffix, package):
     monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / f"x{suffix}").write_bytes(b"% evt 2.0\n")
-    with pytest.raises(DataError, match=rf'{package}: pip install "spikeyolo\[events\]"'):
+    with pytest.raises(MissingPackage, match=rf'{package} is not installed: pip install "spikeyolo\[events\]"'):
         open_recording(tmp_path / f"x{suffix}")
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from tests.helpers.recordings import random_events
 
-from spikeyolo.data.events.labels import write_boxes
-from spikeyolo.events import BOX_DTYPE, write_dat
+from spikeyolo.data.events.labels import BOX_DTYPE, write_boxes
+from spikeyolo.events import write_dat
 
 SIZE_HW = (64, 96)
 

@@ -58,7 +58,7 @@ def test_format_1_is_read(tmp_path):
         return tmp_path / f"{name}.safetensors"
 
     models = {"images": lively(num_classes=2), "events": of_events()}
-    with pytest.warns(UserWarning, match="did not keep the size of images; 640 is taken"):
+    with pytest.warns(UserWarning, match="did not keep the size of images; taken as images of 640 x 640 pixels"):
         assert spikeyolo.load(written("images")).input == ImageInput.of(640)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -73,7 +73,7 @@ def test_format_1_is_read(tmp_path):
         (lively, {"kind": "recordings"}, "the model sees images, the data are recordings; name a preparation"),
         (lively, {"imgsz": 100}, "imgsz: 100 is not a multiple of 32"),
         (of_events, {"imgsz": 64}, "imgsz: for images"),
-        (of_events, {"kind": "images"}, "the model sees recordings of an event camera, the data are images"),
+        (of_events, {"kind": "images"}, "the model sees recordings, the data are images"),
         (lively, {"kind": "images", "preparation": "counts"}, "preparation: for recordings"),
         (of_events, {"preparation": "counts"}, "gives T, C = 2, 2; the network takes 2, 3"),
         (lambda: spikeyolo.SpikeYOLO("t", in_channels=2), {}, "does not say how recordings become frames"),

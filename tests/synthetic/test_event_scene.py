@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikeyolo.events import BOX_DTYPE
+from spikeyolo.data.events.labels import BOX_DTYPE
 from spikeyolo.synthetic.event_camera import CameraConfig, EventCamera, film
 from spikeyolo.synthetic.event_scene import (
     EVENT_CLASSES,

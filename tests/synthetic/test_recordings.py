@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import yaml
 
+from spikeyolo.data.events.labels import BOX_DTYPE
 from spikeyolo.errors import ConfigError, DataError
-from spikeyolo.events import BOX_DTYPE, EventInput, Events
+from spikeyolo.events import EventInput, Events
 from spikeyolo.synthetic.event_camera import CameraConfig
 from spikeyolo.synthetic.event_scene import EVENT_CLASSES, EventDifficulty
 from spikeyolo.synthetic.event_stream import noise_stream

@@ -28,7 +28,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def load_yaml(file: Path) -> dict[str, Any]:
-    """The content of a data.yaml.
+    """Load the content of a data.yaml.
 
     Raises:
         ConfigError: not a YAML file with keys, or one with a key given twice.
@@ -46,14 +46,14 @@ def load_yaml(file: Path) -> dict[str, Any]:
 
 
 def check_keys(file: Path, content: dict[str, Any], known: Sequence[str], ignored: Sequence[str] = ()) -> None:
-    """Raises ConfigError for a key that is neither known nor ignored."""
+    """Raise ConfigError for a key that is neither known nor ignored."""
     for key in content:
         if key not in (*known, *ignored):
             raise ConfigError(f"{file}: unknown key '{key}'; {closest(key, known)}")
 
 
 def check_split(file: Path, name: str, present: Iterable[str], holds: str) -> None:
-    """Raises ConfigError unless a data.yaml has a split of that name, which holds folders or lists of what."""
+    """Raise ConfigError unless a data.yaml has a split of that name, which holds folders or lists of what."""
     present = list(present)
     if name in present:
         return
@@ -62,7 +62,7 @@ def check_split(file: Path, name: str, present: Iterable[str], holds: str) -> No
 
 
 def as_path(file: Path, key: str, value: object) -> str:
-    """A value that must be a path.
+    """Return a value that must be a path.
 
     Raises:
         ConfigError: it is something else.
@@ -73,7 +73,7 @@ def as_path(file: Path, key: str, value: object) -> str:
 
 
 def class_names(file: Path, names: object) -> tuple[str, ...]:
-    """Class names from a list, or from a mapping of indices to names.
+    """Return class names from a list, or from a mapping of indices to names.
 
     Raises:
         ConfigError: neither, a gap in the indices, or a name given twice.
@@ -99,7 +99,7 @@ def _in_order(file: Path, names: dict[Any, Any]) -> list[Any]:
 
 
 def unique_names(file: Path, field: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Raises ConfigError for a name given twice."""
+    """Raise ConfigError for a name given twice."""
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ConfigError(f"{file}: {field}: '{name}' is named twice (as {names.index(name)} and {index})")

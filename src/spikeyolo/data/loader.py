@@ -1,3 +1,5 @@
+"""Loading batches: a DataLoader that can continue within an epoch."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +27,7 @@ class BatchDataset(Protocol):
 class Loader(DataLoader[Any]):
     """A DataLoader of `Batch`es that knows how far the epoch is, and can continue there.
 
-    `state_dict` tells the epoch and the batches handed out, whatever the workers have prepared beyond; it is the
+    `state_dict` holds the epoch and the batches handed out, whatever the workers have prepared beyond; it is the
     protocol by which Lightning saves and restores loaders. A whole pass moves on to the next epoch by itself.
 
     Args:
@@ -63,11 +65,11 @@ class Loader(DataLoader[Any]):
         self.handed_out = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Where to continue: epoch and batches handed out."""
+        """Return where to continue: epoch and batches handed out."""
         return {"epoch": self.epoch_sampler.epoch, "start": self.handed_out}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The next pass continues where the state was taken."""
+        """Let the next pass continue where the state was taken."""
         self.epoch_sampler.load_state_dict(state)
         self.handed_out = self.epoch_sampler.start
 

@@ -1,3 +1,5 @@
+"""Which samples a batch holds: shuffled, divided between processes, resumable."""
+
 from __future__ import annotations
 
 import math
@@ -58,20 +60,20 @@ class EpochBatchSampler(Sampler[list[Key]]):
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Goes to an epoch; to its begin, unless it is the one already set."""
+        """Go to the start of an epoch, unless it is the one already set."""
         if epoch != self.epoch:
             self.epoch, self.start = epoch, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch and first batch; `Loader.state_dict` is the one that knows how many batches were used."""
+        """Return epoch and first batch; `Loader.state_dict` is the one that knows how many batches were used."""
         return {"epoch": self.epoch, "start": self.start}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues where `state` was taken."""
+        """Continue where `state` was taken."""
         self.epoch, self.start = int(state["epoch"]), int(state["start"])
 
     def __len__(self) -> int:
-        """Batches of a whole epoch in this process."""
+        """Return the batches of a whole epoch in this process."""
         if not self.shuffle:
             return math.ceil(len(range(self.rank, self.length, self.num_replicas)) / self.batch_size)
         together = self.batch_size * self.num_replicas

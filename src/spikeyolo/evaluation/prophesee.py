@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.events.labels import BOX_DTYPE
 from ..errors import ConfigError, DataError, ShapeError
-from ..events import BOX_DTYPE
 from ..structures import Detections
 from .coco import CocoEvaluator, all_gathered, detection_rows
 from .ground_truth import GroundTruth

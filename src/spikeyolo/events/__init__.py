@@ -15,10 +15,9 @@ from .representations import (
     time_surface,
     voxel_grid,
 )
-from .types import BOX_DTYPE, Events
+from .types import Events
 
 __all__ = [
-    "BOX_DTYPE",
     "PREPARATIONS",
     "READERS",
     "EventInput",

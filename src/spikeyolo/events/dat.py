@@ -198,7 +198,7 @@ def _records(events: Events) -> np.ndarray:
 
 
 def _check(path: Path, events: Events, last_us: int, sensor_size_hw: tuple[int, int]) -> None:
-    """Raises DataError for events that could not be read back."""
+    """Raise DataError for events that could not be read back."""
     t_us = np.concatenate([[last_us], events.t_us])
     if events.t_us[0] < 0:
         raise DataError(f"{path}: not written: an event at {events.t_us[0]} us, before time 0")

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..optional import optional_module
 from .event_file import BACKWARDS, BEYOND, checked_size, non_falling, on_sensor
-from .hdf5 import optional_module
 from .types import Events
 
 SUFFIXES = (".raw", ".aedat4", ".es")
@@ -49,7 +49,7 @@ class DecodedFile:
 
 def _decode(path: Path, sensor_size_hw: tuple[int, int] | None) -> tuple[Events, tuple[int, int]]:
     """All events, and rows and columns of the sensor."""
-    faery = optional_module("faery", path)
+    faery = optional_module("faery", "events")
     if path.suffix.lower() == ".raw":
         _check_raw(path)
     height, width = sensor_size_hw or DEFAULT_SIZE_HW

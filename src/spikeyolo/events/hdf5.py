@@ -13,7 +13,6 @@ Rules for what the format leaves open:
 
 from __future__ import annotations
 
-import importlib
 import os
 from bisect import bisect_left
 from collections import Counter
@@ -23,30 +22,18 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..optional import optional_module
 from .event_file import BACKWARDS, BEYOND, checked_size, non_falling, on_sensor
 from .types import Events
 
-INSTALL = 'pip install "spikeyolo[events]"'
 DSEC_SIZE_HW = (480, 640)
-
-
-def optional_module(name: str, path: Path) -> Any:
-    """Return a module of the extra `events`.
-
-    Raises:
-        DataError: it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise DataError(f"{path}: reading it needs the package {name}: {INSTALL}") from error
 
 
 class Hdf5File:
     """An HDF5 file of events; see `EventStore`."""
 
     def __init__(self, path: Path, sensor_size_hw: tuple[int, int] | None = None) -> None:
-        self.path, self._h5py = path, optional_module("h5py", path)
+        self.path, self._h5py = path, optional_module("h5py", "events")
         self._file, self._process = self._open(), os.getpid()
         columns = self._columns
         self._count = len(columns["t"])
@@ -112,7 +99,7 @@ class Hdf5File:
         for number in range(settings.get_nfilters()):
             code, *_, name = settings.get_filter(number)
             if not self._h5py.h5z.filter_avail(code):
-                optional_module("hdf5plugin", self.path)
+                optional_module("hdf5plugin", "events")
                 if not self._h5py.h5z.filter_avail(code):
                     raise DataError(f"{self.path}: compressed with filter {code} ({name!r}), which hdf5plugin lacks")
 

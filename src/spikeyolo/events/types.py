@@ -1,4 +1,4 @@
-"""What an event camera gives, and the boxes labelled on it."""
+"""What an event camera gives."""
 
 from __future__ import annotations
 
@@ -9,20 +9,6 @@ import numpy as np
 from ..errors import ShapeError
 
 COLUMNS = {"t_us": np.int64, "x": np.uint16, "y": np.uint16, "polarity": np.uint8}
-
-BOX_DTYPE = np.dtype(
-    [
-        ("t", "<i8"),
-        ("x", "<f4"),
-        ("y", "<f4"),
-        ("w", "<f4"),
-        ("h", "<f4"),
-        ("class_id", "u1"),
-        ("track_id", "<u4"),
-        ("class_confidence", "<f4"),
-    ]
-)
-"""A labelled box in Prophesee's words: t in microseconds, x and y of the top left corner, all in pixels."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ def chosen_input(
         ConfigError: data of another kind; a change that this kind of input does not know, or after which it does not
             fit the network; a model that does not say what it sees.
     """
+    if preparation is not None and kind == ImageInput.kind:
+        raise ConfigError("preparation: for recordings of event cameras, the data are images")
     names = ", ".join(PREPARATIONS)
     own: Input | None = model.input if preparation is None else EventInput.of(preparation)
     if own is None and kind == ImageInput.kind:

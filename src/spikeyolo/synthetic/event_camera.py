@@ -87,7 +87,7 @@ class EventCamera:
         self._t_us: int | None = None
 
     def step(self, image: np.ndarray, t_us: int) -> Events:
-        """The events since the last image, in the order of time; none for the first, from which the memory starts.
+        """Return the events since the last image, in the order of time; none for the first image.
 
         Args:
             image: (H, W) linear intensities.
@@ -157,6 +157,6 @@ class EventCamera:
 
 
 def film(images: Iterable[tuple[int, np.ndarray]], camera: EventCamera) -> Iterator[Events]:
-    """The events of a camera that sees (t_us, image) after (t_us, image), step by step."""
+    """Return the events of a camera that sees (t_us, image) after (t_us, image), step by step."""
     for t_us, image in images:
         yield camera.step(image, t_us)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from ..events import BOX_DTYPE
+from ..data.events.labels import BOX_DTYPE
 from .scene import regular_polygon
 
 EVENT_CLASSES = (
@@ -167,7 +167,7 @@ class EventScene:
         return (slice(top, bottom), slice(left, right)), alpha, pattern
 
     def boxes(self, times_us: Iterable[int]) -> np.ndarray:
-        """Labels at some times: BOX_DTYPE (N,), of the objects of which enough is seen.
+        """Return labels at some times: BOX_DTYPE (N,), of the objects of which enough is seen.
 
         A box is the extent of the whole object, hidden parts included, clipped to the sensor. An object that leaves
         and comes back is another track.
@@ -263,7 +263,7 @@ def random_actor(rng: Generator, label: int, name: str, size_hw: tuple[int, int]
 def random_event_scene(
     rng: Generator, size_hw: tuple[int, int], difficulty: EventDifficulty, names: Sequence[str]
 ) -> EventScene:
-    """A scene with objects of the classes `names`, some of EVENT_CLASSES; a label is an index into `names`.
+    """Return a scene with objects of the classes `names`, some of EVENT_CLASSES; a label is an index into `names`.
 
     The same generator state gives the same scene.
     """

@@ -58,7 +58,7 @@ class Shape:
     texture_angle: float
 
     def moved(self, x: float, y: float, angle: float) -> Shape:
-        """The same shape elsewhere."""
+        """Return the same shape elsewhere."""
         return replace(self, centre_xy=(x, y), angle=angle)
 
 
@@ -116,7 +116,7 @@ def shape_mask(shape: Shape, size_hw: tuple[int, int]) -> np.ndarray:
 
 
 def random_shape(rng: Generator, size_hw: tuple[int, int], difficulty: Difficulty, ground: np.ndarray) -> Shape:
-    """A shape of a random class, its centre on the image, its colour apart from `ground` (3,), the background's."""
+    """Return a shape of a random class, its centre on the image, its colour apart from `ground` (3,) behind it."""
     rows, columns = size_hw
     low, high = (share * min(rows, columns) for share in difficulty.radius)
     radius = math.exp(rng.uniform(math.log(low), math.log(high)))
@@ -138,7 +138,7 @@ def random_shape(rng: Generator, size_hw: tuple[int, int], difficulty: Difficult
 
 
 def visible_owner(shapes: Sequence[Shape], size_hw: tuple[int, int]) -> tuple[np.ndarray, list[Shape]]:
-    """Puts shapes on each other by the occlusion rule.
+    """Put shapes on each other by the occlusion rule.
 
     Returns:
         owner (H, W) int16: the index, among the shapes that are drawn, of what is seen at each pixel; -1 is background.

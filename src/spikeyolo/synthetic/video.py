@@ -38,7 +38,7 @@ def moving_scenes(
     seed: int = 0,
     difficulty: Difficulty | None = None,
 ) -> Iterator[Scene]:
-    """Scenes of shapes that drift, turn and bounce off the borders before a still background; later shapes are nearer.
+    """Draw shapes that drift, turn and bounce off the borders before a still background; later shapes are nearer.
 
     Shapes cover each other by the occlusion rule of the images: one that would hide too much of another is not
     drawn for as long. Memory does not grow with the number of frames.
@@ -69,7 +69,7 @@ def write_video(
     shapes: int = 5,
     seed: int = 0,
 ) -> Path:
-    """Writes a video of moving shapes.
+    """Write a video of moving shapes.
 
     Args:
         path: ends in `.mp4` (MPEG-4) or `.avi` (Motion JPEG).

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from spikeyolo.data.events.labels import (
+    BOX_DTYPE,
     BOX_RULES,
     NOT_FINITE,
     OFF_SENSOR,
@@ -21,7 +22,6 @@ from spikeyolo.data.events.labels import (
     write_boxes,
 )
 from spikeyolo.errors import DataError
-from spikeyolo.events import BOX_DTYPE
 
 SIZE = (240, 304)
 

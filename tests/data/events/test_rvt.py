@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from tests.helpers.recordings import random_events
 
+from spikeyolo.data.events.labels import BOX_DTYPE
 from spikeyolo.data.events.rvt import DEFAULT_NAME, open_rvt, write_rvt
 from spikeyolo.errors import DataError
-from spikeyolo.events import BOX_DTYPE, stacked_histogram
+from spikeyolo.events import stacked_histogram
 
 h5py = pytest.importorskip("h5py")
 hdf5plugin = pytest.importorskip("hdf5plugin")

@@ -10,12 +10,12 @@ import numpy as np
 
 from ...errors import DataError
 from ...events.event_input import EventInput
-from ...events.types import BOX_DTYPE
 from ...imaging.image_input import ImageInput
 from ..data_set import expect_input
 from .augmentation import EventAugmentation
 from .columns import EventColumns
 from .dataset import EventDataset
+from .labels import BOX_DTYPE
 from .open_recordings import MAX_BYTES
 
 ARRAYS = ("durations_us", "decoded_bytes", "recording", "t_us", "starts")

@@ -12,8 +12,21 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ...errors import DataError
-from ...events.types import BOX_DTYPE
 from ...files import whole_file
+
+BOX_DTYPE = np.dtype(
+    [
+        ("t", "<i8"),
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("w", "<f4"),
+        ("h", "<f4"),
+        ("class_id", "u1"),
+        ("track_id", "<u4"),
+        ("class_confidence", "<f4"),
+    ]
+)
+"""A labelled box in Prophesee's words: t in microseconds, x and y of the top left corner, all in pixels."""
 
 NOT_FINITE, ZERO_SIZE, OUTSIDE, OFF_SENSOR, WRONG_TIME = (
     "not finite",

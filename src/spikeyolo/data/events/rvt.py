@@ -15,7 +15,6 @@ README and issue 22; nothing of its code is here.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ...events.hdf5 import optional_module
+from ...files import whole_folder
+from ...optional import optional_module
 from .labels import Pairing, boxes_from, load_numpy
 
 DEFAULT_NAME = "stacked_histogram_dt=50_nbins=10"
@@ -161,7 +161,8 @@ def write_rvt(
         halved: the frames are half the sensor's size.
 
     Raises:
-        DataError: the folder exists or cannot be written; a box without a frame; not a frame for each time.
+        DataError: the folder exists; a box without a frame; not a frame for each time.
+        WriteError: it cannot be written.
     """
     path = Path(path)
     if path.exists():
@@ -170,9 +171,8 @@ def write_rvt(
     end_us = np.asarray(end_us, np.int64)
     instants, first = np.unique(boxes["t"], return_index=True)
     label_frames = _nearest(path, end_us, instants)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    folder, labels = partial / FRAMES / name, partial / LABELS
-    try:
+    with whole_folder(path) as partial:
+        folder, labels = partial / FRAMES / name, partial / LABELS
         folder.mkdir(parents=True)
         labels.mkdir()
         count = _write_frames(path, folder / (HALVED if halved else FULL), frames)
@@ -181,11 +181,6 @@ def write_rvt(
         np.save(folder / "objframe_idx_2_repr_idx.npy", label_frames)
         np.save(labels / "timestamps_us.npy", instants)
         np.savez(labels / "labels.npz", labels=boxes, objframe_idx_2_label_idx=first)
-        partial.rename(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _nearest(path: Path, end_us: np.ndarray, instants: np.ndarray) -> np.ndarray:
@@ -205,7 +200,7 @@ def _nearest(path: Path, end_us: np.ndarray, instants: np.ndarray) -> np.ndarray
 
 def _write_frames(path: Path, file: Path, frames: Iterable[np.ndarray]) -> int:
     """Write the frames one by one and return how many there were."""
-    compression = optional_module("hdf5plugin", file).Blosc(cname="zstd", clevel=1)
+    compression = optional_module("hdf5plugin", "events").Blosc(cname="zstd", clevel=1)
     count = 0
     with _open_h5(file, "w") as content:
         data = None
@@ -248,8 +243,8 @@ def _array(file: Path) -> np.ndarray:
 
 
 def _open_h5(file: Path, mode: str) -> Any:
-    h5py = optional_module("h5py", file)
-    optional_module("hdf5plugin", file)
+    h5py = optional_module("h5py", "events")
+    optional_module("hdf5plugin", "events")
     try:
         return h5py.File(file, mode)
     except OSError as error:

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError
-from ...events.types import BOX_DTYPE
 from ...progress import progress_bar
 from ..index_cache import IndexCache
 from .description import EventDescription
 from .index import EventIndex, from_cache, to_cache
-from .labels import BOX_RULES, Pairing, clean_boxes, describe
+from .labels import BOX_DTYPE, BOX_RULES, Pairing, clean_boxes, describe
 from .sources import LabelledRecording
 
 SCAN_VERSION = 3  # raised whenever what a scan finds or how it is stored changes
