@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.helpers.runs import tiny_settings
+
+from spikeyolo.training.run import train
+from spikeyolo.training.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +15,10 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def finished(shapes, tmp_path_factory) -> RunFolder:
+    """A run that nothing interrupted: the settings of `tiny`. Nobody writes to it."""
+    torch.set_num_threads(1)
+    return train(tiny_settings(shapes), tmp_path_factory.mktemp("finished") / "run")

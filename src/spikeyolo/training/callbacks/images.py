@@ -112,7 +112,7 @@ def plot_history(history: History, file: Path) -> None:
                 # A line needs two points; of few each one is marked.
                 axes.plot(*zip(*points, strict=True), style, label=name, marker="o" if len(points) < 30 else None)
         axes.set(title=title, xlabel="epoch", xlim=(0.5, max(len(history.rows), 1) + 0.5))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(color="0.9")
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)

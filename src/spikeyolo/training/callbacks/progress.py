@@ -135,8 +135,9 @@ class TrainingProgress(Callback):
         left = (int(trainer.max_epochs or 0) - trainer.current_epoch) * int(trainer.num_training_batches)
         hours = left * self._first_seconds / (ESTIMATE_AFTER - 1) / 3600
         if hours >= LONG_HOURS and trainer.is_global_zero:
+            time_left = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
             print(
-                f"at this speed the training takes about {hours / 24:.0f} days on this CPU; a GPU, --model t, "
+                f"at this speed the training takes about {time_left} on this CPU; a GPU, --model t, "
                 "a smaller --imgsz, or for a few hundred images --config small make it shorter",
                 flush=True,
             )
