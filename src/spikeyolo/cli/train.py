@@ -55,7 +55,7 @@ def train(
 
     Args:
         out: folder for what is written; runs/train, or the next free number, unless given
-        resume: folder of an interrupted run to continue, from its last.ckpt
+        resume: folder of an interrupted run to continue, from its last.ckpt; with more --epochs also a finished one
 
     Examples:
         spikeyolo train --data data.yaml --model t --config small

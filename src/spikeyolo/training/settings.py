@@ -31,7 +31,7 @@ class TrainSettings:
     Attributes:
         data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
         model: a preset (t, n, s, m, l), a saved model (.safetensors), or a published checkpoint (.pt)
-        epochs: passes over the training images
+        epochs: passes over the training images; more than a resumed run had make it longer
         batch: images in a batch, over all processes together
         imgsz: side of the square that images are letter-boxed to, a multiple of 32; 640 unless given
         timesteps: T, in place of the model's

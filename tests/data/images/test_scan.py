@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from tests.helpers.images import write_image
 from tests.helpers.index_caches import kept_index
 
-from spikeyolo.data.images.index import ImageIndex
+from spikeyolo.data.images.index import ImageIndex, to_cache
 from spikeyolo.data.images.labels import parse_yolo
 from spikeyolo.data.images.scan import label_file
 from spikeyolo.data.images.scan_report import Finding, ScanReport
@@ -161,6 +162,24 @@ def test_the_cache_gives_back_what_was_found(yolo_set: Path, monkeypatch: pytest
     assert report_again == report
     with pytest.raises(DataError):
         data.split("train", strict=True)  # the findings are kept too
+
+
+def test_the_cache_of_an_earlier_version_is_made_anew(yolo_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It called the images of the report pictures; reading it as ours ended in a traceback."""
+    data = open_data(yolo_set)
+
+    def old(index: ImageIndex, report: ScanReport) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, meta = to_cache(index, report)
+        meta["report"]["pictures"] = meta["report"].pop("images")
+        return arrays, meta
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr("spikeyolo.data.images.scan.SCAN_VERSION", 1)
+        earlier.setattr("spikeyolo.data.images.scan.to_cache", old)
+        index, report = data.scan("train")
+    again, report_again = data.scan("train")
+    assert same(index, again)
+    assert report_again == report
 
 
 def change_label(root: Path) -> None:
