@@ -18,6 +18,7 @@ def test_a_package_that_is_there():
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "hotcoco", None)  # what blocks an import
+    monkeypatch.delitem(sys.modules, "hotcoco.primitives", raising=False)
     with pytest.raises(MissingPackage, match=r'^hotcoco is not installed: pip install "spikeyolo\[train\]"$'):
         optional_module("hotcoco.primitives", "train")
 

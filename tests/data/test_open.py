@@ -108,7 +108,11 @@ def test_a_split_comes_from_the_cache_without_a_file_being_read(
     kept = kept_index(file, "val")
     assert kept is not None
     assert kept.parent == file.parent / ".spikeyolo_cache"
-    for reader in ("images.scan.inspect_image", "events.sources.open_recording", "events.sources.RvtSource.read"):
+    for reader in (
+        "images.scan.inspect_image",
+        "events.frame_sources.open_recording",
+        "events.frame_sources.RvtSource.read",
+    ):
         monkeypatch.setattr(f"spikeyolo.data.{reader}", lambda *_: pytest.fail("read again"))
     again = open_data(file).split("val", progress=False)
     assert [again.objects(i)[0].tolist() for i in range(2)] == [first.objects(i)[0].tolist() for i in range(2)]
@@ -127,7 +131,7 @@ def test_a_folder_that_cannot_be_written_keeps_its_index_in_the_users_cache(
         kept = kept_index(file, "val")
         assert kept is not None
         assert kept.is_relative_to(index_cache.os.environ["XDG_CACHE_HOME"])
-        for reader in ("images.scan.inspect_image", "events.sources.open_recording"):
+        for reader in ("images.scan.inspect_image", "events.frame_sources.open_recording"):
             monkeypatch.setattr(f"spikeyolo.data.{reader}", lambda *_: pytest.fail("read again"))
         assert len(open_data(file).split("val", progress=False)) == 2
     finally:

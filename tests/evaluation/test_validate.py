@@ -174,8 +174,8 @@ def test_the_headline_of_recordings_is_by_the_protocol_that_it_names(recordings,
 @pytest.mark.parametrize(
     ("model", "data", "settings", "said"),
     [
-        ("images", "recordings", {}, "the model takes images"),
-        ("events", "shapes", {}, "the model takes recordings"),
+        ("images", "recordings", {}, "the model sees images, the data are recordings"),
+        ("events", "shapes", {}, "the model sees recordings, the data are images"),
         ("events", "recordings", {"imgsz": 64}, "imgsz"),
         ("images", "shapes", {"preparation": "counts"}, "T, C = 2, 2; the network takes"),
     ],

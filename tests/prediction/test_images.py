@@ -16,6 +16,7 @@ from spikeyolo.errors import ConfigError, DataError, MissingPackage, WriteError
 from spikeyolo.events import EventInput
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.io import IMAGE_SUFFIXES, read_rgb
+from spikeyolo.model.presets import network_config
 from spikeyolo.prediction.predictor import predict_sources
 from spikeyolo.prediction.settings import PredictionSettings
 from spikeyolo.prediction.sources import find_sources
@@ -29,6 +30,7 @@ class FixedDetector:
 
     names = ("a/b", "other")
     input = ImageInput((64, 64))
+    config = network_config("t")
 
     def __init__(self):
         self.sizes, self.canvases, self.brightness = [], [], []
@@ -207,7 +209,7 @@ def test_options_of_recordings_are_refused_for_images(tmp_path, options, said):
 
 def test_a_model_of_recordings_refuses_images(tmp_path):
     model = SpikeYOLO("t", num_classes=2, input=EventInput(), timesteps=2, in_channels=2)
-    with pytest.raises(ConfigError, match="sees recordings of an event camera, the data are images"):
+    with pytest.raises(ConfigError, match="the model sees recordings, the data are images"):
         run(find_sources([write_image(tmp_path / "a.png")]), PredictionSettings(tmp_path / "out"), model)
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.event_datasets import SIZE_HW, boxes_of, write_data_set, write_recording
 from tests.helpers.index_caches import kept_index
 
-from spikeyolo.data.events import sources
+from spikeyolo.data.events import frame_sources
 from spikeyolo.data.events.columns import corners
 from spikeyolo.data.events.labels import write_boxes
 from spikeyolo.data.open import open_data
@@ -46,8 +46,8 @@ def same(one, other):
 def test_the_index_is_kept_and_a_changed_file_is_noticed(data, monkeypatch):
     first = load(data)
     opened = []
-    original = sources.read_boxes
-    monkeypatch.setattr(sources, "read_boxes", lambda path: opened.append(path.name) or original(path))
+    original = frame_sources.read_boxes
+    monkeypatch.setattr(frame_sources, "read_boxes", lambda path: opened.append(path.name) or original(path))
     assert same(load(data), first)
     assert opened == []
     file = data.parent / "train" / "b_bbox.npy"

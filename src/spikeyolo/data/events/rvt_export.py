@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -120,18 +121,27 @@ def export_split(
     if progress is not None:
         progress(done, len(work))
     written = []
-    with ProcessPoolExecutor(max(workers, 1), multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(export_recording, *job) for job in waiting]
+    for sequence in _exported(waiting, workers):
+        written.append(sequence)
+        done += 1
+        if progress is not None:
+            progress(done, len(work))
+    return sorted(written, key=lambda sequence: sequence.folder)
+
+
+def _exported(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[ExportedSequence]:
+    """Write recordings and yield each as it is done, in so many processes; one is this process."""
+    if workers <= 1 or len(jobs) <= 1:
+        yield from (export_recording(*job) for job in jobs)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        running = [pool.submit(export_recording, *job) for job in jobs]
         try:
             for future in as_completed(running):
-                written.append(future.result())
-                done += 1
-                if progress is not None:
-                    progress(done, len(work))
+                yield future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return sorted(written, key=lambda sequence: sequence.folder)
 
 
 def sequence_name(recording: Path) -> str:
