@@ -179,3 +179,10 @@ def test_misplaced_arguments_name_what_to_call():
         spikeyolo.SpikeYOLO("best.safetensors")
     with pytest.raises(ShapeError, match="expected a tensor, got str; files and arrays: call predict"):
         lively()("image.jpg")
+
+
+def test_device_and_dtype_cost_no_state_dict(monkeypatch):
+    model, integer = lively(), lively(num_classes=2).to_integer()
+    monkeypatch.setattr(torch.nn.Module, "state_dict", lambda *_, **__: pytest.fail("a whole state dict"))
+    assert (model.device, model.dtype) == (torch.device("cpu"), torch.float64)
+    assert integer.dtype == torch.float32  # its weights are integers
