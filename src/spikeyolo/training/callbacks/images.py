@@ -118,5 +118,5 @@ def plot_history(history: History, file: Path) -> None:
             axes.legend(frameon=False)
         else:
             axes.text(0.5, 0.5, "none yet", ha="center", va="center", transform=axes.transAxes, color="0.5")
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, 1.02)
     write_or_warn(str(file), lambda: save_figure(figure, file))
