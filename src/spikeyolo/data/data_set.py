@@ -79,7 +79,7 @@ def refuse_given(options: Any, names: Sequence[str], reason: str) -> None:
     """Raise ConfigError for the first of these options that is not None."""
     for name in names:
         if getattr(options, name, None) is not None:
-            raise ConfigError(f"{name}: {reason}; leave it out")
+            raise ConfigError(f"{name}: {reason}; leave it out, or the recipe that sets it")
 
 
 def refuse_changed(settings: Any, names: Sequence[str], reason: str) -> None:
@@ -97,4 +97,4 @@ def refuse_changed(settings: Any, names: Sequence[str], reason: str) -> None:
             if is_dataclass(value) and is_dataclass(default):
                 differing = (f.name for f in fields(value) if getattr(value, f.name) != getattr(default, f.name))
                 name = f"{name}.{next(differing)}"
-            raise ConfigError(f"{name}: {reason}; leave it out")
+            raise ConfigError(f"{name}: {reason}; leave it out, or the recipe that sets it")
