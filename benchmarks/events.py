@@ -103,6 +103,6 @@ def show(medians: dict[str, float], events: int, title: str) -> None:
 if __name__ == "__main__":
     import sys
 
-    from spikeyolo.cli.arguments import call
+    from spikeyolo.cli.main import run_script
 
-    call(measure, sys.argv[1:])
+    sys.exit(run_script(measure, sys.argv[1:]))

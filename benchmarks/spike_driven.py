@@ -95,6 +95,6 @@ def measure(model: str = "t", imgsz: int = 256, batch: int = 1, rounds: int = 15
 if __name__ == "__main__":
     import sys
 
-    from spikeyolo.cli.arguments import call
+    from spikeyolo.cli.main import run_script
 
-    call(measure, sys.argv[1:])
+    sys.exit(run_script(measure, sys.argv[1:]))

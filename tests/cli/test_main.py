@@ -9,7 +9,7 @@ from tests.helpers.event_datasets import write_data_set
 from tests.helpers.golden import GOLDEN
 
 import spikeyolo
-from spikeyolo.cli.main import main
+from spikeyolo.cli.main import main, run_script
 from spikeyolo.training.run_folder import RunFolder
 
 GOOD = str(GOLDEN / "tiny" / "reference.pt")
@@ -246,3 +246,25 @@ def test_a_warning_is_one_line(tmp_path):
     assert done.stderr.splitlines() == [
         f"spikeyolo: warning: {file}: 5 cut short (bytes after the last whole event: left out)"
     ]
+
+
+def test_a_script_has_the_same_command_line(capsys, monkeypatch):
+    """The benchmarks are called so."""
+    monkeypatch.setattr("sys.argv", ["measure.py"])
+
+    def measure(size: int = 640, fast: bool = False) -> None:
+        """Measure something.
+
+        Args:
+            size: side of the images
+            fast: leave out what takes long
+        """
+        print(size, fast)
+
+    assert run_script(measure, ["--size", "64", "--fast"]) == 0
+    assert run_script(measure, ["--help"]) == 0
+    assert run_script(measure, ["--sise", "64"]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("64 True\nusage: measure.py")
+    assert "side of the images" in said.out
+    assert said.err == "measure.py: no such option '--sise', did you mean '--size'?\n"

@@ -246,16 +246,6 @@ def arguments_of(command: Callable[..., Any], values: Mapping[str, Any], given: 
     return arguments
 
 
-def call(command: Callable[..., Any], words: Sequence[str]) -> Any:
-    """Call a function with what a command line gives; for scripts, whose users may see a traceback.
-
-    Raises:
-        UsageError: an option that does not exist, or a value that does not fit.
-    """
-    given = read_words(options_of(command), words)
-    return command(**arguments_of(command, given, given))
-
-
 def without_dots(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values as they stand in YAML: `{"a.b": 1}` becomes `{"a": {"b": 1}}`."""
     nested: dict[str, Any] = {}

@@ -22,7 +22,7 @@ def command_help(
     """Return the help of a command.
 
     Args:
-        name: of the command, such as `events view`.
+        name: of the program and the command, such as `spikeyolo events view`.
         command: the function behind it.
         options: its options.
         groups: for a command with many; otherwise they stand in two, the required ones first.
@@ -32,8 +32,8 @@ def command_help(
     required = [option for option in options.values() if option.default is REQUIRED]
     needed = " ".join(o.flag.upper() if o.positional else f"{o.flag} {_metavar(o)}" for o in required)
     parser = argparse.ArgumentParser(
-        prog=f"spikeyolo {name}",
-        usage=" ".join(f"spikeyolo {name} {needed} [options]".split()),
+        prog=name,
+        usage=" ".join(f"{name} {needed} [options]".split()),
         description="\n\n".join(textwrap.fill(part, WIDTH) for part in about.text.split("\n\n")),
         epilog="\n  ".join(["examples:", *about.examples]) if about.examples else None,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=WIDTH),

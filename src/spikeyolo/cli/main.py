@@ -103,7 +103,9 @@ def _run_command(name: str, words: list[str]) -> None:
     if HELP & set(words) or "--help-all" in words:
         from .help import command_help
 
-        print(command_help(name, command, options, getattr(module, "GROUPS", None), "--help-all" in words))
+        print(
+            command_help(f"spikeyolo {name}", command, options, getattr(module, "GROUPS", None), "--help-all" in words)
+        )
         return
     prints = {"--print-config", "--print_config"} & set(words)
     try:
@@ -121,6 +123,23 @@ def _run_command(name: str, words: list[str]) -> None:
         print(to_yaml(options, values), end="")
     else:
         command(**arguments_of(command, values, given))
+
+
+def run_script(command: Callable[..., object], words: Sequence[str]) -> int:
+    """Call a function of a script with what a command line gives, as the commands are called; return the exit code."""
+    options = options_of(command)
+    if HELP & set(words):
+        from .help import command_help
+
+        print(command_help(Path(sys.argv[0]).name, command, options, None, everything=True))
+        return 0
+    try:
+        given = read_words(options, words)
+    except UsageError as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    command(**arguments_of(command, given, given))
+    return 0
 
 
 def _help(commands: Mapping[str, str]) -> str:
