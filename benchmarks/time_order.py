@@ -4,12 +4,11 @@ Two of the four classes, the wheels, differ in nothing but the order of time. In
 time of each window (timesteps, and the bins in them) come in a random order, in training and in evaluation alike;
 everything else is the same. Each training takes some minutes.
 
-    python benchmarks/time_order.py [OUT [SEED]]
+    python benchmarks/time_order.py --seed 0
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from rich import print as show
@@ -18,11 +17,15 @@ from rich.table import Table
 from spikeyolo.demo.events import run_demo
 
 
-def main() -> None:
-    out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/time-order")
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+def compare(out: str = "runs/time-order", seed: int = 0) -> None:
+    """Train the demo on events with time in order and shuffled, and print the AP of both by class.
+
+    Args:
+        out: the folder for the two runs.
+        seed: the seed of the data and of both trainings.
+    """
     orders = ("oldest-first", "shuffled")
-    found = {order: run_demo(out / order, seed=seed, order=order).validation.metrics for order in orders}
+    found = {order: run_demo(Path(out) / order, seed=seed, order=order).validation.metrics for order in orders}
     table = Table("class", *(f"{order} {number}" for order in found for number in ("AP50", "AP")))
     names = [entry.name for entry in found["shuffled"].per_class]
     table.add_row("all", *(f"{value:.3f}" for metrics in found.values() for value in (metrics.AP50, metrics.AP)))
@@ -33,4 +36,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    import sys
+
+    from spikeyolo.cli.main import run_script
+
+    sys.exit(run_script(compare, sys.argv[1:]))
