@@ -162,7 +162,7 @@ def test_an_unreadable_image_does_not_break_a_batch(tmp_path):
 def test_the_canvas_is_the_models_unless_told(tmp_path):
     sources = find_sources([write_image(tmp_path / "a.png")])
     assert run(sources, PredictionSettings(tmp_path / "out"))[1].canvases == [(64, 64)]
-    assert run(sources, PredictionSettings(tmp_path / "out", imgsz=96))[1].canvases == [(96, 96)]
+    assert run(sources, PredictionSettings(tmp_path / "out2", imgsz=96))[1].canvases == [(96, 96)]
 
 
 def test_thresholds_reach_the_model(tmp_path):
@@ -216,11 +216,11 @@ def test_a_model_of_recordings_refuses_images(tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     sources = find_sources([write_image(tmp_path / "a.png")])
     (tmp_path / "file").touch()
-    with pytest.raises(WriteError, match="file: cannot be made a folder"):
+    with pytest.raises(WriteError, match="file: is a file, no folder"):
         run(sources, PredictionSettings(tmp_path / "file"))
     (tmp_path / "out" / "predictions.json").mkdir(parents=True)
-    with pytest.raises(WriteError, match=r"predictions\.json: cannot be written"):
-        run(sources, PredictionSettings(tmp_path / "out", json=True))
+    with pytest.raises(WriteError, match=r"predictions\.json: is a folder, which is never replaced"):
+        run(sources, PredictionSettings(tmp_path / "out", json=True, overwrite=True))
     with pytest.raises(ConfigError, match="batch: 0 is below 1"):
         PredictionSettings(tmp_path, batch=0)
 
@@ -249,8 +249,8 @@ def test_json_is_valid_when_the_run_breaks_off(tmp_path):
     broken = FixedDetector()
     broken.predict = lambda *_, **__: 1 / 0
     with pytest.raises(ZeroDivisionError):
-        run(sources, PredictionSettings(tmp_path / "out", json=True), broken)
-    assert json.loads((tmp_path / "out" / "predictions.json").read_text()) == []
+        run(sources, PredictionSettings(tmp_path / "out2", json=True), broken)
+    assert json.loads((tmp_path / "out2" / "predictions.json").read_text()) == []
 
 
 def test_memory_does_not_grow_with_the_frames(tmp_path):
