@@ -41,6 +41,7 @@ class StopRequest:
         self.signum = 0
 
     def __call__(self, signum: int, frame: Any) -> None:
+        """Note the signal."""
         if self.signum and signum == signal.SIGINT:
             raise Interrupted(signum)
         self.signum = self.signum or signum
