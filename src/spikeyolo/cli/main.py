@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import ConfigError, SpikeYOLOError
-from ..interruption import interrupt, on_signals, signals_restored
+from ..interruption import StopRequest, interrupt, on_signals, signals_restored
 from ..optional import EXTRAS, missing_package
 from ..strict import nearest
 from .arguments import REQUIRED, UsageError, arguments_of, options_of, read_file, read_words, to_yaml
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     _fill_streams()
     with signals_restored(), _warnings_in_a_line(debug):
-        on_signals(interrupt)
+        on_signals(StopRequest() if _was_started_by_another() else interrupt)
         try:
             _run(words)
             sys.stdout.flush()
@@ -74,9 +74,7 @@ def _ending(error: BaseException) -> tuple[int | None, str]:
     """The exit code and the line of an exception; None for one that is a mistake of this program."""
     stop = _in_chain(error, KeyboardInterrupt)  # imports turn it into an ImportError of their own, sometimes
     if stop is not None:
-        # Of several processes that train together, one speaks.
-        line = str(stop) or "interrupted"
-        return getattr(stop, "exit_code", 130), line if os.environ.get("LOCAL_RANK", "0") == "0" else ""
+        return getattr(stop, "exit_code", 130), str(stop) or "interrupted"
     package = (getattr(error, "name", None) or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and package in EXTRAS:
         return 1, str(missing_package(package))
@@ -93,6 +91,14 @@ def _ending(error: BaseException) -> tuple[int | None, str]:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return 1, "out of memory; a smaller --batch or --imgsz, or fewer --workers, need less"
     return None, ""
+
+
+def _was_started_by_another() -> bool:
+    """Whether this is one of the processes that Lightning starts to train together. The first one ends them.
+
+    If they ended by a signal of their own, while the first one waits for them, Lightning would kill that.
+    """
+    return os.environ.get("LOCAL_RANK", "0") != "0" and "TORCHELASTIC_RUN_ID" not in os.environ
 
 
 def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
