@@ -14,11 +14,12 @@ from tests.helpers.golden import GOLDEN, golden_json
 import spikeyolo
 from spikeyolo.cli.main import main
 from spikeyolo.errors import CheckpointError
-from spikeyolo.interop.names import published_name
 from spikeyolo.interop.content import Node, StoredTensor
+from spikeyolo.interop.names import published_name
 from spikeyolo.interop.reference import from_published
 from spikeyolo.interop.unpickle import opened
 from spikeyolo.model.presets import network_config
+
 
 def read_inert(path):
     """The content, its tensors read."""
