@@ -27,9 +27,10 @@ from .callbacks.images import ImageLogger, plot_history
 from .callbacks.progress import TrainingProgress
 from .datamodule import DetectionDataModule
 from .devices import Devices, choose_devices, is_first_process
+from .last_checkpoint import finished_epochs
 from .module import DetectorModule
 from .optimization import Schedule, accumulation
-from .run_folder import RunFolder, finished_epochs, new_folder, resumed_settings
+from .run_folder import RunFolder, new_folder, resumed_settings
 from .settings import TrainSettings, read_settings, recipe_of
 from .transfer import is_preset, starting_model
 
@@ -81,7 +82,7 @@ def train(
     input = _training_input(data, settings, resumed=resume is not None)
     network, report = starting_model(settings, data.names, input)
     samples = DetectionDataModule(settings, data, input)
-    done = finished_epochs(folder.last) if resume is not None else 0
+    done = finished_epochs(folder.last, network, settings) if resume is not None else 0
     if first_process:
         if report is not None and resume is None:
             print("\n".join(report.lines()))
