@@ -1,39 +1,20 @@
-import io
 import math
 import os
 import pickle
 import re
-import sys
-import types
 import zipfile
 
 import pytest
 import torch
 from tests.helpers.golden import GOLDEN, golden_json
+from tests.helpers.published import archive, read_inert, rewritten, saved_again, tensor_program
 
 import spikeyolo
 from spikeyolo.cli.main import main
 from spikeyolo.errors import CheckpointError
-from spikeyolo.interop.content import Node, StoredTensor
 from spikeyolo.interop.names import published_name
 from spikeyolo.interop.reference import from_published
-from spikeyolo.interop.unpickle import opened
 from spikeyolo.model.presets import network_config
-
-
-def read_inert(path):
-    """The content, its tensors read."""
-
-    def read(value):
-        if isinstance(value, StoredTensor):
-            return value.read()
-        if isinstance(value, Node):
-            value.attributes = read(value.attributes)
-        return type(value)((key, read(item)) for key, item in value.items()) if isinstance(value, dict) else value
-
-    with opened(path) as content:
-        return read(content)
-
 
 SHAPES = {"n": "n", "s": "s", "m_last2": "m", "l_last2": "l"}
 
@@ -78,23 +59,6 @@ def test_every_name_is_translated_to_another():
 
 
 # ---- files that are not what they should be -------------------------------------------------------------------------
-
-
-def rewritten(source, target, change, drop=(), compression=zipfile.ZIP_STORED):
-    """A copy of an archive with its pickle changed by a function of bytes."""
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
-        for info in old.infolist():
-            if info.filename.rpartition("/")[2] not in drop:
-                content = old.read(info.filename)
-                new.writestr(info.filename, change(content) if info.filename.endswith("data.pkl") else content)
-    return target
-
-
-def archive(target, content):
-    """A torch.save-like archive around any pickle."""
-    with zipfile.ZipFile(target, "w") as new:
-        new.writestr("reference/data.pkl", content)
-    return target
 
 
 class Command:
@@ -207,35 +171,6 @@ def tensors_of(name="tiny"):
     return {**state, "model.26.dfl.conv.weight": torch.arange(16.0).view(1, 16, 1, 1)}, model.config
 
 
-def saved_again(content, path):
-    """Writes what `read_inert` read in the published format: its Nodes as objects of the classes they stand for."""
-    modules, classes = {}, {}
-
-    def restore(value):
-        if isinstance(value, Node):
-            if value.kind not in classes:
-                module, _, name = value.kind.rpartition(".")
-                classes[value.kind] = type(name, (), {"__module__": module})
-                modules.setdefault(module, types.ModuleType(module)).__dict__[name] = classes[value.kind]
-            made = classes[value.kind]()
-            made.__dict__.update(restore(value.attributes))
-            return made
-        if isinstance(value, dict):
-            return type(value)((key, restore(item)) for key, item in value.items())
-        return value
-
-    restored = restore(content)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in modules.items():
-            for end in range(1, name.count(".") + 1):  # a module is found through its packages
-                package = name.rsplit(".", end)[0]
-                if package not in sys.modules:
-                    patch.setitem(sys.modules, package, types.ModuleType(package))
-            patch.setitem(sys.modules, name, module)
-        torch.save(restored, path)
-    return path
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -297,20 +232,6 @@ def test_a_storage_that_is_missing(tmp_path):
 
 def test_a_memo_position_of_two_billion_takes_no_memory(tmp_path):
     assert read_inert(archive(tmp_path / "memo.pt", b"\x80\x02Nr\xff\xff\xff\x7f.")) is None
-
-
-def tensor_program(size, stride, offset=0, numel=4):
-    """A pickle of one tensor over a storage of four numbers that lives on a GPU."""
-    out = io.BytesIO()
-    pickler = pickle._Pickler(out, protocol=2)  # the Python one: its pieces can be written by hand
-    out.write(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(")
-    out.write(b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x06\x00\x00\x00cuda:3")
-    pickler.save(numel)
-    out.write(b"tQ")
-    for value in (offset, size, stride, False):
-        pickler.save(value)
-    out.write(b"ccollections\nOrderedDict\n)RtR.")
-    return out.getvalue()
 
 
 def archive_with_storage(path, program):

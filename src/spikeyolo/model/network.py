@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -145,9 +146,10 @@ class SpikingNetwork(nn.Module):
         """
         self.check_fit(tensors, source)
         own = self.state_dict()
-        first = next((tensors[key].dtype for key, value in own.items() if value.is_floating_point()), None)
+        found = Counter(tensors[key].dtype for key, value in own.items() if value.is_floating_point())
+        usual = next((dtype for dtype, _ in found.most_common(1) if dtype in FLOATS), FLOATS[0])
         for key, value in own.items():
-            wanted = value.dtype if not value.is_floating_point() else first if first in FLOATS else FLOATS[0]
+            wanted = usual if value.is_floating_point() else value.dtype
             if tensors[key].dtype != wanted:
                 raise CheckpointError(
                     f"{source}: {key} is of {tensors[key].dtype}; it must be of {wanted}, as the others"
@@ -178,13 +180,13 @@ class SpikingNetwork(nn.Module):
 
 
 def unusable(name: str, values: Tensor) -> str | None:
-    """What makes the numbers of a part of a network useless; None if they can be used."""
+    """What makes the numbers of a part of a network, or of its optimiser, useless; None if they can be used."""
     if values.numel() == 0:
         return None
     low, high = map(float, torch.aminmax(values))
     if not (math.isfinite(low) and math.isfinite(high)):
         return "NaN or infinity"
-    if low < 0 and name.endswith("running_var"):
+    if low < 0 and name.endswith(("running_var", "exp_avg_sq")):
         return "a variance below 0"
     if name.endswith(".shift") and not 0 <= low <= high <= MOST_SHIFT:
         return f"a shift outside 0..{MOST_SHIFT}"

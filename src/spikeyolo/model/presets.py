@@ -17,7 +17,7 @@ from .blocks import ClippedReLU
 RELU = "relu"
 NEURONS = (*FLAVOURS, RELU)
 
-MOST_BLOCKS, WIDEST = 50, 4.0
+MOST_BLOCKS, WIDEST = 20, 4.0
 """Of a stage, and of `width`; the largest published network has 4 and 0.75."""
 
 LARGEST = {"last_ratio": 16, "num_classes": 100_000, "in_channels": 2_000, "timesteps": 1_000, "input_levels": 255}

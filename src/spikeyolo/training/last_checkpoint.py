@@ -73,7 +73,7 @@ def _checked(content: Any, network: SpikeYOLO, settings: TrainSettings) -> int:
     _check_scaler(parts)
     _list(parts["lr_schedulers"], "lr_schedulers")
     averaging = _members(parts["averaging_state"], "averaging_state", "n_averaged", only=True)
-    _check_tensor(averaging["n_averaged"], "n_averaged", (), torch.int64)
+    _whole(int(_check_tensor(averaging["n_averaged"], "n_averaged", (), torch.int64)), "n_averaged")
     for name in ("state_dict", "current_model_state"):
         _check_weights(parts[name], name, network)
     _check_optimizer(parts["optimizer_states"], network, settings)
@@ -259,7 +259,9 @@ def _check_optimizer(states: Any, network: SpikeYOLO, settings: TrainSettings) -
             if name == "momentum_buffer" and value is None:
                 continue  # without momentum
             shape = () if name == "step" else tuple(parameters[number].shape)
-            _check_tensor(value, f"{what} {number} {name}", shape, parameters[number].dtype)
+            numbers = _check_tensor(value, f"{what} {number} {name}", shape, parameters[number].dtype)
+            if name == "step":
+                _whole(int(numbers), f"{what} {number} step")
 
 
 def _check_group(group: Mapping[Any, Any], own: Mapping[str, Any]) -> None:
