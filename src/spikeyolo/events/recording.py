@@ -13,6 +13,7 @@ from ..errors import ConfigError, DataError
 from .dat import DatFile
 from .event_file import REPAIRS, EventStore
 from .faery_file import SUFFIXES, DecodedFile
+from .foreign import file_size
 from .hdf5 import Hdf5File
 from .types import Events
 
@@ -125,6 +126,5 @@ def open_recording(path: str | os.PathLike[str], sensor_size_hw: tuple[int, int]
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: not an event recording by its name; known are {', '.join(READERS)}")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    file_size(path)
     return Recording(path, reader(path, sensor_size_hw))
