@@ -25,10 +25,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, quote
 from ..files import whole_file
 from .event_file import BACKWARDS, BEYOND, CUT_SHORT, checked_size, on_sensor
-from .foreign import file_size, foreign, quoted, reason
+from .foreign import file_size, foreign, reason
 from .types import Events
 
 RECORD = 8  # bytes
@@ -161,7 +161,7 @@ def read_header(path: Path) -> tuple[int, tuple[int, int] | None]:
     try:
         return at + 2, (int(fields["height"]), int(fields["width"]))
     except ValueError as error:
-        said = " x ".join(f"'{quoted(fields[side])}'" for side in ("width", "height"))
+        said = " x ".join(quote(fields[side]) for side in ("width", "height"))
         raise DataError(f"{path}: header: {said} is no size") from error
 
 

@@ -9,8 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import DataError
-from .foreign import quoted
+from ..errors import DataError, quote
 from .types import Events
 
 CUT_SHORT, BACKWARDS, BEYOND = "cut short", "time runs backwards", "beyond the sensor"
@@ -80,14 +79,14 @@ def checked_size(path: Path, given: Sequence[int] | None, in_file: Sequence[int]
     """
     if given is not None and in_file is not None and tuple(given) != tuple(in_file):
         raise DataError(
-            f"{path}: the file says that the sensor has {quoted(in_file[0])} rows and {quoted(in_file[1])} columns, "
-            f"not {quoted(given[0])} and {quoted(given[1])}; leave the size out"
+            f"{path}: the file says that the sensor has {quote(in_file[0])} rows and {quote(in_file[1])} columns, "
+            f"not {quote(given[0])} and {quote(given[1])}; leave the size out"
         )
     size = in_file if in_file is not None else given
     if size is None:
         return None
     if len(size) != 2 or not all(0 < side <= MAX_SIDE for side in size):
-        raise DataError(f"{path}: sensor_size_hw: {quoted(tuple(size))} is not the rows and columns of a sensor")
+        raise DataError(f"{path}: sensor_size_hw: {quote(tuple(size))} is not the rows and columns of a sensor")
     if size[0] * size[1] > MAX_PIXELS:
         raise DataError(f"{path}: a sensor of {size[0]} rows and {size[1]} columns: more than {MAX_PIXELS} pixels")
     return int(size[0]), int(size[1])

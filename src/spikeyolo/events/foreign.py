@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import DataError, SpikeYOLOError
-
-MAX_QUOTED = 100  # characters of what a file holds, or a library says of it
+from ..errors import DataError, SpikeYOLOError, one_line
 
 
 def file_size(path: Path) -> int:
@@ -63,10 +61,4 @@ def foreign(path: Path, wrong: str) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """Return what an exception says, as a short line."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return quoted(said or type(error).__name__)
-
-
-def quoted(text: object) -> str:
-    """Return the beginning of what a file holds, control characters left out."""
-    words = " ".join(str(text).split())
-    return "".join(c for c in words[:MAX_QUOTED] if c.isprintable()) + ("..." if len(words) > MAX_QUOTED else "")
+    return one_line(said or type(error).__name__)

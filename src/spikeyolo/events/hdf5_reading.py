@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, one_line
 from ..optional import optional_module
-from .foreign import file_size, foreign, quoted
+from .foreign import file_size, foreign
 
 MAX_CHUNK = 1 << 28  # bytes; a chunk is decompressed whole for the sake of one number
 
@@ -72,7 +72,7 @@ def dataset(path: Path, group: Any, name: str, dimensions: int, kinds: str = "iu
         if not isinstance(found, h5py.Dataset) or found.shape is None:
             raise DataError(f"{path}: {name} is not a list of numbers")
         if found.dtype.kind not in kinds:
-            raise DataError(f"{path}: {name} holds {quoted(found.dtype)}, not {KINDS[kinds]}")
+            raise DataError(f"{path}: {name} holds {one_line(found.dtype)}, not {KINDS[kinds]}")
         if found.ndim != dimensions:
             raise DataError(f"{path}: {name} has {found.ndim} dimensions, not {dimensions}")
         if found.is_virtual or found.external:
