@@ -75,6 +75,10 @@ class DatFile:
             return 0
         return block * BLOCK + int(np.searchsorted(self._block(block)[0], t_us))
 
+    def time(self, number: int) -> int:
+        """See `EventStore`."""
+        return int(self._block(number // BLOCK)[0][number % BLOCK])
+
     def read(self, start: int, stop: int) -> tuple[Events, Counter[str]]:
         """See `EventStore`."""
         count, backwards = max(stop - start, 0), 0

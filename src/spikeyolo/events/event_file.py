@@ -50,6 +50,9 @@ class EventStore(Protocol):
     def index(self, t_us: int) -> int:
         """Return how many events come before that time; never falls when the time rises."""
 
+    def time(self, number: int) -> int:
+        """Return the time of an event."""
+
     def read(self, start: int, stop: int) -> tuple[Events, Counter[str]]:
         """Return events number start to stop, exclusive, repaired, and what was repaired among them, counted."""
 

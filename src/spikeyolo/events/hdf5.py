@@ -46,7 +46,7 @@ class Hdf5File:
         self.sensor_size_hw = self._size(sensor_size_hw, table is not None)
         self._ms_to_idx = self._table(table)
         self.t_offset_us = number(path, file, "t_offset") or 0
-        times = [self._time(place) for place in (0, self._count - 1)] if self._count else []
+        times = [self.time(place) for place in (0, self._count - 1)] if self._count else []
         if not all(abs(t_us) < LATEST_US for t_us in times):
             raise DataError(f"{path}: t from {times[0]} to {times[-1]}: not microseconds, of at most 285 years")
         self.start_us, self.end_us = (times[0], max(times) + 1) if times else (0, 0)
@@ -65,7 +65,11 @@ class Hdf5File:
             last = int(self._ms_to_idx[ms + 1]) if ms + 1 < len(self._ms_to_idx) else self._count
             if last - first <= MAX_MILLISECOND:
                 return first + int(np.searchsorted(self._read("t", first, last), t_us))
-        return bisect_left(range(self._count), t_us, first, last, key=self._time)
+        return bisect_left(range(self._count), t_us, first, last, key=self.time)
+
+    def time(self, number: int) -> int:
+        """See `EventStore`."""
+        return int(self._read("t", number, number + 1)[0])
 
     def read(self, start: int, stop: int) -> tuple[Events, Counter[str]]:
         """See `EventStore`."""
@@ -115,9 +119,6 @@ class Hdf5File:
             self._data, self._process = self._open(), os.getpid()
         with foreign(self.path, f"events/{name} cannot be read"):
             return self._data[name][start:stop]
-
-    def _time(self, place: int) -> int:
-        return int(self._read("t", place, place + 1)[0])
 
     def _coordinates(self, name: str, start: int, stop: int) -> np.ndarray:
         """As uint16; those that do not fit are beyond any sensor and stay so."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, one_line
+from ..errors import DataError, one_line, quote
 from ..optional import optional_module
 from .foreign import file_size, foreign
 
@@ -121,4 +121,4 @@ def _find_codec(path: Path, found: Any) -> None:
         if not h5z.filter_avail(code):
             optional_module("hdf5plugin", "events")
             if not h5z.filter_avail(code):
-                raise DataError(f"{path}: compressed with filter {code} ({name!r}), which hdf5plugin lacks")
+                raise DataError(f"{path}: compressed with filter {code} ({quote(name)}), which hdf5plugin lacks")

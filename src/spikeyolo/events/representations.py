@@ -20,7 +20,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, quote
 from .types import Events
 
 Size = tuple[int, int]
@@ -170,8 +170,8 @@ def check_memory(shape: tuple[int, ...]) -> None:
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ConfigError(f"{name}: {value} is not in {low}..{high}")
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(f"{name}: {quote(value)} is not an integer in {low}..{high}")
 
 
 @dataclass(frozen=True)
@@ -213,8 +213,8 @@ class RepresentationConfig:
     decay_us: int = 50_000
 
     def __post_init__(self) -> None:
-        if self.name not in REPRESENTATIONS:
-            raise ConfigError(f"representation: '{self.name}'; choose from {', '.join(REPRESENTATIONS)}")
+        if not isinstance(self.name, str) or self.name not in REPRESENTATIONS:
+            raise ConfigError(f"representation: {quote(self.name)}; choose from {', '.join(REPRESENTATIONS)}")
         _check_range("bins", self.bins, 1, 1000)
         _check_range("cutoff", self.cutoff, 1, 255)
         _check_range("decay_us", self.decay_us, 1, 10**9)
