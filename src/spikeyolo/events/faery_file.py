@@ -27,9 +27,11 @@ UNCHECKED = (".aedat4",)
 DEFAULT_SIZE_HW = (720, 1280)  # of a .raw whose header names no size: the largest sensor that writes it
 MAX_EVENTS = 1 << 28  # of a file: 3.5 GB
 CHILD_BYTES, CHILD_SECONDS = 1 << 30, 30  # for a small file: Python and its libraries take most of them
-CHILD = (
-    "import sys, json, runpy; sys.path[:] = json.loads(sys.argv.pop(1)); runpy.run_path(sys.argv.pop(1), {}, 'child')"
-)
+CHILD = """
+import json, runpy, sys
+sys.path[:] = json.loads(sys.argv.pop(1))
+runpy.run_path(sys.argv.pop(1), run_name="child")
+"""
 
 
 class DecodedFile:
