@@ -257,7 +257,7 @@ def _clear_remains(path: Path) -> None:
 def _entries(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise WriteError(f"{folder}: cannot be looked into ({error.strerror})") from error

@@ -1,8 +1,10 @@
 """Prediction on images, videos and folders: every source once, in order, in batches across sources."""
 
 import json
+import resource
 import sys
 import tracemalloc
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -306,3 +308,31 @@ def test_a_missing_tracker_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(MissingPackage, match=r'supervision is not installed: pip install "spikeyolo\[track\]"'):
         Tracker(25.0)
+
+
+@contextmanager
+def full_disk(bytes_a_file):
+    """Files cannot grow beyond so many bytes, for the system itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_video_that_does_not_fit_on_the_disk_is_an_error_and_leaves_nothing(tmp_path):
+    write_video(tmp_path / "v.avi", frames=40, size_hw=(128, 128))
+    settings = PredictionSettings(tmp_path / "out", json=True)
+    with pytest.raises(WriteError, match=r"v\.mp4: cannot be written \(\d+ of 40 frames"), full_disk(20_000):
+        run(find_sources([tmp_path / "v.avi"]), settings)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.json"]
+    assert len(json.loads((tmp_path / "out" / "predictions.json").read_text())) == 40
+
+
+def test_json_that_does_not_fit_on_the_disk_is_an_error_and_leaves_nothing(tmp_path):
+    write_video(tmp_path / "v.avi", frames=150, size_hw=(64, 64))
+    settings = PredictionSettings(tmp_path / "out", draw=False, json=True)
+    with pytest.raises(WriteError, match=r"predictions\.json: cannot be written \(File too large\)"), full_disk(10_000):
+        run(find_sources([tmp_path / "v.avi"]), settings)
+    assert not list((tmp_path / "out").iterdir())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..detection.thresholds import Thresholds
@@ -62,7 +61,7 @@ def predict(
 
     sources, chosen = find_sources(source), one_device(device)
     settings = PredictionSettings(
-        None if out is None else Path(out),
+        out,
         thresholds,
         imgsz,
         batch,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from ..model.forms.form import Form
 from ..model.forms.spike_driven import run_on_slots
 from ..model.forms.verify import Audit, verify_spike_driven
 from ..model.inputs import chosen_input
+from ..processes import in_processes
 from .counting import LayerCount, Tally, macs_of_forms, operation_maps, tally
 
 if TYPE_CHECKING:
@@ -160,14 +160,15 @@ def _by_processes(network: SpikeYOLO, dataset: BatchDataset, batch: int, process
     processes = min(processes, len(dataset))
     threads = max(1, torch.get_num_threads() // processes)
     total = Tally()
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        parts = [pool.submit(_part, network, dataset, batch, threads, rank, processes) for rank in range(processes)]
-        for part in parts:
-            total.add(part.result())
+    jobs = [(network, dataset, batch, threads, rank, processes) for rank in range(processes)]
+    for _, part in sorted(in_processes(_part, jobs, processes), key=itemgetter(0)):
+        total.add(part)
     return total
 
 
-def _part(network: SpikeYOLO, dataset: BatchDataset, batch: int, threads: int, rank: int, processes: int) -> Tally:
-    """What one of several processes counts."""
+def _part(
+    network: SpikeYOLO, dataset: BatchDataset, batch: int, threads: int, rank: int, processes: int
+) -> tuple[int, Tally]:
+    """What one of several processes counts, with its number: sums are always made in the same order."""
     torch.set_num_threads(threads)
-    return tally(network, _batches(network, dataset, batch, 0, rank, processes))
+    return rank, tally(network, _batches(network, dataset, batch, 0, rank, processes))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, ShapeError
+from ..strict import build
 from ..structures import STRIDES, Placement
 from .io import read_rgb
 from .letterbox import letterbox
@@ -103,4 +104,4 @@ class ImageInput:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImageInput:
         """Return the input with these values; the inverse of `to_dict`."""
-        return cls(**values)
+        return build(cls, values, "input")

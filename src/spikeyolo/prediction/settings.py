@@ -39,7 +39,7 @@ class PredictionSettings:
         ConfigError: a batch below 1.
     """
 
-    out: Path | None = None
+    out: str | Path | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     imgsz: int | None = None
     batch: int = 1

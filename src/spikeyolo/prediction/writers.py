@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,9 @@ from ..imaging.draw import draw_boxes
 from ..imaging.io import write_rgb
 from ..structures import Detections
 from .sources import Frame, Source
+
+
+SPARE_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,9 @@ def _video(path: Path, fps: float, size_hw: tuple[int, ...]) -> Iterator[Callabl
     def add(image: np.ndarray) -> None:
         nonlocal frames
         frames += 1
+        # OpenCV says nothing of a full disk: look now and then, and at what is there in the end.
+        if frames % 32 == 0 and shutil.disk_usage(path.parent).free < SPARE_BYTES:
+            raise WriteError(f"{path}: cannot be written (no space left on device); nothing was changed")
         video.write(np.ascontiguousarray(image[..., ::-1]))
 
     with whole_path(path) as partial:
@@ -105,7 +112,6 @@ def _video(path: Path, fps: float, size_hw: tuple[int, ...]) -> Iterator[Callabl
             yield add
         finally:
             video.release()
-        # OpenCV says nothing of a full disk: look at what is there.
         written = cv2.VideoCapture(str(partial))
         there = int(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
         written.release()

@@ -28,7 +28,7 @@ from ..files import write_whole
 from ..interruption import Interrupted, StopRequest, advice, signals_restored
 from ..locks import locked
 from ..model.detector import SpikeYOLO, load
-from ..processes import GRACE_S
+from ..processes import GRACE
 from .callbacks.averaging import ExponentialAverage
 from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints, Stopped
 from .callbacks.images import ImageLogger, plot_history
@@ -36,9 +36,10 @@ from .callbacks.progress import TrainingProgress
 from .data_record import changes, record_of
 from .datamodule import DetectionDataModule
 from .devices import Devices, choose_devices, is_first_process
+from .last_checkpoint import finished_epochs
 from .module import DetectorModule
 from .optimization import Schedule, accumulation
-from .run_folder import RunFolder, check_free, finished_epochs, new_folder, resumed_settings
+from .run_folder import RunFolder, check_free, new_folder, resumed_settings
 from .settings import TrainSettings, read_settings, recipe_of
 from .transfer import is_preset, starting_model
 
@@ -101,7 +102,7 @@ def train(
             # The others are told the first one's choice: to them its new folder would look like an older run.
             folder = held.enter_context(new_folder(out)) if first_process else RunFolder(out or Path())
         held.enter_context(advice(f"go on with: {folder.resume_command}"))
-        done = finished_epochs(folder.last) if resume is not None else 0
+        done = finished_epochs(folder.last, network, settings) if resume is not None else 0
         if first_process:
             lines = report.lines() if report is not None and resume is None else []
             lines += _banner(settings, devices, network, samples, folder)
@@ -111,7 +112,8 @@ def train(
             folder.prepare(settings)
             print("\n".join(lines), flush=True)
         if done < settings.epochs:
-            _fit(settings, folder, devices, data.names, DetectorModule(network, settings, folder), samples)
+            module = DetectorModule(network, settings, folder)
+            _fit(settings, folder, devices, module, samples, resumed=resume is not None)
     return folder
 
 
@@ -127,16 +129,16 @@ def _fit(
     settings: TrainSettings,
     folder: RunFolder,
     devices: Devices,
-    names: tuple[str, ...],
     module: DetectorModule,
     samples: DetectionDataModule,
+    resumed: bool,
 ) -> None:
     """Train until the end, or until a signal: then the first process raises `Interrupted`, the others just end."""
     stop = StopRequest()
     with _quiet(), signals_restored():
-        trainer = _trainer(settings, folder, devices, names, stop)
+        trainer = _trainer(settings, folder, devices, samples.data.names, stop)
         try:
-            checkpoint = folder.last if folder.last.exists() else None
+            checkpoint = folder.last if resumed and folder.last.exists() else None
             trainer.fit(module, datamodule=samples, ckpt_path=checkpoint, weights_only=True)
         except Stopped:
             pass
@@ -163,7 +165,7 @@ def _end_others(trainer: pl.Trainer) -> None:
     started.clear()  # which ends the watching
     for process in others:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
+            process.wait(GRACE)
         process.kill()
         process.wait()
 

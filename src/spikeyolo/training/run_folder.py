@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import CheckpointError, ConfigError, SpikeYOLOError, WriteError
+from ..errors import ConfigError, SpikeYOLOError, WriteError
 from ..files import numbered, write_whole
 from ..locks import NAME, locked
 from ..structures import Batch
@@ -166,20 +166,6 @@ def resumed_settings(run: Path, options: TrainSettings, given: Collection[str] |
             )
     changes.pop("data", None)
     return replace(kept, **changes)
-
-
-def finished_epochs(last: Path) -> int:
-    """Return how many epochs a run has finished, by its checkpoint; 0 without one.
-
-    Raises:
-        CheckpointError: the file is damaged, or no checkpoint of a run.
-    """
-    if not last.exists():
-        return 0
-    try:
-        return len(torch.load(last, map_location="cpu", weights_only=True, mmap=True)["history"]["rows"])
-    except Exception as error:  # torch raises many kinds for damaged files
-        raise CheckpointError(f"{last}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 def to_bytes(content: object) -> bytes:

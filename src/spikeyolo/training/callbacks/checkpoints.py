@@ -11,7 +11,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, one_line
 from ...files import write_whole
 from ...interruption import StopRequest, on_signals
 from ..module import DetectorModule
@@ -30,7 +30,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self.folder.write_or_warn(Path(path), lambda: write_whole(Path(path), to_bytes(checkpoint)))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read tensors and plain values; nothing a file contains is run.
+        """Read tensors and plain values; nothing a file contains is run. `finished_epochs` has checked the content.
 
         Raises:
             CheckpointError: missing, damaged, or holding anything else.
@@ -38,7 +38,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             return torch.load(path, map_location=map_location or "cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for damaged files
-            raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+            raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {one_line(error)})") from error
 
 
 ASK_EVERY = 20
