@@ -114,21 +114,22 @@ def test_a_signal_at_any_batch_saves_what_is_done(whole, tmp_path, monkeypatch, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code", "said"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "stopped by")])
-def test_the_program_says_how_to_go_on_and_leaves_nobody_behind(whole, tmp_path, number, code, said):
+@pytest.mark.parametrize(
+    ("number", "code", "said", "delay"),
+    [("SIGINT", 130, "interrupted", 2.0), ("SIGTERM", 143, "stopped by SIGTERM", 0.5)],
+)
+def test_the_program_says_how_to_go_on_and_leaves_nobody_behind(whole, tmp_path, number, code, said, delay):
     finished, settings = whole
-    process = start(write_recipe(tmp_path, replace(settings, workers=2)), tmp_path)
+    process = start([*write_recipe(tmp_path, settings), "--workers", "2"], tmp_path)
     assert process.stdout is not None
     while "written to run" not in process.stdout.readline():
         assert process.poll() is None
-    time.sleep(random.uniform(0, 3))
+    time.sleep(delay)
     os.killpg(process.pid, getattr(signal, number))  # as a terminal or a scheduler: to the workers, too
     _, errors = process.communicate(timeout=120)
-    if process.returncode == 0:
-        pytest.skip("it was faster")
     assert (process.returncode, len(errors.splitlines())) == (code, 1), errors
     assert errors.startswith(f"spikeyolo: {said}")
-    assert errors.endswith("spikeyolo train --resume run\n") or "the training is done" in errors
+    assert errors.endswith("spikeyolo train --resume run\n")
     assert not left_behind(process.pid)
     assert_same_run(finished, train(replace(settings, workers=0), resume=tmp_path / "run", given=set(MACHINE)))
 
