@@ -21,9 +21,7 @@ from .interruption import shielded
 T = TypeVar("T")
 GRACE = 5  # seconds to clean up in
 
-WORKER_DIED = (
-    "a worker process was killed, maybe for want of memory; give fewer --workers or a smaller batch, and run it again"
-)
+WORKER_DIED = "a worker process was killed, maybe for want of memory; give fewer --workers or a smaller --batch"
 
 
 def in_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], count: int) -> Iterator[T]:
