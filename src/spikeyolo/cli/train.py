@@ -77,10 +77,12 @@ def train(
     if is_first_process():
         from rich import print as show
 
+        from ..interruption import advice
         from ..training.run import validate_best
 
-        found = validate_best(folder)
-        found.write(folder.path)
+        with advice(f"the training is done; measure it by: {folder.resume_command}"):
+            found = validate_best(folder)
+            found.write(folder.path)
         for table in found.tables():
             show(table)
         print(f"written to {folder.path}; best weights: {folder.best}")
