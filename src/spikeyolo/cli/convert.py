@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..terminal import say
+
 
 def convert(reference: str, out: str, overwrite: bool = False) -> None:
     """Turn a published checkpoint into a safetensors file, without running anything that the checkpoint contains.
@@ -29,7 +31,7 @@ def convert(reference: str, out: str, overwrite: bool = False) -> None:
     config = model.config
     millions = sum(p.numel() for p in model.parameters()) / 1e6
     decay, gain = config.dynamics
-    print(
+    say(
         f"{out}: {millions:.2f} M parameters, {config.num_classes} classes, T = {config.timesteps}, "
         f"D = {config.max_count}, decay {decay:g}, gain {gain:g}"
     )

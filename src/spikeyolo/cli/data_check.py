@@ -19,21 +19,20 @@ def check(data: str, out: str = "runs/data-check", images: int = 16, strict: boo
         spikeyolo data check data.yaml
         spikeyolo data check data.yaml --strict --images 36
     """
-    from rich.console import Console
-
     from ..data.grids import index_grid
     from ..data.open import open_images
     from ..errors import ConfigError, DataError
     from ..imaging.image_input import ImageInput
     from ..imaging.io import write_rgb
+    from ..terminal import say, show
     from .outputs import with_folder
 
     if images < 1:
         raise ConfigError(f"images: {images} is below 1")
-    opened, console, problems = open_images(data), Console(), []
+    opened, problems = open_images(data), []
     for split in opened.splits:
         index, report = opened.scan(split, cache=cache)
-        console.print(report.table())
+        show(report.table())
         try:
             report.raise_if_unusable(strict)
         except DataError as error:
@@ -41,6 +40,6 @@ def check(data: str, out: str = "runs/data-check", images: int = 16, strict: boo
         if len(index):
             page = with_folder(Path(out) / f"{split}.png")
             write_rgb(page, index_grid(index, ImageInput.of(320), images))
-            console.print(f"images with their boxes: {page}")
+            say(f"images with their boxes: {page}")
     if problems:
         raise DataError("; ".join(problems))

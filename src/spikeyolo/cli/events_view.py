@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..terminal import say
+
 
 def view(
     source: str,
@@ -61,4 +63,4 @@ def view(
         images.append(image)
     write_rgb(with_folder(Path(out)), image_grid(images, columns=min(4, len(images)), background=128))
     drawn = f"{len(images)} windows of {window_us / 1e3:g} ms from {start_us / 1e6:g} s on"
-    print(f"{drawn}, brighter red, darker blue: {out}")
+    say(f"{drawn}, brighter red, darker blue: {out}")

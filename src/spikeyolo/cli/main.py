@@ -17,6 +17,8 @@ from .. import __version__
 from ..errors import ConfigError, SpikeYOLOError
 from ..optional import EXTRAS, missing_package
 from ..strict import nearest
+from ..terminal import complain, let_all_characters_through, say
+from ..text import one_line
 from .arguments import REQUIRED, UsageError, arguments_of, options_of, read_file, read_words, to_yaml
 
 COMMANDS = {
@@ -50,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     format_of_others = warnings.formatwarning
     if not debug:
-        warnings.formatwarning = lambda message, *_: f"spikeyolo: warning: {message}\n"
+        warnings.formatwarning = lambda message, *_: f"spikeyolo: warning: {one_line(' '.join(str(message).split()))}\n"
+    let_all_characters_through(sys.stdout, sys.stderr)
     try:
         _run(words)
         sys.stdout.flush()
@@ -60,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except KeyboardInterrupt:
-        print("spikeyolo: interrupted", file=sys.stderr)
+        complain("spikeyolo: interrupted")
         return 130
     except (UsageError, SpikeYOLOError, ModuleNotFoundError) as error:
         package = (getattr(error, "name", None) or "").partition(".")[0]
@@ -69,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         said = missing_package(package) if isinstance(error, ModuleNotFoundError) else error
-        print(f"spikeyolo: {' '.join(str(said).split())}", file=sys.stderr)
+        complain(f"spikeyolo: {said}")
         return USAGE_ERROR if isinstance(error, UsageError) else 1
     finally:
         warnings.formatwarning = format_of_others
@@ -80,11 +83,11 @@ def _run(words: list[str]) -> None:
     group = {name: text for name, text in COMMANDS.items() if words and name.startswith(f"{words[0]} ")}
     name = next((name for name in COMMANDS if words[: len(name.split())] == name.split()), None)
     if not words or words[0] in HELP:
-        print(_help(COMMANDS))
+        say(*_help(COMMANDS))
     elif group and set(words[1:2]) <= HELP:
-        print(_help(group))
+        say(*_help(group))
     elif words[0] == "--version":
-        print(f"spikeyolo {__version__}")
+        say(f"spikeyolo {__version__}")
     elif name is None:
         typed = " ".join(word for word in words[:2] if not word.startswith("-")) if group else words[0]
         near = nearest(typed, [*COMMANDS, *(name.partition(" ")[2] for name in COMMANDS if " " in name)])
@@ -103,9 +106,9 @@ def _run_command(name: str, words: list[str]) -> None:
     if HELP & set(words) or "--help-all" in words:
         from .help import command_help
 
-        print(
-            command_help(f"spikeyolo {name}", command, options, getattr(module, "GROUPS", None), "--help-all" in words)
-        )
+        everything = "--help-all" in words
+        text = command_help(f"spikeyolo {name}", command, options, getattr(module, "GROUPS", None), everything)
+        say(*text.split("\n"))
         return
     prints = {"--print-config", "--print_config"} & set(words)
     try:
@@ -120,7 +123,7 @@ def _run_command(name: str, words: list[str]) -> None:
     except (UsageError, ConfigError) as error:
         raise UsageError(f"{name}: {error}; see spikeyolo {name} --help") from error
     if prints:
-        print(to_yaml(options, values), end="")
+        say(*to_yaml(options, values).splitlines())
     else:
         command(**arguments_of(command, values, given))
 
@@ -131,32 +134,30 @@ def run_script(command: Callable[..., object], words: Sequence[str]) -> int:
     if HELP & set(words):
         from .help import command_help
 
-        print(command_help(Path(sys.argv[0]).name, command, options, None, everything=True))
+        say(*command_help(Path(sys.argv[0]).name, command, options, None, everything=True).split("\n"))
         return 0
     try:
         given = read_words(options, words)
     except UsageError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        complain(f"{Path(sys.argv[0]).name}: {error}")
         return USAGE_ERROR
     command(**arguments_of(command, given, given))
     return 0
 
 
-def _help(commands: Mapping[str, str]) -> str:
+def _help(commands: Mapping[str, str]) -> list[str]:
     width = max(map(len, commands))
     lines = [f"  {name:<{width}}  {text}" for name, text in commands.items()]
-    return "\n".join(
-        [
-            "usage: spikeyolo COMMAND [options]",
-            "",
-            "Object detection with spiking neural networks, from training to the chip.",
-            "",
-            *lines,
-            "",
-            "spikeyolo COMMAND --help lists the options of a command; --version prints the version;",
-            "--debug shows the whole traceback of an error.",
-        ]
-    )
+    return [
+        "usage: spikeyolo COMMAND [options]",
+        "",
+        "Object detection with spiking neural networks, from training to the chip.",
+        "",
+        *lines,
+        "",
+        "spikeyolo COMMAND --help lists the options of a command; --version prints the version;",
+        "--debug shows the whole traceback of an error.",
+    ]
 
 
 if __name__ == "__main__":

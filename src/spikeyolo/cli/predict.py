@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..detection.thresholds import Thresholds
+from ..terminal import say
 from .options import Batch, Device, Fold, ImageSize, Preparation, Weights
 
 if TYPE_CHECKING:
@@ -76,9 +77,8 @@ def predict(
 
 
 def _print(summary: Summary, out: str) -> None:
-    for line in [*summary.left_out, *(f"skipped: {line}" for line in summary.unreadable)]:
-        print(line)
+    say(*summary.left_out, *(f"skipped: {line}" for line in summary.unreadable))
     counts = ", ".join(f"{count} {name}" for name, count in summary.detections.most_common()) or "nothing found"
-    print(f"{summary.frames} frames: {counts}; written to {out}")
+    say(f"{summary.frames} frames: {counts}; written to {out}")
     if speed := summary.speed():
-        print(speed)
+        say(speed)

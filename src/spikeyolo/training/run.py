@@ -21,6 +21,7 @@ from ..devices import parse_devices
 from ..errors import ConfigError
 from ..evaluation.validate import Validation, ValidationSettings, validate
 from ..model.detector import SpikeYOLO, load
+from ..terminal import say
 from .callbacks.averaging import ExponentialAverage
 from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from .callbacks.images import ImageLogger, plot_history
@@ -84,13 +85,13 @@ def train(
     done = finished_epochs(folder.last) if resume is not None else 0
     if first_process:
         if report is not None and resume is None:
-            print("\n".join(report.lines()))
+            say(*report.lines())
         samples.prepare_data()  # before other processes start: what is wrong with the data is said once
         folder.prepare(settings)
         lines = _banner(settings, devices, network, samples, folder)
         if planned is not None:
             lines += _continuation(settings, planned, folder, done)
-        print("\n".join(lines), flush=True)
+        say(*lines)
     if done >= settings.epochs:
         return folder
     module = DetectorModule(network, settings, folder.path)
