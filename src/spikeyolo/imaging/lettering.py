@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LONGEST_SHOWN = 40
 """Characters of a class name on an image or a plot; the rest is cut off."""
 
+_EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "FULLWIDTH", "IDEOGRAPHIC", "BOPOMOFO")
+
 
 @dataclass(frozen=True)
 class Lettering:
@@ -154,9 +156,12 @@ def _mend(characters: str) -> str:
     """Which fonts have such characters."""
     if not can_shape(characters):
         return "Pillow lays out this script with FriBiDi only; install it (on Debian libfribidi0)"
-    names = [unicodedata.name(c, "") for c in characters]
-    east = any(name.startswith(("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "FULLWIDTH", "BOPOMOFO")) for name in names)
-    emoji = any(unicodedata.category(c) in ("So", "Sk", "Cn") for c in characters)
-    kinds = [("fonts-noto-cjk", east), ("fonts-noto-color-emoji", emoji)]
-    packages = [package for package, wanted in kinds if wanted] or ["fonts-noto-core"]
-    return f"no font here has {characters[:10]}; install one (on Debian {' '.join(packages)})"
+    packages = " ".join(dict.fromkeys(map(_package, characters)))
+    return f"no font here has {cut(characters, 12)}; install one that has (on Debian: apt install {packages})"
+
+
+def _package(character: str) -> str:
+    """The package of Debian with a font that has such characters."""
+    if unicodedata.name(character, "").startswith(_EAST_ASIAN):
+        return "fonts-noto-cjk"
+    return "fonts-noto-color-emoji" if unicodedata.category(character) in ("So", "Sk", "Cn") else "fonts-noto-core"
