@@ -31,6 +31,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Endings of the files that are taken for images, in lower case."""
 
+WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+"""Endings of the images that commands write."""
+
 
 def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
