@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .terminal import console
-from .text import one_line
+from .text import visible
 
 ProgressCallback = Callable[[int, "int | None"], None]
 """Called with how much is done, and with how much there is in all, or None where that is not known."""
@@ -42,5 +42,5 @@ def progress_bar(title: str, total: int | None = None, show: bool = True) -> Ite
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=terminal, transient=True, disable=not (show and terminal.is_terminal)) as bar:
-        task = bar.add_task(one_line(title), total=total)
+        task = bar.add_task(visible(title), total=total)
         yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import sys
 from typing import IO, Any
 
-from .text import one_line
+from .text import visible
 
 
 def say(*lines: object) -> None:
-    """Print lines on standard output; whatever a line holds, it stays one."""
+    """Print lines on standard output; each stays one, whatever it holds."""
     for line in lines:
-        print(one_line(str(line)), flush=True)
+        print(visible(str(line)), flush=True)
 
 
-def complain(line: object) -> None:
-    """Print one line on standard error, with what it holds of line breaks as spaces."""
-    print(one_line(" ".join(str(line).split())), file=sys.stderr)
+def complain(text: object) -> None:
+    """Print a text on standard error, as one line."""
+    print(line_of(text), file=sys.stderr)
+
+
+def line_of(text: object) -> str:
+    """Return a text as one line that a terminal may be given."""
+    return visible(" ".join(str(text).split()))
 
 
 def show(*tables: Any, width: int | None = None) -> None:
@@ -31,7 +36,7 @@ def console(stderr: bool = False, width: int | None = None) -> Any:
 
     class PlainConsole(Console):
         def render_str(self, text: str, **how: Any) -> Any:
-            return super().render_str("\n".join(map(one_line, text.split("\n"))), **how)
+            return super().render_str("\n".join(map(visible, text.split("\n"))), **how)
 
     return PlainConsole(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 

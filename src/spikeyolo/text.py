@@ -17,7 +17,7 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')  # by Windows or by Unix
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # files that Windows has everywhere
 
 
-def one_line(text: str) -> str:
+def visible(text: str) -> str:
     r"""Return a text in which each character can be seen and is one: what is none is written as Python would.
 
     Two halves of a character, as JSON escapes one beyond 16 bits, are joined. Control characters, single halves, bytes
@@ -37,7 +37,7 @@ def _escaped(character: str) -> str:
 
 def class_name(name: str) -> str:
     """Return the name of a class as it is used everywhere, whatever file it comes from: one line, not too long."""
-    return cut(one_line(name), LONGEST_NAME)
+    return cut(visible(name), LONGEST_NAME)
 
 
 def cut(text: str, most: int) -> str:
@@ -58,7 +58,7 @@ def folder_names(names: Sequence[str]) -> list[str]:
     found: list[str] = []
     taken: set[str] = set()
     for name in names:
-        safe = cut_to_bytes(_FORBIDDEN.sub("_", one_line(name)), LONGEST_NAME).strip(". ")
+        safe = cut_to_bytes(_FORBIDDEN.sub("_", visible(name)), LONGEST_NAME).strip(". ")
         stem = f"_{safe}" if not safe or _DEVICES.match(safe) else safe
         folder, number = stem, 2
         while folder.casefold() in taken:  # Windows and macOS take capital and small letters for the same

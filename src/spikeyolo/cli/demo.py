@@ -49,7 +49,7 @@ go on     spikeyolo predict --weights {done.weights} --source {done.example} --c
           spikeyolo val --weights {done.weights} --data {done.data} --split test
           spikeyolo energy --weights {done.weights} --data {done.data} --split test
 your data spikeyolo events info YOUR/data.yaml
-          spikeyolo train --model s-gen1 --data YOUR/data.yaml""".split("\n")
+          spikeyolo train --model s-gen1 --data YOUR/data.yaml""".splitlines()
     )
 
 
@@ -63,5 +63,5 @@ go on     spikeyolo predict --weights {done.weights} --source {done.example} --t
           spikeyolo val --weights {done.weights} --data {done.data}
           spikeyolo energy --weights {done.weights} --data {done.data}
 your data spikeyolo data check YOUR/data.yaml
-          spikeyolo train --config small --model t --data YOUR/data.yaml""".split("\n")
+          spikeyolo train --config small --model t --data YOUR/data.yaml""".splitlines()
     )

@@ -17,8 +17,7 @@ from .. import __version__
 from ..errors import ConfigError, SpikeYOLOError
 from ..optional import EXTRAS, missing_package
 from ..strict import nearest
-from ..terminal import complain, let_all_characters_through, say
-from ..text import one_line
+from ..terminal import complain, let_all_characters_through, line_of, say
 from .arguments import REQUIRED, UsageError, arguments_of, options_of, read_file, read_words, to_yaml
 
 COMMANDS = {
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     format_of_others = warnings.formatwarning
     if not debug:
-        warnings.formatwarning = lambda message, *_: f"spikeyolo: warning: {one_line(' '.join(str(message).split()))}\n"
+        warnings.formatwarning = lambda message, *_: line_of(f"spikeyolo: warning: {message}") + "\n"
     let_all_characters_through(sys.stdout, sys.stderr)
     try:
         _run(words)
@@ -83,9 +82,9 @@ def _run(words: list[str]) -> None:
     group = {name: text for name, text in COMMANDS.items() if words and name.startswith(f"{words[0]} ")}
     name = next((name for name in COMMANDS if words[: len(name.split())] == name.split()), None)
     if not words or words[0] in HELP:
-        say(*_help(COMMANDS))
+        say(*_help(COMMANDS).splitlines())
     elif group and set(words[1:2]) <= HELP:
-        say(*_help(group))
+        say(*_help(group).splitlines())
     elif words[0] == "--version":
         say(f"spikeyolo {__version__}")
     elif name is None:
@@ -106,9 +105,8 @@ def _run_command(name: str, words: list[str]) -> None:
     if HELP & set(words) or "--help-all" in words:
         from .help import command_help
 
-        everything = "--help-all" in words
-        text = command_help(f"spikeyolo {name}", command, options, getattr(module, "GROUPS", None), everything)
-        say(*text.split("\n"))
+        groups, everything = getattr(module, "GROUPS", None), "--help-all" in words
+        say(*command_help(f"spikeyolo {name}", command, options, groups, everything).splitlines())
         return
     prints = {"--print-config", "--print_config"} & set(words)
     try:
@@ -134,7 +132,7 @@ def run_script(command: Callable[..., object], words: Sequence[str]) -> int:
     if HELP & set(words):
         from .help import command_help
 
-        say(*command_help(Path(sys.argv[0]).name, command, options, None, everything=True).split("\n"))
+        say(*command_help(Path(sys.argv[0]).name, command, options, None, everything=True).splitlines())
         return 0
     try:
         given = read_words(options, words)
@@ -145,19 +143,21 @@ def run_script(command: Callable[..., object], words: Sequence[str]) -> int:
     return 0
 
 
-def _help(commands: Mapping[str, str]) -> list[str]:
+def _help(commands: Mapping[str, str]) -> str:
     width = max(map(len, commands))
     lines = [f"  {name:<{width}}  {text}" for name, text in commands.items()]
-    return [
-        "usage: spikeyolo COMMAND [options]",
-        "",
-        "Object detection with spiking neural networks, from training to the chip.",
-        "",
-        *lines,
-        "",
-        "spikeyolo COMMAND --help lists the options of a command; --version prints the version;",
-        "--debug shows the whole traceback of an error.",
-    ]
+    return "\n".join(
+        [
+            "usage: spikeyolo COMMAND [options]",
+            "",
+            "Object detection with spiking neural networks, from training to the chip.",
+            "",
+            *lines,
+            "",
+            "spikeyolo COMMAND --help lists the options of a command; --version prints the version;",
+            "--debug shows the whole traceback of an error.",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ..text import cut, one_line
+from ..text import cut, visible
 from .fonts import PILLOWS_OWN, can_shape, in_fonts, is_right_to_left, opened
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def shown_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
     Warns, once, of names that no font here has, and says which fonts to install.
     """
-    lines = [one_line(name) for name in names]
+    lines = [visible(name) for name in names]
     without = {i: absent for i, line in enumerate(lines) if (absent := _undrawable(line))}
     if without:
         first = min(without)
