@@ -45,6 +45,11 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def with_bytes_escaped(path: str) -> str:
+    r"""Return a file name as Unicode that can be written anywhere: bytes of it that are no UTF-8 become `\xe9`."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def cut_to_bytes(name: str, most: int) -> str:
     """Return as much of a part of a file name as takes no more than so many bytes; file systems allow 255 in all."""
     while len(os.fsencode(name)) > most:
