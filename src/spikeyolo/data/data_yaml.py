@@ -10,6 +10,7 @@ import yaml
 
 from ..errors import ConfigError
 from ..strict import closest
+from ..text import class_name
 
 SPLITS = ("train", "val", "test")
 
@@ -99,8 +100,14 @@ def _in_order(file: Path, names: dict[Any, Any]) -> list[Any]:
 
 
 def unique_names(file: Path, field: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Raise ConfigError for a name given twice."""
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise ConfigError(f"{file}: {field}: '{name}' is named twice (as {names.index(name)} and {index})")
-    return tuple(names)
+    """Return class names in the form that is used everywhere.
+
+    Raises:
+        ConfigError: a name given twice.
+    """
+    places: dict[str, int] = {}
+    for index, name in enumerate(map(class_name, names)):
+        if name in places:
+            raise ConfigError(f"{file}: {field}: '{name}' is named twice (as {places[name]} and {index})")
+        places[name] = index
+    return tuple(places)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
+from ...text import class_name
 from .description import ImageDescription, category_names, read_coco_json
 from .labels import Objects, clean_objects
 from .scan_report import Finding
@@ -79,7 +80,7 @@ def read_coco(file: Path, description: ImageDescription) -> CocoFile:
     """
     content = read_coco_json(file)
     category_names(file, content)
-    by_name = {str(c["name"]): int(c["id"]) for c in content["categories"]}
+    by_name = {class_name(str(c["name"])): int(c["id"]) for c in content["categories"]}
     for name in by_name:
         if name not in description.names:
             raise DataError(f"{file}: categories: '{name}' is not among the names of {description.file}")
