@@ -16,7 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from ..errors import ConfigError
+from ..errors import ConfigError, one_line, quote
 from ..strict import BOOLEANS, build, closest, nearest, value_of
 from .docstring import Docstring
 
@@ -171,7 +171,7 @@ def read_words(options: Mapping[str, Option], words: Sequence[str]) -> dict[str,
     if unknown:
         raise UsageError(_not_understood(unknown[0], options))
     try:
-        return {name: value_of(value, options[name].kind, options[name].flag) for name, value in vars(found).items()}
+        return {name: _value(value, options[name], options[name].flag) for name, value in vars(found).items()}
     except ConfigError as error:
         raise UsageError(str(error)) from error
 
@@ -185,11 +185,11 @@ def _not_understood(word: str, options: Mapping[str, Option]) -> str:
     meant = name if name in known else other if other in known else nearest(name, known)
     flag = options[meant].flag if meant else ""
     if word.startswith("-"):
-        return f"no such option {word.partition('=')[0]!r}" + (f", did you mean {flag!r}?" if flag else "")
+        return f"no such option {quote(word.partition('=')[0])}" + (f", did you mean {flag!r}?" if flag else "")
     if equals and re.fullmatch(r"\w+", name):
-        return f"options begin with --, {word!r} does not" + (f": write {flag} {value}" if flag else "")
+        return f"options begin with --, {quote(word)} does not" + (f": write {flag} {value}" if flag else "")
     near = " (for example --data)" if "data" in known and word.endswith((".yaml", ".json")) else ""
-    return f"{word!r} belongs to no option; name one before it{near}"
+    return f"{quote(word)} belongs to no option; name one before it{near}"
 
 
 def read_file(options: Mapping[str, Option], file: Path) -> dict[str, Any]:
@@ -198,22 +198,22 @@ def read_file(options: Mapping[str, Option], file: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file cannot be read, an option that does not exist, or a value that does not fit.
     """
-    import yaml
+    from ..text_files import read_mapping
 
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: cannot be read ({' '.join(str(error).split())})") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected lines of 'name: value'")
     values = {}
-    for name, value in _with_dots(content, options):
+    for name, value in _with_dots(read_mapping(file), options):
         if name not in options or name == "config":
-            raise ConfigError(f"{file}: {name}: no such setting, {closest(name, options)}")
-        values[name] = value_of(value, options[name].kind, f"{file}: {name}")
+            raise ConfigError(f"{file}: {one_line(name)}: no such setting, {closest(name, options)}")
+        values[name] = _value(value, options[name], f"{file}: {name}")
     return values
+
+
+def _value(given: Any, option: Option, name: str) -> Any:
+    """The value of an option; ConfigError for one that does not fit, and for an empty text, which nobody means."""
+    value = value_of(given, option.kind, name)
+    if value != option.default and any(part == "" for part in (value if isinstance(value, list) else [value])):
+        raise ConfigError(f"{name}: needs a value, got an empty text")
+    return value
 
 
 def _with_dots(content: Mapping[Any, Any], options: Mapping[str, Option]) -> Iterator[tuple[str, Any]]:

@@ -23,13 +23,13 @@ def check(data: str, out: str = "runs/data-check", images: int = 16, strict: boo
 
     from ..data.grids import index_grid
     from ..data.open import open_images
-    from ..errors import ConfigError, DataError
+    from ..errors import DataError
     from ..imaging.image_input import ImageInput
     from ..imaging.io import write_rgb
+    from ..limits import MAX_IMAGES, check_range
     from .outputs import with_folder
 
-    if images < 1:
-        raise ConfigError(f"images: {images} is below 1")
+    check_range("images", images, 1, MAX_IMAGES)
     opened, console, problems = open_images(data), Console(), []
     for split in opened.splits:
         index, report = opened.scan(split, cache=cache)

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..detection.postprocess import Thresholds
-from ..errors import ConfigError, WriteError
+from ..errors import WriteError
+from ..limits import MAX_BATCH, check_range
 from .writers import CropWriter, DrawingWriter, JsonWriter, TextWriter, Writer, Writers
 
 
@@ -30,7 +31,7 @@ class PredictionSettings:
         track: number objects through the frames of a video
 
     Raises:
-        ConfigError: a batch below 1.
+        ConfigError: a batch out of range.
     """
 
     out: Path
@@ -44,8 +45,7 @@ class PredictionSettings:
     track: bool = False
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ConfigError(f"batch: {self.batch} is below 1")
+        check_range("batch", self.batch, 1, MAX_BATCH)
 
 
 @dataclass
