@@ -127,7 +127,7 @@ def test_a_sparse_file_of_a_terabyte_is_not_opened(tmp_path):
 
 def test_text_is_utf8(tmp_path):
     (tmp_path / "a").write_bytes(b"caf\xe9")
-    with pytest.raises(DataError, match=r"a: cannot be read as text \('utf-8' codec can't decode"):
+    with pytest.raises(DataError, match=r"a: cannot be read as text, in UTF-8 \('utf-8' codec can't decode"):
         read_text(tmp_path / "a", 100)
     assert read_text(tmp_path / "a", 100, errors="replace") == "caf\ufffd"
 

@@ -34,6 +34,20 @@ def naming(
         raise error(f"{file}: {what} ({reason or type(caught).__name__})") from caught
 
 
+def kind_of(path: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> str:
+    """Return "folder", "file", "other" (a pipe or device), or "" where there is nothing.
+
+    Raises:
+        SpikeYOLOError: of the kind `error`: that cannot be found out, as in a folder without permission.
+    """
+    with naming(path, error=error):
+        try:
+            mode = os.stat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
+
+
 def read_bytes(file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOError] = DataError) -> bytes:
     """Return what a file holds.
 
@@ -57,7 +71,12 @@ def read_bytes(file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOEr
 
 
 def read_text(
-    file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOError] = DataError, errors: str = "strict"
+    file: str | os.PathLike[str],
+    limit: int,
+    error: type[SpikeYOLOError] = DataError,
+    *,
+    kind: str = "text",
+    errors: str = "strict",
 ) -> str:
     """Return the text of a UTF-8 file, with or without a byte order mark; see `read_bytes`.
 
@@ -65,8 +84,9 @@ def read_text(
         file: a regular file.
         limit: in bytes.
         error: what to raise.
+        kind: of text, for the error.
         errors: what to do about bytes that are no UTF-8, as in `bytes.decode`.
     """
     content = read_bytes(file, limit, error)
-    with naming(file, "cannot be read as text", error):
+    with naming(file, f"cannot be read as {kind}, in UTF-8", error):
         return content.decode("utf-8-sig", errors)

@@ -87,7 +87,7 @@ def read_yaml(file: str | os.PathLike[str], error: type[SpikeYOLOError] = Config
         SpikeYOLOError: of that kind, with the line: no such file, not YAML, too large, a key given twice, a value of a
             type that is not plain (`!!python/...`), or one that cannot be, such as the date 2024-13-45.
     """
-    text = read_text(file, YAML_BYTES, error)
+    text = read_text(file, YAML_BYTES, error, kind="YAML")
     loader = None
     try:
         loader = _Loader(text)
