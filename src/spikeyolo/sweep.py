@@ -20,7 +20,7 @@ from .energy.technology import Technology
 from .errors import ConfigError
 from .evaluation.plots import save_figure
 from .evaluation.validate import ValidationSettings, validate
-from .files import write_whole
+from .files import new_folder, write_whole
 from .interop.reference import load_any
 from .model.detector import SpikeYOLO
 from .model.forms.form import Form
@@ -166,6 +166,8 @@ class Sweep:
         self.subject = json.loads(json.dumps(subject | {"technology": technology}))
         file = self.folder / "sweep.json"
         if not file.exists():
+            new_folder(self.folder)
+            self._write([])
             return
         try:
             older = json.loads(file.read_text())
@@ -180,7 +182,11 @@ class Sweep:
     def _add(self, point: SweepPoint) -> None:
         self.points[point.timesteps, point.max_count] = point
         points = sorted(self.points.values(), key=lambda p: (p.timesteps, p.max_count))
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write(points)
+        plot_sweep(points, self.folder / "sweep.png")
+
+    def _write(self, points: Sequence[SweepPoint]) -> None:
+        """Write what tells the folder from others from the start, and the numbers of all points."""
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(SweepPoint)], lineterminator="\n")
         writer.writeheader()
@@ -188,7 +194,6 @@ class Sweep:
         write_whole(self.folder / "sweep.csv", text.getvalue().encode())
         content = {"subject": self.subject, "points": [asdict(p) for p in points]}
         write_whole(self.folder / "sweep.json", json.dumps(content, indent=1).encode())
-        plot_sweep(points, self.folder / "sweep.png")
 
 
 def check_single(recipe: TrainSettings) -> None:

@@ -90,7 +90,8 @@ def test_view_draws_windows_and_their_boxes(capsys, data, tmp_path):
     image = read_rgb(str(out))
     assert image.shape == (64 * 6, 96 * 6 * 3 + 2 * 4, 3)
     (data.parent / "train" / "a_bbox.npy").unlink()
-    run(capsys, *words)
+    assert run(capsys, *words)[0] == 1  # the image is there already
+    assert run(capsys, *words, "--overwrite")[0] == 0
     assert not np.array_equal(read_rgb(str(out)), image)
 
 

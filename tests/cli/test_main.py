@@ -203,7 +203,7 @@ def test_convert(capsys, tmp_path):
     before = out.read_bytes()
     code, _, err = run(capsys, "convert", GOOD, str(out))
     assert (code, out.read_bytes()) == (1, before)
-    assert "already there" in err
+    assert "exists already" in err
     assert run(capsys, "convert", "--overwrite", GOOD, str(out))[0] == 0
     assert run(capsys, "convert", GOOD, str(out), "--overwrite", "true")[0] == 0
 

@@ -241,7 +241,7 @@ def test_commands_train_and_val(shapes, tmp_path, capsys):
         ("--spike-driven", "spike-driven", "convolutions on zeros and ones alone"),
         ("--integer", "integer", "fraction bits"),
     ):
-        assert main([*command, switch, "--json", str(numbers)]) == 0
+        assert main([*command, switch, "--json", str(numbers), "--overwrite"]) == 0
         assert words in capsys.readouterr().out
         assert json.loads(numbers.read_text())["form"] == form
     assert main([*command, "--integer", "--spike-driven"]) == 1

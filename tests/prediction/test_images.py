@@ -1,8 +1,10 @@
 """Prediction on images, videos and folders: every source once, in order, in batches across sources."""
 
 import json
+import resource
 import sys
 import tracemalloc
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -162,7 +164,7 @@ def test_an_unreadable_image_does_not_break_a_batch(tmp_path):
 def test_the_canvas_is_the_models_unless_told(tmp_path):
     sources = find_sources([write_image(tmp_path / "a.png")])
     assert run(sources, PredictionSettings(tmp_path / "out"))[1].canvases == [(64, 64)]
-    assert run(sources, PredictionSettings(tmp_path / "out", imgsz=96))[1].canvases == [(96, 96)]
+    assert run(sources, PredictionSettings(tmp_path / "out2", imgsz=96))[1].canvases == [(96, 96)]
 
 
 def test_thresholds_reach_the_model(tmp_path):
@@ -216,11 +218,11 @@ def test_a_model_of_recordings_refuses_images(tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     sources = find_sources([write_image(tmp_path / "a.png")])
     (tmp_path / "file").touch()
-    with pytest.raises(WriteError, match="file: cannot be made a folder"):
+    with pytest.raises(WriteError, match="file: is a file, no folder"):
         run(sources, PredictionSettings(tmp_path / "file"))
     (tmp_path / "out" / "predictions.json").mkdir(parents=True)
-    with pytest.raises(WriteError, match=r"predictions\.json: cannot be written"):
-        run(sources, PredictionSettings(tmp_path / "out", json=True))
+    with pytest.raises(WriteError, match=r"predictions\.json: is a folder, which is never replaced"):
+        run(sources, PredictionSettings(tmp_path / "out", json=True, overwrite=True))
     with pytest.raises(ConfigError, match="batch: 0 is below 1"):
         PredictionSettings(tmp_path, batch=0)
 
@@ -249,8 +251,8 @@ def test_json_is_valid_when_the_run_breaks_off(tmp_path):
     broken = FixedDetector()
     broken.predict = lambda *_, **__: 1 / 0
     with pytest.raises(ZeroDivisionError):
-        run(sources, PredictionSettings(tmp_path / "out", json=True), broken)
-    assert json.loads((tmp_path / "out" / "predictions.json").read_text()) == []
+        run(sources, PredictionSettings(tmp_path / "out2", json=True), broken)
+    assert json.loads((tmp_path / "out2" / "predictions.json").read_text()) == []
 
 
 def test_memory_does_not_grow_with_the_frames(tmp_path):
@@ -306,3 +308,31 @@ def test_a_missing_tracker_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(MissingPackage, match=r'supervision is not installed: pip install "spikeyolo\[track\]"'):
         Tracker(25.0)
+
+
+@contextmanager
+def full_disk(bytes_a_file):
+    """Files cannot grow beyond so many bytes, for the system itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_video_that_does_not_fit_on_the_disk_is_an_error_and_leaves_nothing(tmp_path):
+    write_video(tmp_path / "v.avi", frames=40, size_hw=(128, 128))
+    settings = PredictionSettings(tmp_path / "out", json=True)
+    with pytest.raises(WriteError, match=r"v\.mp4: cannot be written \(\d+ of 40 frames"), full_disk(20_000):
+        run(find_sources([tmp_path / "v.avi"]), settings)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.json"]
+    assert len(json.loads((tmp_path / "out" / "predictions.json").read_text())) == 40
+
+
+def test_json_that_does_not_fit_on_the_disk_is_an_error_and_leaves_nothing(tmp_path):
+    write_video(tmp_path / "v.avi", frames=150, size_hw=(64, 64))
+    settings = PredictionSettings(tmp_path / "out", draw=False, json=True)
+    with pytest.raises(WriteError, match=r"predictions\.json: cannot be written \(File too large\)"), full_disk(10_000):
+        run(find_sources([tmp_path / "v.avi"]), settings)
+    assert not list((tmp_path / "out").iterdir())

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from spikeyolo.data.events.labels import BOX_DTYPE
-from spikeyolo.errors import ConfigError, DataError
+from spikeyolo.errors import ConfigError, WriteError
 from spikeyolo.events import EventInput, Events
 from spikeyolo.synthetic.event_camera import CameraConfig
 from spikeyolo.synthetic.event_scene import EVENT_CLASSES, EventDifficulty
@@ -147,7 +147,7 @@ def test_interrupted_writing_leaves_no_folder_and_one_of_somebody_else_is_left_a
     assert [p.name for p in tmp_path.iterdir()] == ["made"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not delete")
-    with pytest.raises(DataError, match="not a generated data set"):
+    with pytest.raises(WriteError, match=r"exists and holds thesis\.txt"):
         write_recordings(tmp_path / "mine", CONFIG)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "do not delete"
 

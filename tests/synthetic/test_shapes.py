@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spikeyolo.errors import ConfigError, DataError
+from spikeyolo.errors import ConfigError, WriteError
 from spikeyolo.imaging.io import read_rgb
 from spikeyolo.synthetic.scene import CLASS_NAMES
 from spikeyolo.synthetic.shapes import ShapesConfig, shapes_complete, shapes_scene, write_shapes
@@ -85,7 +85,7 @@ def test_interrupted_writing_leaves_no_folder_and_the_next_run_succeeds(tmp_path
 def test_folder_of_somebody_else_is_left_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not delete")
-    with pytest.raises(DataError, match="not a generated data set"):
+    with pytest.raises(WriteError, match=r"exists and holds thesis\.txt"):
         write_shapes(tmp_path / "mine", CONFIG)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "do not delete"
     (tmp_path / "empty").mkdir()

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from .options import Overwrite
 
 
-def convert(reference: str, out: str, overwrite: bool = False) -> None:
+def convert(reference: str, out: str, overwrite: Overwrite = False) -> None:
     """Turn a published checkpoint into a safetensors file, without running anything that the checkpoint contains.
 
     Args:
         reference: the published file, for example best.pt
         out: the file to write, ending in .safetensors
-        overwrite: replace a file that is already there
 
     Examples:
         spikeyolo convert best.pt best.safetensors
     """
-    from ..errors import CheckpointError
+    from ..files import new_file
     from ..interop.reference import load_reference
 
-    target = Path(out)
-    if target.suffix != ".safetensors":
-        raise CheckpointError(f"{out}: the file to write must end in .safetensors")
-    if target.exists() and not overwrite:
-        raise CheckpointError(f"{out}: already there; give another name, or --overwrite")
+    target = new_file(out, [".safetensors"], reads=[reference], overwrite=overwrite)
     model = load_reference(reference)
     model.save(target)
     config = model.config

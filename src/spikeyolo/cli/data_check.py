@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from .options import Overwrite
 
 
-def check(data: str, out: str = "runs/data-check", images: int = 16, strict: bool = False, cache: bool = True) -> None:
+def check(
+    data: str,
+    out: str | None = None,
+    images: int = 16,
+    strict: bool = False,
+    cache: bool = True,
+    overwrite: Overwrite = False,
+) -> None:
     """Look at every image and label of a data set, say what was found, and draw a page of images with boxes.
 
     Args:
         data: a data.yaml or a COCO JSON
-        out: folder for the pages, one a split
+        out: folder for the pages, one a split; runs/data-check, or the next free number, unless given
         images: images on a page
         strict: end with an error where anything has to be repaired
         cache: use what an earlier scan found where no file has changed
@@ -24,13 +31,14 @@ def check(data: str, out: str = "runs/data-check", images: int = 16, strict: boo
     from ..data.grids import index_grid
     from ..data.open import open_images
     from ..errors import DataError
+    from ..files import new_folder, numbered
     from ..imaging.image_input import ImageInput
     from ..imaging.io import write_rgb
     from ..limits import MAX_IMAGES, check_range
-    from .outputs import with_folder
 
     check_range("images", images, 1, MAX_IMAGES)
     opened, console, problems = open_images(data), Console(), []
+    folder = numbered("runs/data-check") if out is None else new_folder(out, reads=[data], overwrite=overwrite)
     for split in opened.splits:
         index, report = opened.scan(split, cache=cache)
         console.print(report.table())
@@ -39,7 +47,7 @@ def check(data: str, out: str = "runs/data-check", images: int = 16, strict: boo
         except DataError as error:
             problems.append(str(error))
         if len(index):
-            page = with_folder(Path(out) / f"{split}.png")
+            page = folder / f"{split}.png"
             write_rgb(page, index_grid(index, ImageInput.of(320), images))
             console.print(f"images with their boxes: {page}")
     if problems:

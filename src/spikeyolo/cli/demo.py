@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +12,7 @@ def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, event
     """Generate images, train a small detector on them, measure it and draw what it finds; minutes on a laptop.
 
     Args:
-        out: folder for everything; runs/demo, or runs/demo-events, unless given
+        out: folder for everything, new or empty; runs/demo (runs/demo-events), or the next free number, unless given
         epochs: passes over the training data, in place of the demo's own number
         seed: where all randomness comes from
         events: the same on generated recordings of an event camera
@@ -22,17 +21,19 @@ def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, event
         spikeyolo demo
         spikeyolo demo --events
     """
+    from ..files import new_folder, numbered
     from ..optional import require_extra
 
     require_extra("train")
+    folder = new_folder(out) if out is not None else numbered("runs/demo-events" if events else "runs/demo")
     if events:
         from ..demo.events import run_demo as run_event_demo
 
-        _print_events(run_event_demo(_free(Path(out or "runs/demo-events")), epochs, seed))
+        _print_events(run_event_demo(folder, epochs, seed))
     else:
         from ..demo.images import run_demo
 
-        _print_images(run_demo(_free(Path(out or "runs/demo")), epochs, seed))
+        _print_images(run_demo(folder, epochs, seed))
 
 
 def _print_events(done: Demo) -> None:
@@ -62,11 +63,3 @@ go on     spikeyolo predict --weights {done.weights} --source {done.example} --t
 your data spikeyolo data check YOUR/data.yaml
           spikeyolo train --config small --model t --data YOUR/data.yaml"""
     )
-
-
-def _free(out: Path) -> Path:
-    """The folder, or the next number of it that holds no training yet."""
-    number = 1
-    while (folder := out if number == 1 else out.with_name(f"{out.name}-{number}")).joinpath("run").exists():
-        number += 1
-    return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .options import Batch, Data, Device, ImageSize, Split, Technology, Weights, Workers
+from .options import Batch, Data, Device, ImageSize, Overwrite, Split, Technology, Weights, Workers
 
 if TYPE_CHECKING:
     from ..energy.measure import Measurement
@@ -26,6 +26,7 @@ def energy(
     layers: bool = True,
     json: str | None = None,
     html: str | None = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Count spikes and operations of a model on images or recordings, and what they cost, with spikes and as an ANN.
 
@@ -44,11 +45,16 @@ def energy(
     from ..devices import one_device
     from ..energy.measure import measure
     from ..energy.technology import find_technology
+    from ..files import new_file
     from ..interop.reference import load_any
     from ..progress import progress_bar
 
     costs, chosen = find_technology(technology), one_device(device)
-    model, index = load_any(weights).to(chosen), open_data(data).split(split)
+    opened = open_data(data)
+    reads: list[str | Path] = [weights, data, technology, *opened.files]
+    numbers = None if json is None else new_file(json, [".json"], reads=reads, overwrite=overwrite)
+    page = None if html is None else new_file(html, [".html", ".htm"], reads=reads, overwrite=overwrite)
+    model, index = load_any(weights).to(chosen), opened.split(split)
     with progress_bar("counting", len(index)) as report:
         found = measure(
             model,
@@ -60,22 +66,21 @@ def energy(
             verify=verify,
             progress=lambda done: report(done, len(index)),
         )
-    _write(found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}", json, html)
+    _write(found, costs, f"Energy of {Path(weights).name} on {Path(data).name}, {split}", numbers, page)
     _print(found, costs, layers)
 
 
-def _write(found: Measurement, costs: CostTable, title: str, json: str | None, html: str | None) -> None:
+def _write(found: Measurement, costs: CostTable, title: str, numbers: Path | None, page: Path | None) -> None:
     from json import dumps
 
     from ..energy.page import write_page
     from ..energy.report import to_json
     from ..files import write_whole
-    from .outputs import with_folder
 
-    if json is not None:
-        write_whole(with_folder(Path(json)), dumps(to_json(found, costs), indent=1).encode())
-    if html is not None:
-        write_page(with_folder(Path(html)), found, costs, title)
+    if numbers is not None:
+        write_whole(numbers, dumps(to_json(found, costs), indent=1).encode())
+    if page is not None:
+        write_page(page, found, costs, title)
 
 
 def _print(found: Measurement, costs: CostTable, layers: bool) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .options import Overwrite
+
 
 def view(
     source: str,
-    out: str = "events.png",
+    out: str | None = None,
     start_us: int | None = None,
     window_us: int = 50_000,
     windows: int = 8,
     data: str | None = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw windows of a recording, one after the other, each with the boxes that were labelled last in it.
 
     Args:
         source: a recording
-        out: the image to write
+        out: the image to write; events.png, or the next free number, unless given
         start_us: where the first window begins, in microseconds; at the first event unless given
         window_us: length of a window, in microseconds
         windows: how many are drawn
@@ -32,14 +35,16 @@ def view(
     from ..data.open import open_recordings
     from ..errors import ConfigError
     from ..events import open_recording
+    from ..files import new_file, numbered_file
     from ..imaging.draw import draw_boxes, image_grid
-    from ..imaging.io import write_rgb
+    from ..imaging.io import WRITTEN_SUFFIXES, write_rgb
     from ..prediction.events import DRAWN_SIDE, window_image
     from .event_words import class_name, sensor_of
-    from .outputs import with_folder
 
     if window_us < 1 or windows < 1:
         raise ConfigError(f"events view: window-us {window_us} and windows {windows} must be at least 1")
+    reads = [Path(source), boxes_path(source), *([Path(data)] if data else [])]
+    page = new_file(out or numbered_file("events.png"), WRITTEN_SUFFIXES, reads=reads, overwrite=overwrite)
     described = None if data is None else open_recordings(data)
     recording = open_recording(Path(source), sensor_of(described))
     start_us = recording.start_us if start_us is None else start_us
@@ -59,6 +64,6 @@ def view(
             own = own[own["t"] == own["t"].max()] if len(own) else own
             image = draw_boxes(image, corners(own) * enlarged, own["class_id"], names)
         images.append(image)
-    write_rgb(with_folder(Path(out)), image_grid(images, columns=min(4, len(images)), background=128))
+    write_rgb(page, image_grid(images, columns=min(4, len(images)), background=128))
     drawn = f"{len(images)} windows of {window_us / 1e3:g} ms from {start_us / 1e6:g} s on"
-    print(f"{drawn}, brighter red, darker blue: {out}")
+    print(f"{drawn}, brighter red, darker blue: {page}")

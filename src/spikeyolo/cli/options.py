@@ -18,4 +18,5 @@ Fold = Annotated[bool, "fold the batch norms first, which is faster and gives th
 Preparation = Annotated[
     str | None, "how recordings become frames, by name (counts, gen1-published), in place of what the model says"
 ]
+Overwrite = Annotated[bool, "replace files that are there already, but never one that the command reads"]
 Technology = Annotated[str, "what an operation costs; a name of the package's table, or a YAML file of your own"]

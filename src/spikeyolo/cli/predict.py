@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..detection.thresholds import Thresholds
-from .options import Batch, Device, Fold, ImageSize, Preparation, Weights
+from .options import Batch, Device, Fold, ImageSize, Overwrite, Preparation, Weights
 
 if TYPE_CHECKING:
     from ..prediction.settings import Summary
@@ -17,7 +16,7 @@ PREDICTION = Thresholds()
 def predict(
     weights: Weights,
     source: list[str],
-    out: str = "runs/predict",
+    out: str | None = None,
     thresholds: Thresholds = PREDICTION,
     imgsz: ImageSize = None,
     batch: Batch = 1,
@@ -31,13 +30,14 @@ def predict(
     carry: bool = False,
     preparation: Preparation = None,
     window_us: int | None = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Find objects on images, folders, glob patterns, videos and cameras, and on recordings of event cameras.
 
     Args:
         source: an image, folder, "glob*", video, camera number or stream address, or a recording of an event camera
             (.dat, .h5, .raw, .aedat4, .es); several after each other
-        out: folder for what is written
+        out: folder for what is written, new or empty; runs/predict, or the next free number, unless given
         draw: write images and videos with boxes
         json: write OUT/predictions.json
         text: write YOLO text files, OUT/labels/*.txt
@@ -61,7 +61,16 @@ def predict(
 
     sources, chosen = find_sources(source), one_device(device)
     settings = PredictionSettings(
-        Path(out), thresholds, imgsz, batch, draw=draw, json=json, text=text, crops=crops, track=track
+        out,
+        thresholds,
+        imgsz,
+        batch,
+        draw=draw,
+        json=json,
+        text=text,
+        crops=crops,
+        track=track,
+        overwrite=overwrite,
     )
     model = load_any(weights).to(chosen)
     if fold and model.form is Form.TRAINABLE:
@@ -72,13 +81,13 @@ def predict(
             model, sources, settings, carry=carry, preparation=preparation, window_us=window_us
         ):
             report(summary.frames, summary.total)
-    _print(summary, out)
+    _print(summary)
 
 
-def _print(summary: Summary, out: str) -> None:
+def _print(summary: Summary) -> None:
     for line in [*summary.left_out, *(f"skipped: {line}" for line in summary.unreadable)]:
         print(line)
     counts = ", ".join(f"{count} {name}" for name, count in summary.detections.most_common()) or "nothing found"
-    print(f"{summary.frames} frames: {counts}; written to {out}")
+    print(f"{summary.frames} frames: {counts}; written to {summary.folder}")
     if speed := summary.speed():
         print(speed)

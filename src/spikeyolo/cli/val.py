@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..detection.thresholds import EVALUATION, Thresholds
-from .options import Batch, Data, Device, Fold, ImageSize, Preparation, Split, Weights, Workers
+from .options import Batch, Data, Device, Fold, ImageSize, Overwrite, Preparation, Split, Weights, Workers
 
 if TYPE_CHECKING:
     from ..model.detector import SpikeYOLO
@@ -27,6 +26,7 @@ def val(
     preparation: Preparation = None,
     json: str | None = None,
     out: str | None = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Measure the average precision and the speed of a model on labelled images, or on recordings of event cameras.
 
@@ -49,18 +49,21 @@ def val(
     from ..devices import one_device
     from ..errors import ConfigError
     from ..evaluation.validate import ValidationSettings, validate
+    from ..files import new_file, new_folder
     from ..interop.reference import load_any
-    from .outputs import with_folder
 
     if spike_driven and integer:
         raise ConfigError("val: --spike-driven and --integer are two forms; name one")
     chosen = one_device(device)
     settings = ValidationSettings(batch, thresholds, workers, imgsz, preparation)
+    opened, reads = open_data(data), [weights, data]
+    numbers = None if json is None else new_file(json, [".json"], reads=[*reads, *opened.files], overwrite=overwrite)
+    folder = None if out is None else new_folder(out, reads=[data, *opened.files], overwrite=overwrite)
     model = _in_form(load_any(weights).to(chosen), fold, spike_driven, integer)
-    found = validate(model, open_data(data).split(split), settings)
-    if json is not None:
-        found.write_json(with_folder(Path(json)))
-    written = [] if out is None else found.write(Path(out))
+    found = validate(model, opened.split(split), settings)
+    if numbers is not None:
+        found.write_json(numbers)
+    written = [] if folder is None else found.write(folder)
     for table in found.tables():
         show(table)
     if written:

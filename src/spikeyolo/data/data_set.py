@@ -48,6 +48,10 @@ class DataSet(Protocol):
         """What describes it."""
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The description, and the files that it names one by one."""
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Class names by class index."""
 

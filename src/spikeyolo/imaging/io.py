@@ -33,6 +33,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Endings of the files that are taken for images, in lower case."""
 
+WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+"""Endings of the images that commands write."""
+
 
 IMAGE_BYTES = 10**9
 

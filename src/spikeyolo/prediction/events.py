@@ -151,7 +151,7 @@ def predict_recordings(
         WriteError: something cannot be written.
     """
     summary = Summary(total=0)
-    with open_writers(model.names, settings) as writer:
+    with open_writers(model.names, sources, settings, summary) as writer:
         for source in sources:
             recording = open_recording(Path(source.path))
             stream = EventStream(model, recording, seen, carry=carry, thresholds=settings.thresholds)

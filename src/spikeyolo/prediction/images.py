@@ -35,7 +35,7 @@ def predict_images(
     summary = Summary(total=None if any(source.moving for source in sources) else len(sources))
     frames = _frames(sources, summary)
     tracker: tuple[Source, Tracker] | None = None
-    with open_writers(model.names, settings) as writer:
+    with open_writers(model.names, sources, settings, summary) as writer:
         while batch := list(islice(frames, settings.batch)):
             for result in _predict_batch(model, batch, seen, settings):
                 source = result.frame.source

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..detection.postprocess import Thresholds
-from ..errors import WriteError
+from ..files import new_folder, numbered, own_folder
 from ..limits import MAX_BATCH, check_range
+from .sources import Source
 from .writers import CropWriter, DrawingWriter, JsonWriter, TextWriter, Writer, Writers
+
+DEFAULT = Path("runs/predict")
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class PredictionSettings:
     """How to look, and what to write.
 
     Attributes:
-        out: folder for everything that is written
+        out: folder for everything that is written, new or empty; runs/predict, or the next free number, unless given
         thresholds: which detections are kept
         imgsz: side of the square that images are letter-boxed to, a multiple of 32, in place of what the model says
         batch: images looked at together, frames of videos too
@@ -29,12 +33,13 @@ class PredictionSettings:
         text: write YOLO text files
         crops: write what each box shows
         track: number objects through the frames of a video
+        overwrite: files that are there already may be replaced, but never one that is looked at
 
     Raises:
         ConfigError: a batch out of range.
     """
 
-    out: Path
+    out: str | Path | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     imgsz: int | None = None
     batch: int = 1
@@ -43,6 +48,7 @@ class PredictionSettings:
     text: bool = False
     crops: bool = False
     track: bool = False
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         check_range("batch", self.batch, 1, MAX_BATCH)
@@ -53,6 +59,7 @@ class Summary:
     """What a run has found so far.
 
     Attributes:
+        folder: where it is written.
         frames: looked at.
         total: frames in all, where that is known.
         detections: by class name.
@@ -62,6 +69,7 @@ class Summary:
         latencies_ms: of recordings, from events to boxes, for each step.
     """
 
+    folder: Path | None = None
     frames: int = 0
     total: int | None = None
     detections: Counter[str] = field(default_factory=Counter)
@@ -83,23 +91,31 @@ class Summary:
         )
 
 
-def open_writers(names: Sequence[str], settings: PredictionSettings) -> Writer:
-    """Return everything that is to be written, in folders that exist.
+@contextmanager
+def open_writers(
+    names: Sequence[str], sources: Sequence[Source], settings: PredictionSettings, summary: Summary
+) -> Iterator[Writer]:
+    """Give everything that is to be written, in a folder that the summary names; it goes again if nothing was written.
 
     Raises:
-        WriteError: a folder cannot be made.
+        WriteError: the folder holds files already, or sources, or cannot be made.
     """
-    labels, crops = settings.out / "labels", settings.out / "crops"
-    try:
-        for folder, wanted in ((settings.out, True), (labels, settings.text), (crops, settings.crops)):
-            if wanted:
-                folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"{settings.out}: cannot be made a folder ({error.strerror})") from error
-    writers: list[tuple[bool, Writer]] = [
-        (settings.draw, DrawingWriter(settings.out, names)),
-        (settings.json, JsonWriter(settings.out / "predictions.json", names)),
-        (settings.text, TextWriter(labels)),
-        (settings.crops, CropWriter(crops, names)),
+    reads = [source.path for source in sources if source.kind != "camera"]
+    if settings.out is None:
+        folder = numbered(DEFAULT)
+    else:
+        folder = new_folder(settings.out, reads=reads, overwrite=settings.overwrite)
+    summary.folder = folder
+    writers: list[tuple[bool, Callable[[], Writer]]] = [
+        (settings.draw, lambda: DrawingWriter(folder, names)),
+        (settings.json, lambda: JsonWriter(folder / "predictions.json", names)),
+        (settings.text, lambda: TextWriter(own_folder(folder, "labels"))),
+        (settings.crops, lambda: CropWriter(own_folder(folder, "crops"), names)),
     ]
-    return Writers([writer for wanted, writer in writers if wanted])
+    try:
+        with Writers([make() for wanted, make in writers if wanted]) as opened:
+            yield opened
+    finally:
+        if settings.out is None:
+            with suppress(OSError):
+                folder.rmdir()  # which only an empty one can be

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import BinaryIO
 
 import numpy as np
 
 from ..errors import WriteError
+from ..files import own_folder, whole_file, whole_path, write_whole
 from ..imaging.draw import draw_boxes
 from ..imaging.io import write_rgb
 from ..structures import Detections
 from .sources import Frame, Source
+
+
+SPARE_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -33,15 +38,6 @@ class FrameResult:
     frame: Frame
     detections: Detections
     track_ids: tuple[int, ...] | None = None
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    """Inside, an error of the system becomes a WriteError that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise WriteError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 class Writer(ABC):
@@ -66,7 +62,8 @@ class DrawingWriter(Writer):
     def __init__(self, folder: Path, names: Sequence[str]):
         self.folder, self.names = folder, names
         self._source: Source | None = None
-        self._video: Any = None
+        self._video = ExitStack()
+        self._add: Callable[[np.ndarray], None] | None = None
 
     def write(self, result: FrameResult) -> None:
         frame, detections, times = result.frame, result.detections, result.frame.source.enlarged
@@ -77,28 +74,49 @@ class DrawingWriter(Writer):
             write_rgb(self.folder / f"{frame.source.name}.jpg", drawn)
             return
         if frame.source is not self._source:
-            self._finish()
+            self._video.close()
             path = self.folder / f"{frame.source.name}.mp4"
-            self._source, self._video = frame.source, _open_video(path, frame.source, drawn)
-        self._video.write(np.ascontiguousarray(drawn[..., ::-1]))
-
-    def _finish(self) -> None:
-        if self._video is not None:
-            self._video.release()
-            self._video = None
+            self._add = self._video.enter_context(_video(path, frame.source.fps, drawn.shape[:2]))
+            self._source = frame.source
+        assert self._add is not None
+        self._add(drawn)
 
     def __exit__(self, *_: object) -> None:
-        self._finish()
+        self._video.close()  # what there is of a video is kept however the run ends
 
 
-def _open_video(path: Path, source: Source, drawn: np.ndarray) -> Any:
+@contextmanager
+def _video(path: Path, fps: float, size_hw: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write an mp4 whole or not at all; yields a function that takes its frames, (H, W, 3) uint8 RGB.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
     import cv2
 
-    rows, columns = drawn.shape[:2]
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), source.fps, (columns, rows))
-    if not video.isOpened():
-        raise WriteError(f"{path}: cannot be written as a video")
-    return video
+    frames = 0
+
+    def add(image: np.ndarray) -> None:
+        nonlocal frames
+        frames += 1
+        # OpenCV says nothing of a full disk: look now and then, and at what is there in the end.
+        if frames % 32 == 0 and shutil.disk_usage(path.parent).free < SPARE_BYTES:
+            raise WriteError(f"{path}: cannot be written (no space left on device); nothing was changed")
+        video.write(np.ascontiguousarray(image[..., ::-1]))
+
+    with whole_path(path) as partial:
+        video = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, size_hw[::-1])
+        if not video.isOpened():
+            raise WriteError(f"{path}: cannot be written as a video")
+        try:
+            yield add
+        finally:
+            video.release()
+        written = cv2.VideoCapture(str(partial))
+        there = int(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
+        written.release()
+        if there < frames:
+            raise WriteError(f"{path}: cannot be written ({there} of {frames} frames are there); is the disk full?")
 
 
 class JsonWriter(Writer):
@@ -106,12 +124,12 @@ class JsonWriter(Writer):
 
     def __init__(self, path: Path, names: Sequence[str]):
         self.path, self.names = path, names
-        self._file: IO[str] | None = None
+        self._stack = ExitStack()
+        self._file: BinaryIO | None = None
         self._separator = "[\n"
 
     def __enter__(self) -> Writer:
-        with _named_errors(self.path):
-            self._file = self.path.open("w", encoding="utf-8")
+        self._file = self._stack.enter_context(whole_file(self.path))
         return self
 
     def write(self, result: FrameResult) -> None:
@@ -125,8 +143,12 @@ class JsonWriter(Writer):
             "height": rows,
             "detections": [self._entry(result, i) for i in range(len(result.detections))],
         }
-        with _named_errors(self.path):
-            self._file.write(self._separator + json.dumps(entry))
+        try:
+            self._file.write(f"{self._separator}{json.dumps(entry)}".encode())
+        except OSError:
+            self._file = None
+            with self._stack:  # what is half-written goes, and the error names the file
+                raise
         self._separator = ",\n"
 
     def _entry(self, result: FrameResult, i: int) -> dict[str, object]:
@@ -141,8 +163,8 @@ class JsonWriter(Writer):
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            with _named_errors(self.path), self._file:
-                self._file.write("[]\n" if self._separator == "[\n" else "\n]\n")
+            with self._stack:
+                self._file.write(b"[]\n" if self._separator == "[\n" else b"\n]\n")
 
 
 class TextWriter(Writer):
@@ -163,9 +185,8 @@ class TextWriter(Writer):
             words = [str(int(result.detections.labels[i])), *(f"{share:.6f}" for share in shares)]
             words.append(f"{float(result.detections.scores[i]):.5f}")
             lines.append(" ".join(words + ([] if result.track_ids is None else [str(result.track_ids[i])])))
-        path = self.folder / f"{_frame_name(result.frame)}.txt"
-        with _named_errors(path):
-            path.write_text("".join(f"{line}\n" for line in lines))
+        content = "".join(f"{line}\n" for line in lines)
+        write_whole(self.folder / f"{_frame_name(result.frame)}.txt", content.encode())
 
 
 class CropWriter(Writer):
@@ -186,9 +207,7 @@ class CropWriter(Writer):
             safe = "".join(
                 c if c.isalnum() or c in "-_ ." else "_" for c in self.names[int(result.detections.labels[i])]
             )
-            folder = self.folder / (safe.strip(". ") or "_")
-            with _named_errors(folder):
-                folder.mkdir(exist_ok=True)
+            folder = own_folder(self.folder, safe.strip(". ") or "_")
             write_rgb(folder / f"{_frame_name(result.frame)}_{i}.jpg", image[top:bottom, left:right])
 
 

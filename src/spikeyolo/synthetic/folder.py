@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ..data.index_cache import FOLDER
 from ..files import whole_folder
 
 RECORD = "generated.json"
@@ -47,7 +47,7 @@ class GeneratedData:
         """Write the data set, unless the folder already holds it whole.
 
         `root` is never seen half-written. A folder of this generator with other settings or with files missing is made
-        again; any other folder that is not empty is left alone. For one process at a time.
+        again, unless something else lies in it; any other folder that is not empty is left alone.
 
         Args:
             root: the folder to make.
@@ -57,16 +57,12 @@ class GeneratedData:
             The path of `data.yaml`.
 
         Raises:
-            DataError: `root` exists and was not made by this generator.
-            WriteError: it cannot be written.
+            WriteError: `root` holds what this generator did not make, or cannot be written.
         """
         if self.is_complete(root):
             return root / "data.yaml"
-        ours = _record_in(root).get("generator") == self.generator
-        if root.exists() and not ours and (not root.is_dir() or any(root.iterdir())):
-            raise DataError(f"{root}: exists and is not a generated data set; name another folder")
         samples = self._samples()
-        with whole_folder(root, replace=True) as folder:
+        with whole_folder(root, replaces=self._made_by(_record_in(root), root)) as folder:
             for done, (split, index) in enumerate(samples, start=1):
                 for file in self.files(folder, split, index):
                     file.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +72,18 @@ class GeneratedData:
             (folder / "data.yaml").write_text(self.description)
             (folder / RECORD).write_text(json.dumps(self._record(), indent=1) + "\n")
         return root / "data.yaml"
+
+    def _made_by(self, record: dict[str, Any], root: Path) -> Callable[[Path], bool] | None:
+        """Return what tells the files of an older data set in a folder from those that somebody put there."""
+        if record.pop("generator", None) != self.generator:
+            return None
+        try:
+            older = replace(self, config=type(self.config)(**{k: v for k, v in record.items() if k != "version"}))
+        except Exception:  # somebody has changed the record
+            return None
+        made = {file for split, index in older._samples() for file in self.files(root, split, index)}
+        made |= {root / "data.yaml", root / RECORD}
+        return lambda file: file in made or file.parent.name == FOLDER
 
     def _samples(self) -> list[tuple[str, int]]:
         return [(split, index) for split in self.splits for index in range(getattr(self.config, split))]

@@ -31,6 +31,11 @@ class EventData:
         return self.description.file
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The description, which names folders alone."""
+        return (self.file,)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Class names by class index."""
         return self.description.names

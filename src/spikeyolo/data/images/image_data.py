@@ -30,6 +30,13 @@ class ImageData:
         return self.description.file
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The description, and the annotation files and lists of images that it names."""
+        splits = self.description.splits.values()
+        named = [path for split in splits for path in (*split.sources, split.annotation_file) if path is not None]
+        return (self.file, *(path for path in named if path.is_file()))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Class names by class index."""
         return self.description.names
