@@ -171,7 +171,7 @@ def read_words(options: Mapping[str, Option], words: Sequence[str]) -> dict[str,
     if unknown:
         raise UsageError(_not_understood(unknown[0], options))
     try:
-        return {name: _value(value, options[name], options[name].flag) for name, value in vars(found).items()}
+        return {name: value_of(value, options[name].kind, options[name].flag) for name, value in vars(found).items()}
     except ConfigError as error:
         raise UsageError(str(error)) from error
 
@@ -204,16 +204,8 @@ def read_file(options: Mapping[str, Option], file: Path) -> dict[str, Any]:
     for name, value in _with_dots(read_mapping(file), options):
         if name not in options or name == "config":
             raise ConfigError(f"{file}: {one_line(name)}: no such setting, {closest(name, options)}")
-        values[name] = _value(value, options[name], f"{file}: {name}")
+        values[name] = value_of(value, options[name].kind, f"{file}: {name}")
     return values
-
-
-def _value(given: Any, option: Option, name: str) -> Any:
-    """The value of an option; ConfigError for one that does not fit, and for an empty text, which nobody means."""
-    value = value_of(given, option.kind, name)
-    if value != option.default and any(part == "" for part in (value if isinstance(value, list) else [value])):
-        raise ConfigError(f"{name}: needs a value, got an empty text")
-    return value
 
 
 def _with_dots(content: Mapping[Any, Any], options: Mapping[str, Option]) -> Iterator[tuple[str, Any]]:
@@ -231,7 +223,13 @@ def arguments_of(command: Callable[..., Any], values: Mapping[str, Any], given: 
         command: the function.
         values: of options by name, from the command line and the file.
         given: those of the command line alone.
+
+    Raises:
+        ConfigError: an empty text on the command line, which nobody means, or a dataclass that refuses a value.
     """
+    for name, value in given.items():
+        if value in ("", [""]):
+            raise ConfigError(f"{name}: is empty; give a value, or leave it out")
     hints, nested = get_type_hints(command), without_dots(values)
     arguments: dict[str, Any] = {}
     for name, parameter in inspect.signature(command).parameters.items():

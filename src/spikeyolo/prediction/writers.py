@@ -21,7 +21,6 @@ from ..imaging.io import write_rgb
 from ..structures import Detections
 from .sources import Frame, Source
 
-
 SPARE_BYTES = 2**16
 
 

@@ -62,7 +62,7 @@ def scan(
     labels = [part.annotation_file] if part.annotation_file else [label_file(Path(path)) for path in listed]
     depends_on = (SCAN_VERSION, description.names, part.name)
     kept = IndexCache.of(description.file, part.name, depends_on, [*listed, *labels])
-    if cache and (found := kept.load(from_cache)):
+    if cache and (found := kept.load(from_cache)) and _fits(found[0], description, part):
         return found
     report = ScanReport(f"{description.file}, {part.name}")
     report.add(Finding("image twice", path, "named twice") for path in repeated)
@@ -70,6 +70,11 @@ def scan(
     if cache:
         kept.save(*to_cache(index, report))
     return index, report
+
+
+def _fits(index: ImageIndex, description: ImageDescription, part: Split) -> bool:
+    """Whether an index, which may be a stranger's, is of this description."""
+    return (index.names, index.annotation_file) == (description.names, str(part.annotation_file or ""))
 
 
 def label_file(image: Path) -> Path:
