@@ -93,7 +93,7 @@ def find_config(name: str) -> Path:
     Raises:
         ConfigError: neither.
     """
-    from ..errors import ConfigError
+    from ..errors import ConfigError, quote
     from ..strict import nearest
     from ..training.settings import recipe_names, recipe_path
 
@@ -104,5 +104,5 @@ def find_config(name: str) -> Path:
     near = nearest(name, recipe_names())
     hint = f"did you mean {near!r}? " if near else ""
     raise ConfigError(
-        f"config: no file {name!r}, and no such recipe; {hint}the recipes are {', '.join(recipe_names())}"
+        f"config: no file {quote(name)}, and no such recipe; {hint}the recipes are {', '.join(recipe_names())}"
     )
