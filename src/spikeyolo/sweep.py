@@ -21,7 +21,7 @@ from .energy.technology import Technology
 from .errors import ConfigError
 from .evaluation.plots import save_figure
 from .evaluation.validate import ValidationSettings, validate
-from .files import new_folder, write_whole
+from .files import write_whole
 from .interop.reference import load_any
 from .interruption import advice
 from .locks import locked
@@ -29,7 +29,7 @@ from .model.detector import SpikeYOLO
 from .model.forms.form import Form
 from .model.inputs import chosen_input, to_metadata
 from .optional import optional_module
-from .training.run_folder import RunFolder
+from .training.run_folder import RunFolder, check_free
 from .training.settings import MACHINE, TrainSettings
 
 if TYPE_CHECKING:
@@ -173,12 +173,12 @@ class Sweep:
         self.subject = json.loads(json.dumps(subject | {"technology": technology}))
         file = self.folder / "sweep.json"
         if not file.exists():
-            new_folder(self.folder)
+            check_free(self.folder)
         with locked(self.folder), advice("the same command goes on with it"):
             if file.exists():
                 self._read(file)
             else:
-                self._write([])
+                self._write()
             yield
 
     def _read(self, file: Path) -> None:
@@ -192,21 +192,23 @@ class Sweep:
             raise ConfigError(f"{file}: a sweep of other weights, data or settings; give another folder with --out")
         self.points = {(point.timesteps, point.max_count): point for point in points}
 
+    def _write(self) -> None:
+        content = {"subject": self.subject, "points": [asdict(p) for p in self._sorted()]}
+        write_whole(self.folder / "sweep.json", json.dumps(content, indent=1).encode())
+
+    def _sorted(self) -> list[SweepPoint]:
+        return sorted(self.points.values(), key=lambda p: (p.timesteps, p.max_count))
+
     def _add(self, point: SweepPoint) -> None:
         self.points[point.timesteps, point.max_count] = point
-        points = sorted(self.points.values(), key=lambda p: (p.timesteps, p.max_count))
-        self._write(points)
-        plot_sweep(points, self.folder / "sweep.png")
-
-    def _write(self, points: Sequence[SweepPoint]) -> None:
-        """Write what tells the folder from others from the start, and the numbers of all points."""
+        points = self._sorted()
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(SweepPoint)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(asdict, points))
         write_whole(self.folder / "sweep.csv", text.getvalue().encode())
-        content = {"subject": self.subject, "points": [asdict(p) for p in points]}
-        write_whole(self.folder / "sweep.json", json.dumps(content, indent=1).encode())
+        self._write()
+        plot_sweep(points, self.folder / "sweep.png")
 
 
 def check_single(recipe: TrainSettings) -> None:

@@ -55,7 +55,7 @@ def test_killed_twice_and_between_saving_and_renaming(finished, tiny, tmp_path, 
 
     def dying_rename(self, target):
         if Path(target).name == "last.ckpt":
-            (out / ".last.ckpt.left").write_bytes(b"half a checkpoint")
+            (out / ".last.ckpt.0a1b2c3d.ckpt").write_bytes(b"half a checkpoint")
             raise Killed
         return rename(self, target)
 

@@ -1,4 +1,4 @@
-"""`events prepare` in several real processes: whatever ends the first one, none is left, nothing is half done."""
+"""`events prepare` in several real processes: whatever ends the first, none is left and nothing is half done."""
 
 import os
 import signal

@@ -20,6 +20,7 @@ from ..errors import ConfigError, SpikeYOLOError
 from ..interruption import StopRequest, interrupt, on_signals, signals_restored
 from ..optional import EXTRAS, missing_package
 from ..strict import nearest
+from ..terminal import complain, let_all_characters_through, line_of, say
 from .arguments import REQUIRED, UsageError, arguments_of, options_of, read_file, read_words, to_yaml
 
 COMMANDS = {
@@ -41,6 +42,7 @@ POSITIONAL = {"convert", "data check", "events info", "events view", "events pre
 """Commands whose required parameters are given by position."""
 
 HELP = {"-h", "--help"}
+SILENT = {"OPENCV_LOG_LEVEL": "OFF", "OPENCV_FFMPEG_LOGLEVEL": "-8"}  # what is wrong is said in words of ours
 USAGE_ERROR, BROKEN_PIPE = 2, 141
 
 
@@ -52,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     _fill_streams()
+    let_all_characters_through(sys.stdout, sys.stderr)
+    for name, value in SILENT.items():
+        os.environ.setdefault(name, value)
     with signals_restored(), _warnings_in_a_line(debug):
         on_signals(StopRequest() if _was_started_by_another() else interrupt)
         try:
@@ -110,7 +115,7 @@ def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseExc
 
 def _say(line: str) -> None:
     with suppress(OSError):  # who closed this, too, is told by the exit code
-        print(f"spikeyolo: {' '.join(line.split())}", file=sys.stderr, flush=True)
+        complain(f"spikeyolo: {line}")
 
 
 def _fill_streams() -> None:
@@ -133,9 +138,9 @@ def _warnings_in_a_line(debug: bool) -> Iterator[None]:
     """Warnings, and what is logged, as lines of this program."""
     format_of_others = warnings.formatwarning
     logger, handler = logging.getLogger("spikeyolo"), logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("spikeyolo: warning: %(message)s"))
+    handler.format = lambda record: line_of(f"spikeyolo: warning: {record.getMessage()}")  # type: ignore[method-assign]
     if not debug:
-        warnings.formatwarning = lambda message, *_: f"spikeyolo: warning: {message}\n"
+        warnings.formatwarning = lambda message, *_: line_of(f"spikeyolo: warning: {message}") + "\n"
     logger.addHandler(handler)
     try:
         yield
@@ -149,11 +154,11 @@ def _run(words: list[str]) -> None:
     group = {name: text for name, text in COMMANDS.items() if words and name.startswith(f"{words[0]} ")}
     name = next((name for name in COMMANDS if words[: len(name.split())] == name.split()), None)
     if not words or words[0] in HELP:
-        print(_help(COMMANDS))
+        say(*_help(COMMANDS).splitlines())
     elif group and set(words[1:2]) <= HELP:
-        print(_help(group))
+        say(*_help(group).splitlines())
     elif words[0] == "--version":
-        print(f"spikeyolo {__version__}")
+        say(f"spikeyolo {__version__}")
     elif name is None:
         typed = " ".join(word for word in words[:2] if not word.startswith("-")) if group else words[0]
         near = nearest(typed, [*COMMANDS, *(name.partition(" ")[2] for name in COMMANDS if " " in name)])
@@ -172,9 +177,8 @@ def _run_command(name: str, words: list[str]) -> None:
     if HELP & set(words) or "--help-all" in words:
         from .help import command_help
 
-        print(
-            command_help(f"spikeyolo {name}", command, options, getattr(module, "GROUPS", None), "--help-all" in words)
-        )
+        groups, everything = getattr(module, "GROUPS", None), "--help-all" in words
+        say(*command_help(f"spikeyolo {name}", command, options, groups, everything).splitlines())
         return
     prints = {"--print-config", "--print_config"} & set(words)
     try:
@@ -189,7 +193,7 @@ def _run_command(name: str, words: list[str]) -> None:
     except (UsageError, ConfigError) as error:
         raise UsageError(f"{name}: {error}; see spikeyolo {name} --help") from error
     if prints:
-        print(to_yaml(options, values), end="")
+        say(*to_yaml(options, values).splitlines())
     else:
         command(**arguments_of(command, values, given))
 
@@ -200,12 +204,12 @@ def run_script(command: Callable[..., object], words: Sequence[str]) -> int:
     if HELP & set(words):
         from .help import command_help
 
-        print(command_help(Path(sys.argv[0]).name, command, options, None, everything=True))
+        say(*command_help(Path(sys.argv[0]).name, command, options, None, everything=True).splitlines())
         return 0
     try:
         given = read_words(options, words)
     except UsageError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        complain(f"{Path(sys.argv[0]).name}: {error}")
         return USAGE_ERROR
     command(**arguments_of(command, given, given))
     return 0

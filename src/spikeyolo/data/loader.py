@@ -105,6 +105,8 @@ def _plain_errors(batches: Iterator[Batch]) -> Iterator[Batch]:
     except RuntimeError as error:
         if str(error).startswith("DataLoader worker"):
             raise DataError(WORKER_DIED) from error
+        if "shared memory" in str(error):
+            raise DataError("shared memory (/dev/shm) is full; give fewer --workers or a smaller --batch") from error
         raise
 
 

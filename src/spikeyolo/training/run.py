@@ -29,6 +29,7 @@ from ..interruption import Interrupted, StopRequest, advice, signals_restored
 from ..locks import locked
 from ..model.detector import SpikeYOLO, load
 from ..processes import GRACE
+from ..terminal import say
 from .callbacks.averaging import ExponentialAverage
 from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints, Stopped
 from .callbacks.images import ImageLogger, plot_history
@@ -110,7 +111,7 @@ def train(
                 lines += _continuation(settings, planned, folder, done)
             _keep_record(folder, samples)
             folder.prepare(settings)
-            print("\n".join(lines), flush=True)
+            say(*lines)
         if done < settings.epochs:
             module = DetectorModule(network, settings, folder)
             _fit(settings, folder, devices, module, samples, resumed=resume is not None)

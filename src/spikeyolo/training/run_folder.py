@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ..errors import ConfigError, SpikeYOLOError, WriteError
-from ..files import numbered, write_whole
+from ..files import numbered, occupant, remains, write_whole
 from ..locks import NAME, locked
 from ..structures import Batch
 from .settings import MACHINE, TrainSettings, read_settings
@@ -75,8 +75,8 @@ class RunFolder:
             write_whole(self.config, settings.to_yaml().encode())
         except (OSError, WriteError) as error:
             raise ConfigError(f"out: {self.path} cannot be written ({error})") from error
-        for remains in self.path.glob(f".{self.last.name}.*"):
-            remains.unlink(missing_ok=True)
+        for unfinished in remains(self.last):
+            unfinished.unlink(missing_ok=True)
 
     def write_or_warn(self, file: Path, write: Callable[[], object]) -> bool:
         """Write a file of the run; where that fails, by a full disk say, the run goes on and the old file stays.
@@ -108,21 +108,17 @@ def check_free(out: Path) -> None:
 
     Raises:
         ConfigError: it may not; nothing was changed.
+        WriteError: it is no folder.
     """
-    try:
-        there = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith("."))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ConfigError(f"out: {out} is no folder that can be written to ({error.strerror})") from error
-    if not there:
+    there = occupant(out)
+    if there is None:
         return
     if (out / NAME).exists():
         with locked(out):  # says who is at work there
             pass
-    if "config.yaml" in there:
+    if (out / "config.yaml").exists():
         raise ConfigError(f"out: {out} already holds a run; go on with --resume {out}, or name another folder")
-    raise ConfigError(f"out: {out} holds {there[0]} already; name a new or empty folder, nothing was changed")
+    raise ConfigError(f"out: {out} holds {there} already; name a new or empty folder, nothing was changed")
 
 
 @contextmanager

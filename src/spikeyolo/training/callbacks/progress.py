@@ -15,6 +15,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from ...terminal import console, say
 from ..history import Row
 from ..module import DetectorModule
 
@@ -101,7 +102,7 @@ class TrainingProgress(Callback):
     def _print_line(self) -> None:
         line, self._line = self._line, ""
         if line:
-            print(line, flush=True)
+            say(line)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leave the terminal as it was."""
@@ -111,7 +112,6 @@ class TrainingProgress(Callback):
         if not (trainer.is_global_zero and sys.stderr.isatty()):
             return
         if self._bar is None:
-            from rich.console import Console
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
             columns = (
@@ -121,7 +121,7 @@ class TrainingProgress(Callback):
                 TimeRemainingColumn(compact=True),
                 TextColumn("{task.fields[details]}"),
             )
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar = Progress(*columns, console=console(stderr=True), transient=True)
             self._task = self._bar.add_task("", total=None, details="")
             self._bar.start()
         title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{phase}"
@@ -147,10 +147,9 @@ class TrainingProgress(Callback):
         hours = left * self._first_seconds / (ESTIMATE_AFTER - 1) / 3600
         if hours >= LONG_HOURS and trainer.is_global_zero:
             time_left = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
-            print(
+            say(
                 f"at this speed the training takes about {time_left} on this CPU; a GPU, --model t, "
-                "a smaller --imgsz, or for a few hundred images --config small make it shorter",
-                flush=True,
+                "a smaller --imgsz, or for a few hundred images --config small make it shorter"
             )
 
     def _stop(self) -> None:
