@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,9 +67,9 @@ def _recordings(source: str, data: EventData | None) -> list[Path]:
     from ..events import READERS
 
     path = Path(source)
-    if not path.exists():
+    if not os.path.exists(path):  # False too where it cannot be asked
         raise DataError(f"{source}: no such file or folder")
-    if data is None and path.is_file():
+    if data is None and not path.is_dir():
         return [path]
     folders = [path] if data is None else list(data.description.folders.values())
     found = [file for folder in folders for file in sorted(folder.rglob("*")) if file.suffix.lower() in READERS]
