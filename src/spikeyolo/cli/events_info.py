@@ -69,7 +69,7 @@ def _recordings(source: str, data: EventData | None) -> list[Path]:
     path = Path(source)
     if not os.path.exists(path):  # False too where it cannot be asked
         raise DataError(f"{source}: no such file or folder")
-    if data is None and not path.is_dir():
+    if data is None and not os.path.isdir(path):
         return [path]
     folders = [path] if data is None else list(data.description.folders.values())
     found = [file for folder in folders for file in sorted(folder.rglob("*")) if file.suffix.lower() in READERS]
@@ -94,7 +94,7 @@ def _inspect(path: Path, data: EventData | None, check: bool) -> tuple[dict[str,
     if check and (problems := recording.check()):
         notes = [f"{path}: {describe(problems, REPAIRS)}"]  # what opening it found is among them
     labels, instants, counts = boxes_path(path), "-", Counter[str]()
-    if labels.is_file():
+    if os.path.isfile(labels):
         boxes, wrong = clean_boxes(read_boxes(labels), recording.sensor_size_hw, recording.duration_us)
         if wrong:
             notes.append(f"{labels}: {describe(wrong, BOX_RULES)}")
@@ -110,7 +110,7 @@ def _inspect(path: Path, data: EventData | None, check: bool) -> tuple[dict[str,
         "events/s": f"{len(recording) / seconds:,.0f}" if seconds else "-",
         "MB": f"{path.stat().st_size / 1e6:,.1f}",
         "instants": instants,  # that have labels
-        "boxes": f"{counts.total():,}" if labels.is_file() else "-",
+        "boxes": f"{counts.total():,}" if os.path.isfile(labels) else "-",
     }
     return row, counts, notes
 
