@@ -65,6 +65,7 @@ def _recordings(source: str, data: EventData | None) -> list[Path]:
     """The recording, or those in the folder or in the folders of the data set."""
     from ..errors import DataError
     from ..events import READERS
+    from ..events.foreign import entries
 
     path = Path(source)
     if not os.path.exists(path):  # False too where it cannot be asked
@@ -72,7 +73,8 @@ def _recordings(source: str, data: EventData | None) -> list[Path]:
     if data is None and not os.path.isdir(path):
         return [path]
     folders = [path] if data is None else list(data.description.folders.values())
-    found = [file for folder in folders for file in sorted(folder.rglob("*")) if file.suffix.lower() in READERS]
+    below = (file for folder in folders if entries(folder) for file in sorted(folder.rglob("*")))
+    found = [file for file in below if file.suffix.lower() in READERS]
     if not found:
         raise DataError(f"{source}: no recordings in it ({', '.join(READERS)})")
     return found

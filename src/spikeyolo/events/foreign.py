@@ -48,7 +48,7 @@ def entries(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def foreign(path: Path, wrong: str) -> Iterator[None]:
+def foreign(path: Path | str, wrong: str) -> Iterator[None]:
     """Turn whatever a library raises over the content of a file into a DataError; errors of this program pass.
 
     Args:
