@@ -6,6 +6,7 @@ import os
 from math import prod
 from pathlib import Path
 
+from ..terminal import say
 from .options import Overwrite
 
 MAX_PIXELS = 1 << 26  # of all windows together
@@ -78,4 +79,4 @@ def view(
         images.append(image)
     write_rgb(page, image_grid(images, columns=min(4, len(images)), background=128))
     drawn = f"{len(images)} windows of {window_us / 1e3:g} ms from {start_us / 1e6:g} s on"
-    print(f"{drawn}, brighter red, darker blue: {page}")
+    say(f"{drawn}, brighter red, darker blue: {page}")
