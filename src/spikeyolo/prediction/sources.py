@@ -165,7 +165,7 @@ def _of_kinds(paths: Iterator[Path] | list[Path], otherwise: str) -> list[tuple[
 
 def _kind(path: Path) -> Kind | None:
     suffix = path.suffix.lower()
-    if path.is_dir():
+    if os.path.isdir(path):  # False too where it may not be asked
         return None
     if suffix in IMAGE_SUFFIXES:
         return "image"
