@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from .errors import ConfigError, quote
+from .errors import ConfigError, one_line, quote
 
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -46,7 +46,7 @@ def build(kind: Any, values: Mapping[str, Any], what: str = "") -> Any:
     prefix = what and f"{what}."
     for key in values:
         if key not in known:
-            raise ConfigError(f"{prefix}{key}: no such setting, {closest(key, known)}")
+            raise ConfigError(f"{prefix}{one_line(key)}: no such setting, {closest(key, known)}")
     for field in fields(kind):
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise ConfigError(f"{prefix}{field.name}: missing")
