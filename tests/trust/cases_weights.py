@@ -86,6 +86,7 @@ CASES = [
     ],
     bad("repeats of 10^9", config(repeats=[MANY, 1, 1, 1]), "repeats", "1..20"),
     bad("repeats of 10^9 to train from", config(repeats=[1, 1, 1, MANY]), "repeats", "1..20", command=TRAIN),
+    bad("a network larger than the file", config(repeats=[20] * 4, width=4), "config", "the file has"),
     bad("timesteps below 1", config(timesteps=-1), "timesteps", command=VAL),
     bad("a width that is no number", config(width=float("nan")), "width"),
     bad("a width in words", config(width="wide"), "width", "'wide'"),
