@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from tests.helpers.runs import Killed, assert_same_run, train_until
 
 from spikeyolo.detection.thresholds import Thresholds
-from spikeyolo.errors import CheckpointError, ConfigError
+from spikeyolo.errors import CheckpointError, ConfigError, WriteError
 from spikeyolo.evaluation.validate import ValidationSettings
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.training import run
@@ -55,7 +55,7 @@ def test_killed_twice_and_between_saving_and_renaming(finished, tiny, tmp_path, 
 
     def dying_rename(self, target):
         if Path(target).name == "last.ckpt":
-            (out / ".last.ckpt.left").write_bytes(b"half a checkpoint")
+            (out / ".last.ckpt.0a1b2c3d.ckpt").write_bytes(b"half a checkpoint")
             raise Killed
         return rename(self, target)
 
@@ -68,7 +68,7 @@ def test_killed_twice_and_between_saving_and_renaming(finished, tiny, tmp_path, 
     assert not list(out.glob(".last.ckpt.*"))
 
 
-def test_full_disk_costs_a_warning_and_not_the_run(copy, monkeypatch, caplog):
+def test_full_disk_costs_warnings_and_the_last_line_says_what_is_missing(copy, monkeypatch, caplog):
     before = copy.last.read_bytes()
 
     def full(_):
@@ -81,8 +81,10 @@ def test_full_disk_costs_a_warning_and_not_the_run(copy, monkeypatch, caplog):
         start(self)
 
     monkeypatch.setattr(DetectorModule, "on_train_start", filling_the_disk)
-    with caplog.at_level(logging.WARNING, "spikeyolo"):
+    with caplog.at_level(logging.WARNING, "spikeyolo"), pytest.raises(WriteError) as caught:
         train(TrainSettings(epochs=3), resume=copy.path)
+    assert "last.ckpt and results.csv could not be saved" in str(caught.value)
+    assert f"go on from the last checkpoint: spikeyolo train --resume {copy.path}" in str(caught.value)
     assert "last.ckpt was not saved, training goes on" in caplog.text
     assert "No space left on device" in caplog.text
     assert copy.last.read_bytes() == before
@@ -149,14 +151,15 @@ def test_the_best_weights_are_measured_as_the_run_was(copy, monkeypatch):
 
 
 def test_folder_that_holds_a_run_is_not_overwritten(finished):
-    with pytest.raises(ConfigError, match="already holds a run"):
-        new_folder(finished.path)
+    with pytest.raises(ConfigError, match="already holds a run"), new_folder(finished.path):
+        pass
 
 
 def test_default_folders_are_numbered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("runs/train").mkdir(parents=True)
-    assert new_folder(None).path == Path("runs/train-2")
+    with new_folder(None) as folder:
+        assert folder.path == Path("runs/train-2")
 
 
 def test_damaged_checkpoint_is_one_error(copy):

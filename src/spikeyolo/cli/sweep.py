@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..terminal import say, show
 from .options import Batch, Data, Device, ImageSize, Split, Technology, Workers
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ def sweep(
     """
     from itertools import product
 
-    from rich import print as show
-
     from ..devices import one_device
     from ..energy.technology import find_technology
     from ..evaluation.validate import ValidationSettings
@@ -68,7 +67,7 @@ def sweep(
         points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers), costs)
         points.train(recipe, grid, chosen, _print)
     show(sweep_table([points.points[cell] for cell in grid]))
-    print(f"written to {out}: sweep.csv, sweep.json, sweep.png")
+    say(f"written to {out}: sweep.csv, sweep.json, sweep.png")
 
 
 def _check_mode(weights: str | None, train: str | None, changed: bool) -> None:
@@ -93,13 +92,13 @@ def _recipe(name: str, **changes: Any) -> TrainSettings:
 
 
 def _print(point: SweepPoint) -> None:
-    print(f"T {point.timesteps}  D {point.max_count}  AP {point.AP:.3f}  {point.snn_mJ:.3f} mJ", flush=True)
+    say(f"T {point.timesteps}  D {point.max_count}  AP {point.AP:.3f}  {point.snn_mJ:.3f} mJ")
 
 
 def _numbers(name: str, text: str) -> list[int]:
-    from ..errors import ConfigError
+    from ..errors import ConfigError, quote
 
     words = text.replace(" ", "").strip("[]").split(",")
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise ConfigError(f"--{name}: {text!r} is not a list of whole numbers from 1 up, such as 1,2,4")
+    if not all(word.isdecimal() and 0 < len(word) < 10 and int(word) > 0 for word in words):
+        raise ConfigError(f"--{name}: {quote(text)} is not a list of whole numbers from 1 up, such as 1,2,4")
     return sorted({int(word) for word in words})

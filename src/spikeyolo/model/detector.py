@@ -19,6 +19,7 @@ from ..events.event_input import EventInput
 from ..imaging.image_input import Image, ImageInput
 from ..imaging.tensors import as_input
 from ..structures import Detections
+from ..text import class_name
 from . import checkpoint
 from .forms.convert import convert, converted
 from .forms.form import Form
@@ -64,7 +65,7 @@ class SpikeYOLO(SpikingNetwork):
 
     def _class_names(self, names: Sequence[str] | None) -> tuple[str, ...]:
         count = self.config.num_classes
-        names = tuple(f"class{i}" for i in range(count)) if names is None else tuple(names)
+        names = tuple(f"class{i}" for i in range(count)) if names is None else tuple(map(class_name, names))
         if len(names) != count:
             raise ConfigError(f"names: {len(names)} class names for num_classes={count}; leave num_classes out")
         return names

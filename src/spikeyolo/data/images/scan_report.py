@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...errors import DataError
+from ...text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,6 +19,7 @@ ERROR, REPAIRED, NOTE = "error", "repaired", "note"
 KINDS: dict[str, tuple[str, str]] = {
     "class out of range": (ERROR, "correct the label or the names"),
     "malformed row": (ERROR, "a row is: class x-centre y-centre width height, in shares of the image"),
+    "malformed annotation": (ERROR, "correct the annotation, as COCO describes it"),
     "unknown category": (ERROR, "correct the annotation or the categories"),
     "unknown image id": (ERROR, "correct the annotation or the images"),
     "size differs": (ERROR, "the JSON's width and height must be those of the upright image"),
@@ -114,14 +116,16 @@ class ScanReport:
     def table(self) -> Table:
         """Return the report as a rich table."""
         from rich.table import Table
+        from rich.text import Text
 
-        title = f"{self.source}: {self.images} images, {self.boxes} boxes"
+        title = Text(visible(f"{self.source}: {self.images} images, {self.boxes} boxes"))
         table = Table("found", "times", "severity", "what is done", title=title)
         table.add_column("for example", overflow="fold")
         for kind, (severity, rule) in KINDS.items():
             if self.counts[kind]:
                 style = {ERROR: "red", REPAIRED: "yellow", NOTE: ""}[severity]
-                table.add_row(kind, str(self.counts[kind]), severity, rule, str(self.examples[kind][0]), style=style)
+                example = Text(visible(str(self.examples[kind][0])))
+                table.add_row(kind, str(self.counts[kind]), severity, rule, example, style=style)
         if not self.counts:
             table.add_row("no problems", "", "", "", "")
         return table
