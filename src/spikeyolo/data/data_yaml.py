@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from ..errors import ConfigError
+from ..errors import ConfigError, one_line, quote
+from ..paths import as_system_path
 from ..strict import closest
 from ..text import class_name
 
@@ -70,7 +71,10 @@ def as_path(file: Path, key: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise ConfigError(f"{file}: {key}: expected a path, got {value!r}")
-    return value
+    try:
+        return as_system_path(value)
+    except ValueError as error:
+        raise ConfigError(f"{file}: {key}: {quote(value)} is no path ({one_line(error)})") from error
 
 
 def class_names(file: Path, names: object) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files import write_whole
+from ..paths import readable
 
 FORMAT = "spikeyolo"
 FORMAT_VERSION = 2
@@ -39,7 +40,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor
     if not path.is_file():
         raise CheckpointError(f"{path}: is a folder{_inside(path)}" if path.is_dir() else f"{path}: no such file")
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with readable(path) as name, safe_open(name, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:

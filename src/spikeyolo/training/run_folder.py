@@ -12,6 +12,7 @@ import torch
 
 from ..errors import CheckpointError, ConfigError, SpikeYOLOError, WriteError
 from ..files import write_whole
+from ..paths import is_unicode
 from ..structures import Batch
 from .settings import MACHINE, TrainSettings, read_settings
 
@@ -69,9 +70,11 @@ def new_folder(out: Path | None) -> RunFolder:
     """Return the folder given, or the first of runs/train, runs/train-2, ... that is free.
 
     Raises:
-        ConfigError: the folder given already holds a run.
+        ConfigError: the folder given already holds a run, or has a name that is no Unicode.
     """
     if out is not None:
+        if not is_unicode(str(out)):
+            raise ConfigError(f"out: {out} holds bytes that are no UTF-8, which TensorBoard cannot write; name another")
         if (out / "config.yaml").exists():
             raise ConfigError(f"out: {out} already holds a run; go on with --resume {out}, or name another folder")
         return RunFolder(out)
