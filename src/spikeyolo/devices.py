@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .errors import ConfigError
+from .errors import ConfigError, quote
 
 FORMS = "auto, cpu, cuda, or numbers of GPUs such as 0 or 0,1"
 
@@ -22,11 +22,11 @@ def parse_devices(text: str | int | torch.device) -> list[torch.device]:
     if name == "cpu" or (name == "auto" and gpus == 0):
         return [torch.device("cpu")]
     numbers = ["0"] if name in ("auto", "cuda") else [part.strip().removeprefix("cuda:") for part in name.split(",")]
-    if not all(number.isdecimal() for number in numbers):
-        raise ConfigError(f"device: {name!r} is not supported; name {FORMS}")
+    if not all(number.isdecimal() and len(number) < 10 for number in numbers):
+        raise ConfigError(f"device: {quote(name)} is not supported; name {FORMS}")
     chosen = [int(number) for number in numbers]
     if len(set(chosen)) < len(chosen):
-        raise ConfigError(f"device: {name!r} names a GPU twice")
+        raise ConfigError(f"device: {quote(name)} names a GPU twice")
     for number in chosen:
         if number >= gpus:
             raise ConfigError(f"device: no GPU {number} on this machine (it has {gpus}); take cpu or auto")
@@ -42,6 +42,6 @@ def one_device(text: str | int | torch.device) -> torch.device:
     devices = parse_devices(text)
     if len(devices) > 1:
         raise ConfigError(
-            f"device: {str(text)!r} names {len(devices)} GPUs, and this uses one; only train takes several"
+            f"device: {quote(str(text))} names {len(devices)} GPUs, and this uses one; only train takes several"
         )
     return devices[0]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from contextlib import suppress
+from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
+from math import isfinite
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from .errors import ConfigError
+from .errors import QUOTED, ConfigError, one_line, quote
 
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -19,7 +21,7 @@ WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 def nearest(word: object, known: Iterable[str]) -> str | None:
     """Return the known word that was probably meant."""
-    return next(iter(get_close_matches(str(word), list(known), n=1)), None)
+    return next(iter(get_close_matches(str(word)[:QUOTED], list(known), n=1)), None)
 
 
 def closest(word: object, known: Iterable[str]) -> str:
@@ -34,17 +36,22 @@ def build(kind: Any, values: Mapping[str, Any], what: str = "") -> Any:
 
     Args:
         kind: the dataclass; it checks ranges itself.
-        values: of its fields, see `value_of`; those that are missing keep their defaults.
+        values: a mapping of its fields, see `value_of`; those that are missing keep their defaults.
         what: they are together, where they stand in something larger.
 
     Raises:
-        ConfigError: a key that is no field, or a value of another type.
+        ConfigError: no mapping, a key that is no field, one missing that has no default, or a value of another type.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{what or kind.__name__}: expected settings by name, got {quote(values)}")
     known, hints = [field.name for field in fields(kind)], get_type_hints(kind)
     prefix = what and f"{what}."
     for key in values:
         if key not in known:
-            raise ConfigError(f"{prefix}{key}: no such setting, {closest(key, known)}")
+            raise ConfigError(f"{prefix}{one_line(key)}: no such setting, {closest(key, known)}")
+    for field in fields(kind):
+        if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigError(f"{prefix}{field.name}: missing")
     return kind(**{key: value_of(value, hints[key], f"{prefix}{key}") for key, value in values.items()})
 
 
@@ -98,7 +105,7 @@ def _choice(given: Any, choices: Mapping[str, Any], name: str) -> Any:
         return choices[str(given)]
     near = nearest(given, choices)
     hint = f"; did you mean {near!r}?" if near else ""
-    raise ConfigError(f"{name}: {given!r} is not one of {', '.join(choices)}{hint}")
+    raise ConfigError(f"{name}: {quote(given)} is not one of {', '.join(choices)}{hint}")
 
 
 def _plain(given: Any, kind: Any, name: str) -> Any:
@@ -110,8 +117,7 @@ def _plain(given: Any, kind: Any, name: str) -> Any:
     if kind is bool and (isinstance(given, bool) or str(given).lower() in BOOLEANS):
         return BOOLEANS[str(given).lower()]
     if kind in (int, float) and (text or (number and kind in (type(given), float))):
-        try:
-            return kind(given)
-        except ValueError:
-            pass
-    raise ConfigError(f"{name}: {given!r} is not {WORDS[kind]}")
+        with suppress(ValueError, OverflowError):
+            if isfinite(value := kind(given)):
+                return value
+    raise ConfigError(f"{name}: {quote(given)} is not {WORDS[kind]}")

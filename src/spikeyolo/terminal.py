@@ -16,7 +16,7 @@ def say(*lines: object) -> None:
 
 def complain(text: object) -> None:
     """Print a text on standard error, as one line."""
-    print(line_of(text), file=sys.stderr)
+    print(line_of(text), file=sys.stderr, flush=True)
 
 
 def line_of(text: object) -> str:

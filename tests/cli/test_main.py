@@ -68,7 +68,7 @@ def test_version(capsys):
         ("val --weights x --data y --device cuda:9", 1, "no GPU 9 on this machine"),
         ("val --weights x --data y --integer --spike-driven", 1, "name one"),
         ("train --epochs two", 2, "train: --epochs: 'two' is not a whole number"),
-        ("train --epochs 0", 1, "epochs: 0 must be at least 1"),
+        ("train --epochs 0", 1, "epochs: 0 is below 1"),
         ("train data=coco.yaml epochs=2", 2, "write --data coco.yaml"),
         ("train --name exp1", 2, "no such option '--name', did you mean '--out'?"),
         ("train --project a", 2, "no such option '--project', did you mean '--out'?"),

@@ -44,3 +44,53 @@ def test_an_index_that_lies_is_made_again(data_file, lie):
     second = open_data(data_file).split("train")
     assert np.array_equal(first.boxes, second.boxes)
     assert isinstance(json.loads(np.load(kept(data_file))["meta"].tobytes())["names"], list)
+
+
+LIES = {
+    "boxes of one number": lambda arrays, meta: arrays.update(boxes=arrays["boxes"][:, :1]),
+    "boxes as text": lambda arrays, meta: arrays.update(boxes=arrays["boxes"].astype(str)),
+    "a box that is not finite": lambda arrays, meta: arrays.update(boxes=arrays["boxes"] * np.nan),
+    "a class beyond the names": lambda arrays, meta: arrays.update(labels=arrays["labels"] + 100),
+    "rows beyond the boxes": lambda arrays, meta: arrays.update(starts=arrays["starts"] + 1),
+    "rows that fall": lambda arrays, meta: arrays.update(starts=arrays["starts"][::-1]),
+    "images without pixels": lambda arrays, meta: arrays.update(sizes_hw=arrays["sizes_hw"] * 0),
+    "images of a terapixel": lambda arrays, meta: arrays.update(sizes_hw=arrays["sizes_hw"] * 0 + 10**6),
+    "paths that are numbers": lambda arrays, meta: meta.update(paths=[1] * len(meta["paths"])),
+    "fewer paths than images": lambda arrays, meta: meta.update(paths=meta["paths"][1:]),
+    "ids that are lists": lambda arrays, meta: meta.update(image_ids=[[1]] * len(meta["paths"])),
+    "one id for all": lambda arrays, meta: meta.update(image_ids=["a"] * len(meta["paths"])),
+    "other names": lambda arrays, meta: meta.update(names=["x"] * len(meta["names"])),
+    "category ids that are text": lambda arrays, meta: meta.update(category_ids=["x"] * len(meta["names"])),
+    "an annotation file of elsewhere": lambda arrays, meta: meta.update(annotation_file="/etc/passwd"),
+    "a report without counts": lambda arrays, meta: meta["report"].update(counts=3),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_images_of_an_index_that_lies_are_scanned_again(yolo_set, lie):
+    first = open_data(yolo_set).split("train")
+    file = kept(yolo_set)
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    meta = json.loads(arrays.pop("meta").tobytes())
+    lie(arrays, meta)
+    np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8), **arrays)
+    second = open_data(yolo_set).split("train")
+    assert (second.names, second.paths, second.image_ids) == (first.names, first.paths, first.image_ids)
+    for name in ("sizes_hw", "starts", "boxes", "labels", "crowd"):
+        assert np.array_equal(getattr(second, name), getattr(first, name))
+    assert (second.annotation_file, second.category_ids) == (first.annotation_file, first.category_ids)
+
+
+def test_an_index_that_unpacks_to_gigabytes_is_made_again(yolo_set, monkeypatch):
+    first = open_data(yolo_set).split("train")
+    file = kept(yolo_set)
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    np.savez_compressed(file, **arrays | {"boxes": np.zeros((10**7, 4))})  # 320 MB, in 0.3 MB
+    assert file.stat().st_size < 10**6
+    unpacked = []
+    monkeypatch.setattr("spikeyolo.data.images.scan.from_cache", lambda *given: unpacked.append(given))
+    second = open_data(yolo_set).split("train")
+    assert np.array_equal(first.boxes, second.boxes)
+    assert not unpacked

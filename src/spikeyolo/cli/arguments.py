@@ -16,7 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from ..errors import ConfigError
+from ..errors import ConfigError, one_line, quote
 from ..strict import BOOLEANS, build, closest, nearest, value_of
 from .docstring import Docstring
 
@@ -185,11 +185,11 @@ def _not_understood(word: str, options: Mapping[str, Option]) -> str:
     meant = name if name in known else other if other in known else nearest(name, known)
     flag = options[meant].flag if meant else ""
     if word.startswith("-"):
-        return f"no such option {word.partition('=')[0]!r}" + (f", did you mean {flag!r}?" if flag else "")
+        return f"no such option {quote(word.partition('=')[0])}" + (f", did you mean {flag!r}?" if flag else "")
     if equals and re.fullmatch(r"\w+", name):
-        return f"options begin with --, {word!r} does not" + (f": write {flag} {value}" if flag else "")
+        return f"options begin with --, {quote(word)} does not" + (f": write {flag} {value}" if flag else "")
     near = " (for example --data)" if "data" in known and word.endswith((".yaml", ".json")) else ""
-    return f"{word!r} belongs to no option; name one before it{near}"
+    return f"{quote(word)} belongs to no option; name one before it{near}"
 
 
 def read_file(options: Mapping[str, Option], file: Path) -> dict[str, Any]:
@@ -198,20 +198,12 @@ def read_file(options: Mapping[str, Option], file: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file cannot be read, an option that does not exist, or a value that does not fit.
     """
-    import yaml
+    from ..text_files import read_mapping
 
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: cannot be read ({' '.join(str(error).split())})") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected lines of 'name: value'")
     values = {}
-    for name, value in _with_dots(content, options):
+    for name, value in _with_dots(read_mapping(file), options):
         if name not in options or name == "config":
-            raise ConfigError(f"{file}: {name}: no such setting, {closest(name, options)}")
+            raise ConfigError(f"{file}: {one_line(name)}: no such setting, {closest(name, options)}")
         values[name] = value_of(value, options[name].kind, f"{file}: {name}")
     return values
 
@@ -231,7 +223,13 @@ def arguments_of(command: Callable[..., Any], values: Mapping[str, Any], given: 
         command: the function.
         values: of options by name, from the command line and the file.
         given: those of the command line alone.
+
+    Raises:
+        ConfigError: an empty text on the command line, which nobody means, or a dataclass that refuses a value.
     """
+    for name, value in given.items():
+        if value in ("", [""]):
+            raise ConfigError(f"{name}: is empty; give a value, or leave it out")
     hints, nested = get_type_hints(command), without_dots(values)
     arguments: dict[str, Any] = {}
     for name, parameter in inspect.signature(command).parameters.items():

@@ -28,14 +28,14 @@ def check(
     """
     from ..data.grids import index_grid
     from ..data.open import open_images
-    from ..errors import ConfigError, DataError
+    from ..errors import DataError
     from ..files import new_folder, numbered
     from ..imaging.image_input import ImageInput
     from ..imaging.io import write_rgb
+    from ..limits import MAX_IMAGES, check_range
     from ..terminal import say, show
 
-    if images < 1:
-        raise ConfigError(f"images: {images} is below 1")
+    check_range("images", images, 1, MAX_IMAGES)
     opened, problems = open_images(data), []
     folder = numbered("runs/data-check") if out is None else new_folder(out, reads=[data], overwrite=overwrite)
     for split in opened.splits:

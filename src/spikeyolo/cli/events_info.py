@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("recording", "sensor", "seconds", "events", "events/s", "instants", "boxes")
 """Of the table of several recordings; a single one has some more lines."""
+MAX_SHOWN = 3  # recordings that cannot be read, in the last line
 
 
 def info(source: str, check: bool = False) -> None:
@@ -56,7 +57,8 @@ def info(source: str, check: bool = False) -> None:
         notes += pair_recordings(folder, READERS).describe()
     say(*notes)
     if unreadable:
-        raise DataError("; ".join(unreadable))
+        more = len(unreadable) - MAX_SHOWN
+        raise DataError("; ".join([*unreadable[:MAX_SHOWN], *([f"and {more} more like these"] if more > 0 else [])]))
 
 
 def _recordings(source: str, data: EventData | None) -> list[Path]:

@@ -96,9 +96,9 @@ def _print(point: SweepPoint) -> None:
 
 
 def _numbers(name: str, text: str) -> list[int]:
-    from ..errors import ConfigError
+    from ..errors import ConfigError, quote
 
     words = text.replace(" ", "").strip("[]").split(",")
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise ConfigError(f"--{name}: {text!r} is not a list of whole numbers from 1 up, such as 1,2,4")
+    if not all(word.isdecimal() and 0 < len(word) < 10 and int(word) > 0 for word in words):
+        raise ConfigError(f"--{name}: {quote(text)} is not a list of whole numbers from 1 up, such as 1,2,4")
     return sorted({int(word) for word in words})

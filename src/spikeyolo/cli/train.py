@@ -75,11 +75,13 @@ def train(
         settings, Path(out) if out else None, Path(resume) if resume else None, given - {"out", "resume", "config"}
     )
     if is_first_process():
+        from ..interruption import advice
         from ..terminal import say, show
         from ..training.run import validate_best
 
-        found = validate_best(folder)
-        found.write(folder.path)
+        with advice(f"the training is done; measure it by: {folder.resume_command}"):
+            found = validate_best(folder)
+            found.write(folder.path)
         show(*found.tables())
         say(f"written to {folder.path}; best weights: {folder.best}")
         say(f"next: spikeyolo predict --weights {folder.best} --source FILES")
@@ -91,7 +93,7 @@ def find_config(name: str) -> Path:
     Raises:
         ConfigError: neither.
     """
-    from ..errors import ConfigError
+    from ..errors import ConfigError, quote
     from ..strict import nearest
     from ..training.settings import recipe_names, recipe_path
 
@@ -102,5 +104,5 @@ def find_config(name: str) -> Path:
     near = nearest(name, recipe_names())
     hint = f"did you mean {near!r}? " if near else ""
     raise ConfigError(
-        f"config: no file {name!r}, and no such recipe; {hint}the recipes are {', '.join(recipe_names())}"
+        f"config: no file {quote(name)}, and no such recipe; {hint}the recipes are {', '.join(recipe_names())}"
     )

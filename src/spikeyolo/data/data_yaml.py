@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ..errors import ConfigError, one_line, quote
+from ..errors import ConfigError, quote
+from ..limits import MAX_CLASSES
 from ..paths import as_system_path
 from ..strict import closest
 from ..text import class_name
+from ..text_files import read_yaml
 
 SPLITS = ("train", "val", "test")
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice, which YAML forbids and PyYAML overlooks."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key '{key}' is given twice", problem_mark=key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+LONGEST_PATH = 4096
 
 
 def load_yaml(file: Path) -> dict[str, Any]:
     """Load the content of a data.yaml.
 
     Raises:
-        ConfigError: not a YAML file with keys, or one with a key given twice.
+        ConfigError: not a YAML file with keys, or one that `read_yaml` refuses.
     """
-    try:
-        content = yaml.load(file.read_text(encoding="utf-8"), _StrictLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ConfigError(f"{file}: line {line}: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{file}: cannot be read as YAML ({' '.join(str(error).split())})") from error
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: expected 'train:', 'val:' and 'names:', got no keys at all")
     return content
@@ -51,7 +34,7 @@ def check_keys(file: Path, content: dict[str, Any], known: Sequence[str], ignore
     """Raise ConfigError for a key that is neither known nor ignored."""
     for key in content:
         if key not in (*known, *ignored):
-            raise ConfigError(f"{file}: unknown key '{key}'; {closest(key, known)}")
+            raise ConfigError(f"{file}: unknown key {quote(key)}; {closest(key, known)}")
 
 
 def check_split(file: Path, name: str, present: Iterable[str], holds: str) -> None:
@@ -70,11 +53,11 @@ def as_path(file: Path, key: str, value: object) -> str:
         ConfigError: it is something else.
     """
     if not isinstance(value, str):
-        raise ConfigError(f"{file}: {key}: expected a path, got {value!r}")
-    try:
-        return as_system_path(value)
-    except ValueError as error:
-        raise ConfigError(f"{file}: {key}: {quote(value)} is no path ({one_line(error)})") from error
+        raise ConfigError(f"{file}: {key}: expected a path, got {quote(value)}")
+    with suppress(ValueError):
+        if len(value) <= LONGEST_PATH:
+            return as_system_path(value)
+    raise ConfigError(f"{file}: {key}: {quote(value)} cannot be a path")
 
 
 def class_names(file: Path, names: object) -> tuple[str, ...]:
@@ -87,7 +70,9 @@ def class_names(file: Path, names: object) -> tuple[str, ...]:
         names = _in_order(file, names)
     if not isinstance(names, list) or not names:
         raise ConfigError(f"{file}: names: expected a list of class names, or a mapping from index to name")
-    if any(isinstance(name, dict | list) or name is None for name in names):
+    if len(names) > MAX_CLASSES:
+        raise ConfigError(f"{file}: names: {len(names):,}; there may be at most {MAX_CLASSES:,}")
+    if any(isinstance(name, dict | list | tuple | set | bytes) or name is None for name in names):
         raise ConfigError(f"{file}: names: each must be one word or text, without lists or empty entries")
     return unique_names(file, "names", [str(name) for name in names])
 
@@ -95,11 +80,11 @@ def class_names(file: Path, names: object) -> tuple[str, ...]:
 def _in_order(file: Path, names: dict[Any, Any]) -> list[Any]:
     try:
         by_index = {int(key): name for key, name in names.items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{file}: names: the keys must be class indices 0, 1, 2, ...") from error
-    missing = sorted(set(range(len(names))) - set(by_index))
-    if missing:
-        raise ConfigError(f"{file}: names: {len(names)} names, none for index {missing[0]}; number them without gaps")
+    missing = next((index for index in range(len(names)) if index not in by_index), None)
+    if missing is not None:
+        raise ConfigError(f"{file}: names: {len(names)} names, none for index {missing}; number them without gaps")
     return [by_index[i] for i in range(len(names))]
 
 
@@ -112,6 +97,6 @@ def unique_names(file: Path, field: str, names: Sequence[str]) -> tuple[str, ...
     places: dict[str, int] = {}
     for index, name in enumerate(map(class_name, names)):
         if name in places:
-            raise ConfigError(f"{file}: {field}: '{name}' is named twice (as {places[name]} and {index})")
+            raise ConfigError(f"{file}: {field}: {quote(name)} is named twice (as {places[name]} and {index})")
         places[name] = index
     return tuple(places)

@@ -16,6 +16,7 @@ from ..errors import SpikeYOLOError
 from ..files import whole_file
 
 FOLDER = ".spikeyolo_cache"
+SPARE, LARGEST_RATIO = 2**26, 50  # of what an index takes in memory, in bytes, to its file; usual are 2 to 20
 
 T = TypeVar("T")
 
@@ -69,7 +70,10 @@ class IndexCache:
 
     def _load_from(self, place: Path, build: Callable[[dict[str, np.ndarray], dict[str, Any]], T]) -> T | None:
         try:
+            size = place.stat().st_size if place.is_file() else 0
             with place.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                if sum(member.file_size for member in stored.zip.infolist()) > SPARE + LARGEST_RATIO * size:
+                    return None
                 meta = json.loads(stored["meta"].tobytes())
                 if meta["signature"] != self.signature:
                     return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import ConfigError, DataError
 from ..events.recording import READERS
 from ..imaging.io import IMAGE_SUFFIXES
+from ..reading import kind_of, naming
 from .data_yaml import load_yaml
 from .events.description import describe_recordings
 from .events.event_data import EventData
@@ -26,9 +27,9 @@ def open_data(file: str | Path) -> ImageData | EventData:
         DataError: no such file, a folder, or a file or folder that the description names and that does not exist.
     """
     file = Path(file)
-    if file.is_dir():
+    if kind_of(file) == "folder":
         raise DataError(f"{file}: is a folder{_inside(file)}")
-    if not file.is_file():
+    if not kind_of(file):
         raise DataError(f"{file}: no such file; give a data.yaml or a COCO JSON")
     suffix = file.suffix.lower()
     if suffix in IMAGE_SUFFIXES or suffix in READERS:
@@ -59,7 +60,8 @@ def open_recordings(file: str | Path) -> EventData:
 
 def _inside(folder: Path) -> str:
     """What to give in place of a folder."""
-    entries = sorted(folder.iterdir())
+    with naming(folder):
+        entries = sorted(folder.iterdir())
     described = [e for e in entries if e.suffix.lower() in (".yaml", ".yml") and e.is_file()]
     described.sort(key=lambda entry: entry.stem != "data")
     if described:

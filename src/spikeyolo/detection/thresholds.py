@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import ConfigError
+from ..limits import MAX_DETECTIONS, check_range
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,8 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for name in ("conf", "iou"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"{name}: {getattr(self, name)} is outside 0..1")
-        if self.max_det < 1:
-            raise ConfigError(f"max_det: {self.max_det} is below 1")
+            check_range(name, getattr(self, name), 0, 1)
+        check_range("max_det", self.max_det, 1, MAX_DETECTIONS)
 
 
 EVALUATION = Thresholds(conf=0.001)

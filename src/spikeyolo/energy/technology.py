@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from ..errors import ConfigError
+from ..errors import ConfigError, one_line, quote
+from ..reading import kind_of
+from ..text_files import read_yaml
 
 TECHNOLOGIES_FILE = Path(__file__).with_name("technologies.yaml")
 DEFAULT = "45nm-fp32"
+LARGEST = 1e12  # pJ, bits or bytes: beyond it is no hardware
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,23 @@ class Technology:
     source: str
 
     def __post_init__(self) -> None:
+        for name in ("label", "source"):
+            if not isinstance(getattr(self, name), str):
+                what = f"{name} is {quote(getattr(self, name))}, not text"
+                raise ConfigError(f"technology {one_line(self.name)}: {what}")
         for name in ("mac_pj", "ac_pj", "weight_bits", "potential_bits"):
             value = getattr(self, name)
             if value is None and name == "mac_pj":
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-                raise ConfigError(f"technology {self.name}: {name} is {value!r}, not a positive number")
+            if not _is_positive(value):
+                raise ConfigError(f"technology {one_line(self.name)}: {name} is {quote(value)}, not a positive number")
         table = self.sram_pj
-        if table is not None and not (isinstance(table, dict) and len(table) > 1 and all(s > 0 for s in table)):
-            raise ConfigError(f"technology {self.name}: sram_pj is not a mapping of at least two sizes to pJ")
+        if table is not None and not (isinstance(table, dict) and len(table) > 1 and all(map(_is_positive, table))):
+            raise ConfigError(f"technology {one_line(self.name)}: sram_pj is not a mapping of at least two sizes to pJ")
+        for size, cost in (table or {}).items():
+            if not _is_positive(cost):
+                what = f"sram_pj of {size:g} bytes is {quote(cost)}, not a positive number"
+                raise ConfigError(f"technology {one_line(self.name)}: {what}")
 
     def access_pj(self, bits: int, memory_bytes: float) -> float:
         """What reading or writing a word of so many bits costs, in pJ, in a memory of so many bytes.
@@ -64,16 +74,17 @@ class Technology:
         return float(cost) * bits / 64
 
 
+def _is_positive(value: object) -> bool:
+    return type(value) in (int, float) and 0 < value <= LARGEST  # type: ignore[operator]
+
+
 def read_technologies(file: Path = TECHNOLOGIES_FILE) -> dict[str, Technology]:
     """The technologies of a file, by name.
 
     Raises:
         ConfigError: the file cannot be read, or a field is missing, unknown or out of range.
     """
-    try:
-        content = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read as YAML ({' '.join(str(error).split())})") from error
+    content = read_yaml(file)
     if not isinstance(content, dict) or not all(isinstance(values, dict) for values in content.values()):
         raise ConfigError(f"{file}: expected a mapping of names to technologies")
     return {str(name): _technology(file, str(name), values) for name, values in content.items()}
@@ -83,8 +94,11 @@ def _technology(file: Path, name: str, values: dict[str, Any]) -> Technology:
     known = {f.name for f in fields(Technology)} - {"name"}
     for wrong, keys in (("missing", known - values.keys()), ("unknown", values.keys() - known)):
         if keys:
-            raise ConfigError(f"{file}: {name}: {wrong}: {', '.join(sorted(map(str, keys)))}")
-    return Technology(name, **values)
+            raise ConfigError(f"{file}: {one_line(name)}: {wrong}: {one_line(', '.join(sorted(map(str, keys))))}")
+    try:
+        return Technology(name, **values)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
 
 
 def find_technology(name: str) -> Technology:
@@ -96,8 +110,8 @@ def find_technology(name: str) -> Technology:
     shipped = read_technologies()
     if name in shipped:
         return shipped[name]
-    if not Path(name).is_file():
-        raise ConfigError(f"technology: {name!r} is neither a file nor one of {', '.join(shipped)}")
+    if kind_of(name, ConfigError) != "file":
+        raise ConfigError(f"technology: {quote(name)} is neither a file nor one of {', '.join(shipped)}")
     own = read_technologies(Path(name))
     if not own:
         raise ConfigError(f"{name}: holds no technology")

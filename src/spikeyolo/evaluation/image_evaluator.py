@@ -67,7 +67,10 @@ class ImageEvaluator:
 
     def __init__(self, index: ImageIndex) -> None:
         self.index = index
-        self._truth = GroundTruth.from_coco(index.ground_truth())
+        try:
+            self._truth = GroundTruth.from_coco(index.ground_truth())
+        except DataError as error:
+            raise DataError(f"{index.annotation_file}: {error}" if index.annotation_file else str(error)) from error
         own = index.image_ids if index.annotation_file else range(1, len(index) + 1)
         self._ids = dict(zip(index.image_ids, own, strict=True))
         # The classes of the file may stand in another order than those of the index.

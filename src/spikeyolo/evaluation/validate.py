@@ -16,6 +16,7 @@ from ..detection.postprocess import EVALUATION, Thresholds, postprocess
 from ..errors import ConfigError, WriteError
 from ..files import write_whole
 from ..imaging.tensors import as_input
+from ..limits import MAX_BATCH, MAX_WORKERS, check_range
 from ..model.inputs import chosen_input
 from ..model.network import evaluating
 from .evaluator import Evaluation, make_evaluator
@@ -41,7 +42,7 @@ class ValidationSettings:
         preparation: how recordings become frames, by name, in place of what the model says
 
     Raises:
-        ConfigError: a batch below 1, or fewer workers than none.
+        ConfigError: a batch or a number of workers out of range.
     """
 
     batch: int = 16
@@ -51,10 +52,8 @@ class ValidationSettings:
     preparation: str | None = None
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ConfigError(f"batch: {self.batch} is below 1")
-        if self.workers < 0:
-            raise ConfigError(f"workers: {self.workers} is below 0")
+        check_range("batch", self.batch, 1, MAX_BATCH)
+        check_range("workers", self.workers, 0, MAX_WORKERS)
 
 
 @dataclass(frozen=True, eq=False)

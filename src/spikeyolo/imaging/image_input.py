@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, quote
+from ..limits import MAX_SIDE, check_range
+from ..strict import build
 from ..structures import STRIDES, Placement
 from .io import read_rgb
 from .letterbox import letterbox
@@ -25,10 +27,10 @@ class ImageInput:
     """Images of any size, scaled to fit a canvas and centred on grey.
 
     Attributes:
-        size_hw: rows and columns of the canvas, multiples of 32.
+        size_hw: rows and columns of the canvas, multiples of 32 up to 8192.
 
     Raises:
-        ConfigError: a side that is not a multiple of 32.
+        ConfigError: a side that is not a multiple of 32, or too large.
     """
 
     kind: ClassVar[str] = "images"
@@ -38,12 +40,10 @@ class ImageInput:
     def __post_init__(self) -> None:
         object.__setattr__(self, "size_hw", tuple(self.size_hw))
         sides = self.size_hw
-        if len(sides) != 2 or any(
-            isinstance(side, bool) or not isinstance(side, int) or side < STRIDES[-1] or side % STRIDES[-1]
-            for side in sides
-        ):
-            shown = sides[0] if len(set(sides)) == 1 else sides
-            raise ConfigError(f"imgsz: {shown} is not a multiple of {STRIDES[-1]}")
+        if len(sides) != 2 or any(type(side) is not int or side < STRIDES[-1] or side % STRIDES[-1] for side in sides):
+            shown = sides[0] if len(sides) == 2 and sides[0] == sides[1] else sides
+            raise ConfigError(f"imgsz: {quote(shown)} is not a multiple of {STRIDES[-1]}")
+        check_range("imgsz", max(sides), STRIDES[-1], MAX_SIDE)
 
     def __str__(self) -> str:
         return f"images of {self.size_hw[0]} x {self.size_hw[1]} pixels"
@@ -103,4 +103,4 @@ class ImageInput:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImageInput:
         """Return the input with these values; the inverse of `to_dict`."""
-        return cls(**values)
+        return build(cls, values, "input")

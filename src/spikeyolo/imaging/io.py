@@ -9,6 +9,8 @@ import numpy as np
 
 from ..errors import DataError, WriteError
 from ..files import write_whole
+from ..reading import read_bytes
+from .header import check_size
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -35,6 +37,9 @@ WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 """Endings of the images that commands write."""
 
 
+IMAGE_BYTES = 10**9
+
+
 def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
 
@@ -47,13 +52,10 @@ def read_rgb(path: str | os.PathLike[str], reduce: int = 1) -> np.ndarray:
             larger; others: by averaging), its sides rounded up; each pixel stands for exactly so many by so many.
 
     Raises:
-        DataError: the file does not exist, is not an image, or is cut short.
+        DataError: the file does not exist, is not an image, is cut short, or has more than 250 million pixels.
     """
     path = Path(path)
-    try:
-        encoded = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    encoded = read_bytes(path, IMAGE_BYTES)
     try:
         return decode_rgb(encoded, reduce)
     except DataError as error:
@@ -66,6 +68,7 @@ def decode_rgb(encoded: bytes, reduce: int = 1) -> np.ndarray:
 
     if not encoded:
         raise DataError("an empty file, not an image")
+    check_size(encoded)
     if is_cut_short(encoded):
         raise DataError("the image is cut short (its end marker is missing); copy or export the file again")
     reduces_itself = reduce > 1 and encoded.startswith(b"\xff\xd8")

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..detection.postprocess import Thresholds
-from ..errors import ConfigError
 from ..files import new_folder, numbered, own_folder
+from ..limits import MAX_BATCH, check_range
 from .sources import Source
 from .writers import CropWriter, DrawingWriter, JsonWriter, TextWriter, Writer, Writers
 
@@ -36,7 +36,7 @@ class PredictionSettings:
         overwrite: files that are there already may be replaced, but never one that is looked at
 
     Raises:
-        ConfigError: a batch below 1.
+        ConfigError: a batch out of range.
     """
 
     out: str | Path | None = None
@@ -51,8 +51,7 @@ class PredictionSettings:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ConfigError(f"batch: {self.batch} is below 1")
+        check_range("batch", self.batch, 1, MAX_BATCH)
 
 
 @dataclass

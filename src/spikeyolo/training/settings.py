@@ -13,8 +13,10 @@ from ..data.events.augmentation import EventAugmentation
 from ..data.images.augmentation import Augmentation
 from ..detection.gains import LossGains
 from ..detection.thresholds import Thresholds
-from ..errors import ConfigError
+from ..errors import ConfigError, quote
+from ..limits import MAX_BATCH, MAX_SEED, MAX_SIDE, MAX_TIMESTEPS, MAX_WORKERS, check_range
 from ..strict import build, closest, value_of
+from ..text_files import read_mapping
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -22,6 +24,31 @@ Representation = Literal["count_frames", "stacked_histogram", "voxel_grid", "tim
 
 MACHINE = ("device", "processes", "nodes", "workers", "cache_mb", "save_minutes", "save_steps", "wandb")
 """Fields that say where and how a run computes, not what: a resumed run may change them."""
+
+RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, 10**6),
+    "batch": (1, MAX_BATCH),
+    "imgsz": (32, MAX_SIDE),
+    "timesteps": (1, MAX_TIMESTEPS),
+    "lr": (0, 1000),
+    "final_lr": (0, 1),
+    "weight_decay": (0, 1000),
+    "nominal_batch": (1, MAX_BATCH),
+    "warmup_epochs": (0, 10**6),
+    "warmup_bias_lr": (0, 1000),
+    "clip": (0, 1e12),
+    "ema_ramp": (0, 1e12),
+    "seed": (0, MAX_SEED),
+    "patience": (1, 10**6),
+    "val_every": (1, 10**6),
+    "processes": (1, MAX_WORKERS),
+    "nodes": (1, MAX_BATCH),
+    "workers": (0, MAX_WORKERS),
+    "cache_mb": (0, 10**7),
+    "save_minutes": (0, 10**6),
+    "save_steps": (1, 10**9),
+}
+"""The values of numbers that have no dataclass of their own, least and most."""
 
 
 @dataclass(frozen=True)
@@ -138,23 +165,19 @@ class TrainSettings:
             object.__setattr__(self, name, value_of(getattr(self, name), kind, name))
         for name in ("augmentation", "event_augmentation", "gains"):
             self._check(name, is_dataclass(getattr(self, name)), "a mapping of names to values")
-        for name in ("epochs", "batch", "nominal_batch", "val_every", "processes", "nodes"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("patience", "save_steps"):
-            self._check(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
-        for name in ("weight_decay", "warmup_epochs", "warmup_bias_lr", "seed", "workers", "cache_mb"):
-            self._check(name, getattr(self, name) >= 0, "at least 0")
         for name in ("lr", "clip", "ema_ramp", "save_minutes"):
             self._check(name, getattr(self, name) > 0, "above 0")
-        self._check("final_lr", 0 <= self.final_lr <= 1, "in 0..1")
+        for name, (low, high) in RANGES.items():
+            if (value := getattr(self, name)) is not None:
+                check_range(name, value, low, high)
         for name in ("momentum", "warmup_momentum", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        self._check("imgsz", self.imgsz is None or (self.imgsz >= 32 and self.imgsz % 32 == 0), "a multiple of 32")
+        self._check("imgsz", self.imgsz is None or self.imgsz % 32 == 0, "a multiple of 32")
         self.thresholds  # noqa: B018 - checks itself
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
-            raise ConfigError(f"{name}: {getattr(self, name)!r} must be {wanted}")
+            raise ConfigError(f"{name}: {quote(getattr(self, name))} must be {wanted}")
 
     @property
     def thresholds(self) -> Thresholds:
@@ -185,12 +208,7 @@ def read_settings(file: Path) -> TrainSettings:
     Raises:
         ConfigError: no such file, no YAML mapping, or an invalid setting.
     """
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: cannot be read ({' '.join(str(error).split())})") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: expected lines of 'name: value'")
+    values = read_mapping(file)
     try:
         return TrainSettings.from_dict(values)
     except ConfigError as error:
@@ -209,14 +227,14 @@ def recipe_path(name: str) -> Path:
         ConfigError: no such recipe.
     """
     if name not in recipe_names():
-        raise ConfigError(f"recipe {name!r}: there are {', '.join(recipe_names())}")
+        raise ConfigError(f"recipe {quote(name)}: there are {', '.join(recipe_names())}")
     return RECIPES / f"{name}.yaml"
 
 
 def recipe_of(settings: TrainSettings) -> str | None:
     """Return the name of the recipe of which nothing was changed, if there is one."""
     for name in recipe_names():
-        values = yaml.safe_load(recipe_path(name).read_text(encoding="utf-8"))
+        values = read_mapping(recipe_path(name))
         recipe = TrainSettings.from_dict(values)
         if all(getattr(settings, key) == getattr(recipe, key) for key in values):
             return name

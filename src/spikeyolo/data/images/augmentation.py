@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from ...errors import ConfigError
+from ...limits import check_range
 
 if TYPE_CHECKING:  # the options of `train` come from here, and their help needs no torch
     from .transforms import HSV, HorizontalFlip, MixUp, Mosaic, RandomAffine, VerticalFlip
@@ -62,9 +62,7 @@ class Augmentation:
             "scale": 0.99,
         }
         for name in (field.name for field in fields(self)):
-            value, top = getattr(self, name), tops.get(name, 1)
-            if not 0 <= value <= top:
-                raise ConfigError(f"augmentation.{name}: {value} is outside 0..{top}")
+            check_range(f"augmentation.{name}", getattr(self, name), 0, tops.get(name, 1))
 
     @classmethod
     def none(cls) -> Augmentation:

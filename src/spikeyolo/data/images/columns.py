@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .description import read_coco_json
+from .coco_json import read_coco_json
 
 
 @dataclass(frozen=True)

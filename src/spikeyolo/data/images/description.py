@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError, DataError
-from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names, unique_names
+from ...errors import ConfigError, DataError, quote
+from ...reading import kind_of
+from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names
+from .coco_json import category_names, read_coco_json
 
 KEYS = ("path", "names", "nc", *SPLITS, *(f"{split}_json" for split in SPLITS))
 IGNORED_KEYS = ("download", "roboflow")  # written by other tools; nothing in them is needed, and nothing is run
@@ -79,48 +80,15 @@ def describe_images(file: Path, content: dict[str, Any]) -> ImageDescription:
     """
     check_keys(file, content, KEYS, IGNORED_KEYS)
     root = file.parent / as_path(file, "path", content.get("path") or ".")
-    if not root.is_dir():
+    if kind_of(root) != "folder":
         raise DataError(f"{file}: path: no such folder {root} (a relative path starts at the YAML's folder)")
     splits = {name: split for name in SPLITS if (split := _split(file, content, root, name))}
     if not splits:
         raise ConfigError(f"{file}: no images named; add 'train:' and 'val:' with folders of images")
     names = _names(file, content, splits)
     if content.get("nc") not in (None, len(names)):
-        raise ConfigError(f"{file}: nc: {content['nc']} beside {len(names)} names; correct one or leave nc out")
+        raise ConfigError(f"{file}: nc: {quote(content['nc'])} beside {len(names)} names; correct one or leave nc out")
     return ImageDescription(file, root, names, splits)
-
-
-def read_coco_json(file: Path) -> dict[str, Any]:
-    """Return the content of a COCO annotation file: at least `images`, `annotations` and `categories`, each a list.
-
-    Raises:
-        DataError: not such a file.
-    """
-    try:
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read as JSON ({error})") from error
-    for key in ("images", "annotations", "categories"):
-        entries = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise DataError(f"{file}: no list '{key}'; expected a COCO file with images, annotations and categories")
-    return content
-
-
-def category_names(file: Path, content: dict[str, Any]) -> tuple[str, ...]:
-    """Return the class names of a COCO file, in the order of their category ids.
-
-    Raises:
-        DataError: a category without id or name, or none at all.
-        ConfigError: one class named twice.
-    """
-    try:
-        by_id = {int(c["id"]): str(c["name"]) for c in content["categories"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{file}: categories: each needs an integer 'id' and a 'name'") from error
-    if not by_id or len(by_id) < len(content["categories"]):
-        raise DataError(f"{file}: categories: {'an id is given twice' if by_id else 'the list is empty'}")
-    return unique_names(file, "categories", [by_id[key] for key in sorted(by_id)])
 
 
 def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split | None:
@@ -128,7 +96,7 @@ def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split 
     if value is None and annotation is None:
         return None
     annotation_file = root / as_path(file, f"{name}_json", annotation) if annotation is not None else None
-    if annotation_file and not annotation_file.is_file():
+    if annotation_file and not kind_of(annotation_file):
         raise DataError(f"{file}: {name}_json: no such file {annotation_file}")
     if value is None:
         assert annotation_file is not None
@@ -141,7 +109,7 @@ def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split 
     for source in sources:
         if source.suffix.lower() == ".json":
             raise ConfigError(f"{file}: {name}: {source.name} is no folder of images; name it as '{name}_json:'")
-        if not source.exists():
+        if not kind_of(source):
             raise DataError(f"{file}: {name}: no such folder or file {source} (a relative path starts at {root})")
     return Split(name, sources, annotation_file)
 
@@ -176,12 +144,13 @@ def _find_images(annotation_file: Path, content: dict[str, Any]) -> Path:
     images = content["images"]
     if not images:
         raise DataError(f"{annotation_file}: images: the list is empty")
-    first = str(images[0].get("file_name", ""))
+    first = images[0]["file_name"]
     parent, split = annotation_file.parent, annotation_file.stem.rsplit("_", 1)[-1]
     for folder in _likely_folders(parent, split):
-        if first and (folder / first).is_file():
+        if kind_of(folder / first) == "file":
             return folder
-    raise DataError(f"{annotation_file}: its images ('{first}', ...) are not near it; name their folder in a data.yaml")
+    mend = "name their folder in a data.yaml"
+    raise DataError(f"{annotation_file}: its images ({quote(first)}, ...) are not near it; {mend}")
 
 
 def _likely_folders(parent: Path, split: str) -> Iterable[Path]:

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import DataError
 from ...events.event_input import EventInput
+from ...imaging.header import MAX_PIXELS
 from ...imaging.image_input import ImageInput
 from ..data_set import expect_input
 from .augmentation import Augmentation
 from .columns import ImageColumns
 from .dataset import ImageDataset
-from .scan_report import Finding, ScanReport
+from .scan_report import KINDS, Finding, ScanReport
 
 ARRAYS = ("sizes_hw", "starts", "boxes", "labels", "crowd")
 TUPLES = ("names", "paths", "image_ids", "category_ids")
@@ -70,11 +72,47 @@ def to_cache(index: ImageIndex, report: ScanReport) -> tuple[dict[str, np.ndarra
 
 
 def from_cache(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> tuple[ImageIndex, ScanReport]:
-    """Return what a scan found; the inverse of `to_cache`."""
+    """Return what a scan found; the inverse of `to_cache`.
+
+    Raises:
+        DataError: arrays or values that no scan finds.
+    """
     columns: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
     columns |= {name: tuple(meta[name]) for name in TUPLES}
+    index = ImageIndex(annotation_file=meta["annotation_file"], **columns)
+    _check(index)
     kept = meta["report"]
     report = ScanReport(kept["source"], kept["images"], kept["boxes"])
     report.add(Finding(*example) for example in kept["examples"])
-    report.counts = Counter(kept["counts"])
-    return ImageIndex(annotation_file=meta["annotation_file"], **columns), report
+    report.counts = Counter({kind: int(kept["counts"][kind]) for kind in KINDS if kind in kept["counts"]})
+    return index, report
+
+
+def _check(index: ImageIndex) -> None:
+    images, boxes, sizes = len(index), len(index.boxes), index.sizes_hw
+    kinds = {"sizes_hw": "i", "starts": "i", "boxes": "f", "labels": "i", "crowd": "b"}
+    shapes = {
+        "sizes_hw": (images, 2),
+        "starts": (images + 1,),
+        "boxes": (boxes, 4),
+        "labels": (boxes,),
+        "crowd": (boxes,),
+    }
+    holds = (
+        all(getattr(index, name).shape == shape for name, shape in shapes.items())
+        and all(getattr(index, name).dtype.kind == kind for name, kind in kinds.items())
+        and index.starts[0] == 0
+        and index.starts[-1] == boxes
+        and (np.diff(index.starts) >= 0).all()
+        and (sizes > 0).all()
+        and (sizes.prod(axis=1, dtype=float) <= MAX_PIXELS).all()
+        and np.isfinite(index.boxes).all()
+        and ((index.labels >= 0) & (index.labels < len(index.names))).all()
+        and len(index.image_ids) == len(set(index.image_ids)) == images
+        and all(type(path) is str for path in (*index.paths, index.annotation_file, *index.names))
+        and all(type(key) in (int, str) for key in index.image_ids)
+        and len(index.category_ids) == len(index.names)
+        and all(type(key) is int for key in index.category_ids)
+    )
+    if not holds:
+        raise DataError("the index does not hold what a scan finds")

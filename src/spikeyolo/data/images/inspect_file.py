@@ -11,7 +11,8 @@ import cv2
 from PIL import Image
 
 from ...errors import DataError
-from ...imaging.io import decode_rgb
+from ...imaging.io import IMAGE_BYTES, decode_rgb
+from ...reading import kind_of, read_bytes
 from .scan_report import Finding
 
 EXIF_ORIENTATION = 0x0112
@@ -24,15 +25,13 @@ def inspect_image(path: str) -> tuple[tuple[int, int] | None, list[Finding]]:
     Returns:
         Rows and columns of the upright image, or None when it cannot be used; and what is worth saying about it.
     """
+    if not kind_of(path):
+        return None, [Finding("image missing", path, "cannot be read (No such file or directory)")]
     try:
-        with open(path, "rb") as stream:
-            encoded = stream.read()
-    except OSError as error:
-        return None, [Finding("image missing", path, f"cannot be read ({error.strerror})")]
-    try:
+        encoded = read_bytes(path, IMAGE_BYTES)
         rows, columns = decode_rgb(encoded).shape[:2]
     except DataError as error:
-        return None, [Finding("image unreadable", path, str(error))]
+        return None, [Finding("image unreadable", path, str(error).removeprefix(f"{path}: "))]
     return (rows, columns), [Finding(kind, path) for kind in _kinds(encoded)]
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from ...errors import DataError, one_line, quote
 from .scan_report import Finding
 
 ROUNDING = 1e-3  # share of an image's side by which a box may leave it unnoticed: labels are rounded decimals
+MAX_LINES = 100_000
+FARTHEST = 1e6  # in sides of the image: beyond it is no image
 MIN_SIDE = 0.01  # pixels; a box narrower or lower than this has no size
 
 
@@ -27,11 +29,16 @@ def parse_yolo(text: str, file: str, num_classes: int, size_hw: tuple[int, int])
 
     A row is `class x-centre y-centre width height` in shares of the image, or `class x1 y1 x2 y2 x3 y3 ...`: a
     polygon, which becomes its bounding box.
+
+    Raises:
+        DataError: more rows than an image has objects.
     """
     rows: list[list[float]] = []
     lines: list[int] = []
     findings = []
     for number, line in enumerate(text.splitlines(), start=1):
+        if number > MAX_LINES:
+            raise DataError(f"{file}: more than {MAX_LINES:,} lines; such a file has one for each object of one image")
         if not line.strip():
             continue
         row, kind, what = _parse_row(line, num_classes)
@@ -54,14 +61,14 @@ def _parse_row(line: str, num_classes: int) -> tuple[list[float], str, str]:
     try:
         label, *numbers = (float(word) for word in words)
     except ValueError:
-        return [], "malformed row", f"'{line.strip()[:60]}' holds something that is not a number"
+        return [], "malformed row", f"{quote(line.strip())} holds something that is not a number"
     polygon = len(numbers) >= 6 and len(numbers) % 2 == 0
     if len(numbers) != 4 and not polygon:
         return [], "malformed row", f"{len(words)} numbers instead of 5 (or of an odd number from 7 on: a polygon)"
     if not label.is_integer() or not 0 <= label < num_classes:
-        return [], "class out of range", f"class {words[0]} of 0..{num_classes - 1}"
-    if not all(map(math.isfinite, numbers)):
-        return [], "not finite", "a coordinate that is NaN or infinite"
+        return [], "class out of range", f"class {one_line(words[0])} of 0..{num_classes - 1}"
+    if not all(-FARTHEST < number < FARTHEST for number in numbers):
+        return [], "not finite", "a coordinate that is NaN, infinite or far beyond the image"
     if polygon:
         xs, ys = numbers[::2], numbers[1::2]
         return [label, min(xs), min(ys), max(xs), max(ys)], "polygon", "a polygon"

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, quote
 from ...imaging.io import IMAGE_SUFFIXES
 from ...progress import progress_bar
+from ...reading import kind_of, read_text
+from ..data_yaml import LONGEST_PATH
 from ..index_cache import IndexCache
 from .coco_file import CocoFile, read_coco
 from .description import ImageDescription, Split
@@ -23,7 +25,10 @@ from .inspect_file import inspect_image, quiet_decoders
 from .labels import Objects, parse_yolo
 from .scan_report import Finding, ScanReport
 
-SCAN_VERSION = 2  # raised whenever what a scan finds or how it is stored changes
+LIST_BYTES = 10**9  # millions of images
+LABEL_BYTES = 8 * 10**6  # the labels of one image; those of COCO have at most 0.1 MB
+
+SCAN_VERSION = 3  # raised whenever what a scan finds or how it is stored changes
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def scan(
     labels = [part.annotation_file] if part.annotation_file else [label_file(Path(path)) for path in listed]
     depends_on = (SCAN_VERSION, description.names, part.name)
     kept = IndexCache.of(description.file, part.name, depends_on, [*listed, *labels])
-    if cache and (found := kept.load(from_cache)):
+    if cache and (found := kept.load(from_cache)) and _fits(found[0], description, part):
         return found
     report = ScanReport(f"{description.file}, {part.name}")
     report.add(Finding("image twice", path, "named twice") for path in repeated)
@@ -65,6 +70,11 @@ def scan(
     if cache:
         kept.save(*to_cache(index, report))
     return index, report
+
+
+def _fits(index: ImageIndex, description: ImageDescription, part: Split) -> bool:
+    """Whether an index, which may be a stranger's, is of this description."""
+    return (index.names, index.annotation_file) == (description.names, str(part.annotation_file or ""))
 
 
 def label_file(image: Path) -> Path:
@@ -94,19 +104,26 @@ def _list_images(description: ImageDescription, part: Split) -> tuple[list[str],
 
 def _images_of(source: Path, root: Path) -> Iterator[str]:
     if source.is_dir():
-        found = (p for p in source.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-        yield from sorted(str(path) for path in found)
+        yield from sorted(_images_below(source))
     elif source.suffix.lower() in IMAGE_SUFFIXES:
         yield str(source)
     else:  # a text file: one image a line, relative to the list or else to the data set's path
-        try:
-            lines = source.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{source}: cannot be read as a text list of images ({error})") from error
-        for line in lines:
+        for number, line in enumerate(read_text(source, LIST_BYTES).splitlines(), start=1):
             if name := line.strip():
+                if "\0" in name or len(name) > LONGEST_PATH:
+                    raise DataError(f"{source}: line {number}: {quote(name)} is not the name of an image")
                 beside = source.parent / name
-                yield str(beside if beside.exists() or not (root / name).exists() else root / name)
+                yield str(beside if kind_of(beside) or not kind_of(root / name) else root / name)
+
+
+def _images_below(folder: Path) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+    for place, _, names in os.walk(folder, onerror=refuse):
+        for name in names:
+            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith("."):
+                yield os.path.join(place, name)
 
 
 def _scan_images(
@@ -140,14 +157,11 @@ def _scan_yolo(num_classes: int, path: str) -> _Scanned:
     if size_hw is None:
         return _Scanned(path, path, None, None, findings)
     labels = label_file(Path(path))
-    try:
-        text = labels.read_text(encoding="utf-8-sig", errors="replace")
-    except FileNotFoundError:
-        text = ""
+    text = ""
+    if not kind_of(labels):
         findings.append(Finding("label file missing", path, f"no label file {labels}"))
-    except OSError as error:
-        raise DataError(f"{labels}: cannot be read ({error.strerror})") from error
     else:
+        text = read_text(labels, LABEL_BYTES, errors="replace")
         if not text.strip():
             findings.append(Finding("no objects", str(labels), "an empty label file"))
     objects, more = parse_yolo(text, str(labels), num_classes, size_hw)
@@ -157,7 +171,7 @@ def _scan_yolo(num_classes: int, path: str) -> _Scanned:
 def _scan_coco(coco: CocoFile, sources: tuple[Path, ...], by_name: dict[str, str], image: dict[str, Any]) -> _Scanned:
     name, image_id = image["file_name"], image["id"]
     candidates = [source / name for source in sources if source.is_dir()]
-    path = next((str(c) for c in candidates if c.is_file()), None) or by_name.get(Path(name).name)
+    path = next((str(c) for c in candidates if kind_of(c) == "file"), None) or by_name.get(Path(name).name)
     if path is None:
         return _Scanned(name, image_id, None, None, [Finding("image missing", name, f"not in {sources[0]}")])
     size_hw, findings = inspect_image(path)
@@ -165,7 +179,9 @@ def _scan_coco(coco: CocoFile, sources: tuple[Path, ...], by_name: dict[str, str
         return _Scanned(path, image_id, None, None, findings)
     declared_size = (image.get("height", size_hw[0]), image.get("width", size_hw[1]))
     if declared_size != size_hw:
-        what = f"{coco.file} says {declared_size[1]} x {declared_size[0]}, the image has {size_hw[1]} x {size_hw[0]}"
+        what = (
+            f"{coco.file} says {declared_size[1]:g} x {declared_size[0]:g}, the image has {size_hw[1]} x {size_hw[0]}"
+        )
         findings.append(Finding("size differs", path, what))
     objects, more = coco.objects(image_id, size_hw)
     if image_id not in coco.annotations:

@@ -50,9 +50,11 @@ class TrainingProgress(Callback):
         self._speed = 0.0
         self._batches = 0
         self._first_seconds = 0.0
+        self._line = ""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock."""
+        self._print_line()
         self._epoch_started = self._last_batch = time.perf_counter()
 
     def on_train_batch_end(
@@ -84,14 +86,23 @@ class TrainingProgress(Callback):
         self._show(trainer, " validation", "", batch_idx + 1, int(trainer.num_val_batches[0]))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the epoch's line; the row itself is closed by `RunCheckpoints`, which Lightning calls last."""
+        """Write the epoch's line, which is printed when `RunCheckpoints`, which Lightning calls last, has saved it."""
         assert isinstance(pl_module, DetectorModule)
         self._stop()
         row = {**pl_module.history.current.means(), **pl_module.metrics}
         seconds = time.perf_counter() - self._epoch_started
         _log(trainer, {f"epoch/{name}": value for name, value in row.items()})
         if trainer.is_global_zero:
-            say(epoch_line(row, trainer.current_epoch + 1, int(trainer.max_epochs or 0), seconds))
+            self._line = epoch_line(row, trainer.current_epoch + 1, int(trainer.max_epochs or 0), seconds)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the last epoch's line."""
+        self._print_line()
+
+    def _print_line(self) -> None:
+        line, self._line = self._line, ""
+        if line:
+            say(line)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leave the terminal as it was."""

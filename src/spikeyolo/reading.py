@@ -1,0 +1,92 @@
+"""Files that somebody else wrote: the size is asked before anything is read, and every error names the file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import DataError, SpikeYOLOError, one_line
+
+FOREIGN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+"""What parsers of others raise about a file that they do not understand."""
+
+
+@contextmanager
+def naming(
+    file: str | os.PathLike[str], what: str = "cannot be read", error: type[SpikeYOLOError] = DataError
+) -> Iterator[None]:
+    """Turn what the system, or another's parser, raises about a file within the block into an error that names it.
+
+    Args:
+        file: the file.
+        what: is wrong with it then.
+        error: what to raise; errors of this package pass as they are.
+    """
+    try:
+        yield
+    except SpikeYOLOError:
+        raise
+    except (OSError, *FOREIGN) as caught:
+        reason = caught.strerror if isinstance(caught, OSError) and caught.strerror else one_line(caught)
+        raise error(f"{file}: {what} ({reason or type(caught).__name__})") from caught
+
+
+def kind_of(path: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> str:
+    """Return "folder", "file", "other" (a pipe or device), or "" where there is nothing.
+
+    Raises:
+        SpikeYOLOError: of the kind `error`: that cannot be found out, as in a folder without permission.
+    """
+    with naming(path, error=error):
+        try:
+            mode = os.stat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
+
+
+def read_bytes(file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOError] = DataError) -> bytes:
+    """Return what a file holds.
+
+    Args:
+        file: a regular file; a pipe or a device would wait or never end.
+        limit: in bytes; a larger file is not even opened.
+        error: what to raise.
+
+    Raises:
+        SpikeYOLOError: of that kind: no such file, no permission, something else than a file, or too large.
+    """
+    with naming(file, error=error):
+        status = os.stat(file)
+        if stat.S_ISDIR(status.st_mode):
+            raise error(f"{file}: cannot be read (it is a folder)")
+        if not stat.S_ISREG(status.st_mode):
+            raise error(f"{file}: cannot be read (a pipe or device, not a file)")
+        if status.st_size > limit:
+            raise error(f"{file}: {status.st_size / 1e6:,.1f} MB; such a file has at most {limit / 1e6:,g} MB")
+        return Path(file).read_bytes()
+
+
+def read_text(
+    file: str | os.PathLike[str],
+    limit: int,
+    error: type[SpikeYOLOError] = DataError,
+    *,
+    kind: str = "text",
+    errors: str = "strict",
+) -> str:
+    """Return the text of a UTF-8 file, with or without a byte order mark; see `read_bytes`.
+
+    Args:
+        file: a regular file.
+        limit: in bytes.
+        error: what to raise.
+        kind: of text, for the error.
+        errors: what to do about bytes that are no UTF-8, as in `bytes.decode`.
+    """
+    content = read_bytes(file, limit, error)
+    with naming(file, f"cannot be read as {kind}, in UTF-8", error):
+        return content.decode("utf-8-sig", errors)
