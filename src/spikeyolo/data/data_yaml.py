@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, quote
 from ..limits import MAX_CLASSES
+from ..paths import as_system_path
 from ..strict import closest
 from ..text import class_name
 from ..text_files import read_yaml
@@ -52,9 +54,10 @@ def as_path(file: Path, key: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise ConfigError(f"{file}: {key}: expected a path, got {quote(value)}")
-    if "\0" in value or len(value) > LONGEST_PATH:
-        raise ConfigError(f"{file}: {key}: {quote(value)} cannot be a path")
-    return value
+    with suppress(ValueError):
+        if len(value) <= LONGEST_PATH:
+            return as_system_path(value)
+    raise ConfigError(f"{file}: {key}: {quote(value)} cannot be a path")
 
 
 def class_names(file: Path, names: object) -> tuple[str, ...]:

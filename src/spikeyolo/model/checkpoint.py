@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError, one_line, quote
 from ..files import write_whole
+from ..paths import readable
 from ..reading import kind_of
 
 FORMAT = "spikeyolo"
@@ -47,7 +48,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor
     check_file(path)
     try:
         _check_header(path)
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with readable(path) as name, safe_open(name, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except PermissionError as error:
