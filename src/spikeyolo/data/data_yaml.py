@@ -8,11 +8,11 @@ from typing import Any
 
 from ..errors import ConfigError, quote
 from ..limits import MAX_CLASSES
+from ..reading import is_path
 from ..strict import closest
 from ..text_files import read_yaml
 
 SPLITS = ("train", "val", "test")
-LONGEST_PATH = 4096
 
 
 def load_yaml(file: Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def as_path(file: Path, key: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise ConfigError(f"{file}: {key}: expected a path, got {quote(value)}")
-    if "\0" in value or len(value) > LONGEST_PATH:
+    if not is_path(value):
         raise ConfigError(f"{file}: {key}: {quote(value)} cannot be a path")
     return value
 

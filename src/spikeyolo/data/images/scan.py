@@ -15,8 +15,7 @@ import numpy as np
 from ...errors import DataError, quote
 from ...imaging.io import IMAGE_SUFFIXES
 from ...progress import progress_bar
-from ...reading import kind_of, read_text
-from ..data_yaml import LONGEST_PATH
+from ...reading import is_path, kind_of, read_text
 from ..index_cache import IndexCache
 from .coco_file import CocoFile, read_coco
 from .description import ImageDescription, Split
@@ -110,7 +109,7 @@ def _images_of(source: Path, root: Path) -> Iterator[str]:
     else:  # a text file: one image a line, relative to the list or else to the data set's path
         for number, line in enumerate(read_text(source, LIST_BYTES).splitlines(), start=1):
             if name := line.strip():
-                if "\0" in name or len(name) > LONGEST_PATH:
+                if not is_path(name):
                     raise DataError(f"{source}: line {number}: {quote(name)} is not the name of an image")
                 beside = source.parent / name
                 yield str(beside if kind_of(beside) or not kind_of(root / name) else root / name)
