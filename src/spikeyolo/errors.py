@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import reprlib
 
+from .text import visible
+
 QUOTED = 100
 """Characters of what a file holds that an error shows at most."""
 
@@ -59,8 +61,7 @@ def quote(value: object, limit: int = QUOTED) -> str:
 def one_line(text: object, limit: int = QUOTED) -> str:
     """Return a text, such as another library's error, on one line, cut short and without control characters."""
     start = str(text)[: 4 * limit]
-    line = " ".join(start.split())
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+    line = visible(" ".join(start.split()))
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 

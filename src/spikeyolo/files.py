@@ -62,19 +62,28 @@ def new_folder(path: PathLike, *, reads: Iterable[PathLike] = (), overwrite: boo
         WriteError: nothing may be written there.
     """
     path = _given(path)
-    if path.exists() and not path.is_dir():
-        raise WriteError(f"{path}: is {_kind(path)}, no folder; name another")
-    there = sorted(entry.name for entry in _entries(path) if not entry.name.startswith("."))
-    if there:
+    if there := occupant(path):
         inside = path.resolve()
         if read := next((file for file in reads if Path(file).resolve().is_relative_to(inside)), None):
             raise WriteError(f"{path}: holds {Path(read).name}, which this command reads; name another folder")
         if not overwrite:
             raise WriteError(
-                f"{path}: holds files already, such as {there[0]}; name a new or empty folder, "
+                f"{path}: holds files already, such as {there}; name a new or empty folder, "
                 "or give --overwrite to replace those of the same names"
             )
     return make_folder(path)
+
+
+def occupant(path: PathLike) -> str | None:
+    """Return the name of something in a folder; None of one that is new or holds nothing but hidden files.
+
+    Raises:
+        WriteError: it is no folder, or cannot be looked into.
+    """
+    path = _given(path)
+    if (path.is_symlink() and not path.exists()) or (path.exists() and not path.is_dir()):
+        raise WriteError(f"{path}: is {_kind(path)}, no folder; name another")
+    return min((entry.name for entry in _entries(path) if not entry.name.startswith(".")), default=None)
 
 
 def numbered(path: PathLike) -> Path:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .terminal import console
+from .text import visible
+
 ProgressCallback = Callable[[int, "int | None"], None]
 """Called with how much is done, and with how much there is in all, or None where that is not known."""
 
@@ -21,7 +24,6 @@ def progress_bar(title: str, total: int | None = None, show: bool = True) -> Ite
     Yields:
         A function to call with the progress.
     """
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -31,14 +33,14 @@ def progress_bar(title: str, total: int | None = None, show: bool = True) -> Ite
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    terminal = console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not (show and console.is_terminal)) as bar:
-        task = bar.add_task(title, total=total)
+    with Progress(*columns, console=terminal, transient=True, disable=not (show and terminal.is_terminal)) as bar:
+        task = bar.add_task(visible(title), total=total)
         yield lambda done, of: bar.update(task, completed=done, total=of)

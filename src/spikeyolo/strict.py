@@ -6,7 +6,7 @@ import os
 import types
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
 from math import isfinite
@@ -36,17 +36,22 @@ def build(kind: Any, values: Mapping[str, Any], what: str = "") -> Any:
 
     Args:
         kind: the dataclass; it checks ranges itself.
-        values: of its fields, see `value_of`; those that are missing keep their defaults.
+        values: a mapping of its fields, see `value_of`; those that are missing keep their defaults.
         what: they are together, where they stand in something larger.
 
     Raises:
-        ConfigError: a key that is no field, or a value of another type.
+        ConfigError: no mapping, a key that is no field, one missing that has no default, or a value of another type.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{what or kind.__name__}: expected settings by name, got {quote(values)}")
     known, hints = [field.name for field in fields(kind)], get_type_hints(kind)
     prefix = what and f"{what}."
     for key in values:
         if key not in known:
             raise ConfigError(f"{prefix}{one_line(key)}: no such setting, {closest(key, known)}")
+    for field in fields(kind):
+        if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigError(f"{prefix}{field.name}: missing")
     return kind(**{key: value_of(value, hints[key], f"{prefix}{key}") for key, value in values.items()})
 
 

@@ -7,7 +7,8 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,15 @@ from .energy.technology import Technology
 from .errors import ConfigError
 from .evaluation.plots import save_figure
 from .evaluation.validate import ValidationSettings, validate
-from .files import new_folder, write_whole
+from .files import write_whole
 from .interop.reference import load_any
+from .interruption import advice
+from .locks import locked
 from .model.detector import SpikeYOLO
 from .model.forms.form import Form
 from .model.inputs import chosen_input, to_metadata
 from .optional import optional_module
-from .training.run_folder import RunFolder
+from .training.run_folder import RunFolder, check_free
 from .training.settings import MACHINE, TrainSettings
 
 if TYPE_CHECKING:
@@ -123,11 +126,11 @@ class Sweep:
         """
         model = load_any(weights).to(device)
         seen = to_metadata(chosen_input(model, self.settings.imgsz))
-        self._begin({"weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest(), "input": seen})
-        for cell in grid:
-            if cell not in self.points:
-                self._add(evaluate_at(at(model, *cell), self.index, self.settings, self.technology))
-            on_point(self.points[cell])
+        with self._at_work({"weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest(), "input": seen}):
+            for cell in grid:
+                if cell not in self.points:
+                    self._add(evaluate_at(at(model, *cell), self.index, self.settings, self.technology))
+                on_point(self.points[cell])
 
     def train(
         self,
@@ -150,25 +153,35 @@ class Sweep:
         from .training.run import train
 
         check_single(recipe)
-        self._begin({"recipe": {name: value for name, value in recipe.to_dict().items() if name not in MACHINE}})
-        for timesteps, max_count in grid:
-            if (timesteps, max_count) not in self.points:
-                run = RunFolder(self.folder / f"T{timesteps}_D{max_count}")
-                changed = replace(recipe, timesteps=timesteps, max_count=max_count)
-                best = train(changed, run.path, run.path if run.last.exists() else None).best
-                self._add(evaluate_at(load_any(best).to(device), self.index, self.settings, self.technology))
-            on_point(self.points[timesteps, max_count])
+        kept = {name: value for name, value in recipe.to_dict().items() if name not in MACHINE}
+        with self._at_work({"recipe": kept}):
+            for timesteps, max_count in grid:
+                if (timesteps, max_count) not in self.points:
+                    run = RunFolder(self.folder / f"T{timesteps}_D{max_count}")
+                    changed = replace(recipe, timesteps=timesteps, max_count=max_count)
+                    # What says where it computes may have changed since it began, the rest has not: it is in the file.
+                    best = train(changed, run.path, run.path if run.config.exists() else None, given=MACHINE).best
+                    self._add(evaluate_at(load_any(best).to(device), self.index, self.settings, self.technology))
+                on_point(self.points[timesteps, max_count])
 
-    def _begin(self, subject: dict[str, Any]) -> None:
+    @contextmanager
+    def _at_work(self, subject: dict[str, Any]) -> Iterator[None]:
+        """Begin a sweep of something, or go on with it, for this process alone."""
         technology = asdict(self.technology)
         subject |= {"data": str(Path(self.data).resolve()), "split": self.split}
         # As JSON gives it back, for the comparison: a key of sram_pj is a number here and a text there.
         self.subject = json.loads(json.dumps(subject | {"technology": technology}))
         file = self.folder / "sweep.json"
         if not file.exists():
-            new_folder(self.folder)
-            self._write([])
-            return
+            check_free(self.folder)
+        with locked(self.folder), advice("the same command goes on with it"):
+            if file.exists():
+                self._read(file)
+            else:
+                self._write()
+            yield
+
+    def _read(self, file: Path) -> None:
         try:
             older = json.loads(file.read_text())
             points = [SweepPoint(**point) for point in older["points"]]
@@ -179,21 +192,23 @@ class Sweep:
             raise ConfigError(f"{file}: a sweep of other weights, data or settings; give another folder with --out")
         self.points = {(point.timesteps, point.max_count): point for point in points}
 
+    def _write(self) -> None:
+        content = {"subject": self.subject, "points": [asdict(p) for p in self._sorted()]}
+        write_whole(self.folder / "sweep.json", json.dumps(content, indent=1).encode())
+
+    def _sorted(self) -> list[SweepPoint]:
+        return sorted(self.points.values(), key=lambda p: (p.timesteps, p.max_count))
+
     def _add(self, point: SweepPoint) -> None:
         self.points[point.timesteps, point.max_count] = point
-        points = sorted(self.points.values(), key=lambda p: (p.timesteps, p.max_count))
-        self._write(points)
-        plot_sweep(points, self.folder / "sweep.png")
-
-    def _write(self, points: Sequence[SweepPoint]) -> None:
-        """Write what tells the folder from others from the start, and the numbers of all points."""
+        points = self._sorted()
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(SweepPoint)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(asdict, points))
         write_whole(self.folder / "sweep.csv", text.getvalue().encode())
-        content = {"subject": self.subject, "points": [asdict(p) for p in points]}
-        write_whole(self.folder / "sweep.json", json.dumps(content, indent=1).encode())
+        self._write()
+        plot_sweep(points, self.folder / "sweep.png")
 
 
 def check_single(recipe: TrainSettings) -> None:

@@ -1,13 +1,14 @@
+import os
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.recordings import assert_equal, events_of, joined, random_events, recordings, windows
+from tests.helpers.recordings import assert_equal, events_of, joined, random_events, recordings
 
 from spikeyolo.errors import DataError, WriteError
-from spikeyolo.events import dat, open_recording, write_dat
+from spikeyolo.events import open_recording, write_dat
 from spikeyolo.events.dat import BLOCK, DatFile
 from spikeyolo.events.event_file import BACKWARDS, BEYOND, CUT_SHORT
 
@@ -63,11 +64,11 @@ def test_identity_over_several_blocks_and_an_overflow(tmp_path, count):
 
 
 def test_fields_are_where_the_format_says(tmp_path):
-    write_dat(tmp_path / "x.dat", [events_of([0x01020304], [0x1234], [0x0567], [1])], (0x1000, 0x2000))
+    write_dat(tmp_path / "x.dat", [events_of([0x01020304], [0x1234], [0x0567], [1])], (1536, 4864))
     data = (tmp_path / "x.dat").read_bytes()
     word = 0x1234 | 0x0567 << 14 | 1 << 28
     assert data == (
-        b"% Data file containing CD events\n% Version 2\n% Width 8192\n% Height 4096\n\x0c\x08\x04\x03\x02\x01"
+        b"% Data file containing CD events\n% Version 2\n% Width 4864\n% Height 1536\n\x0c\x08\x04\x03\x02\x01"
         + word.to_bytes(4, "little")
     )
 
@@ -113,7 +114,7 @@ def test_foreign_and_headless_files_give_one_clear_line(tmp_path, content, messa
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="no such file"):
         DatFile(tmp_path / "none.dat")
 
 
@@ -236,10 +237,19 @@ def test_second_real_file_reads(shared_data, tmp_path):
     assert_equal(read_all(DatFile(tmp_path / "x.dat"))[0], events)
 
 
-def test_letting_go_of_the_map_changes_nothing(tmp_path, monkeypatch):
-    events = random_events(50_000, 1_000_000, (240, 304))
-    write_dat(tmp_path / "a.dat", [events], (240, 304))
-    monkeypatch.setattr(dat, "FORGET_AFTER", 1000)
+def test_a_file_that_is_cut_short_while_it_is_read_is_named(tmp_path):
+    write_dat(tmp_path / "a.dat", [random_events(50_000, 1_000_000, (240, 304))], (240, 304))
     recording = open_recording(tmp_path / "a.dat")
-    for _ in range(2):
-        assert_equal(joined(part for _, part in windows(recording, 30_000)), events)
+    assert len(recording.window(0, 1_000_000)) == 50_000
+    os.truncate(tmp_path / "a.dat", 300_000)
+    assert 0 < len(recording.window(0, 100_000)) < 10_000  # what is still there
+    with pytest.raises(DataError, match=r"a\.dat: was cut short while it was read"):
+        recording.window(900_000, 1_000_000)
+
+
+def test_files_are_closed_when_nobody_has_them_any_more(tmp_path):
+    write_dat(tmp_path / "a.dat", [random_events(10, 1000)], (5, 7))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        open_recording(tmp_path / "a.dat").window(0, 1000)
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -96,12 +96,12 @@ def test_pickling_opens_the_file_again(tmp_path, kind):
 
 def test_hdf5_is_opened_again_after_a_fork(tmp_path):
     recording = recording_of(tmp_path, random_events(5000, 10**6), "h5")
-    before = recording._store._file
+    before = recording._store._data
     sent, received = multiprocessing.get_context("fork").Pipe()
 
     def child():
         recording.window(0, 1000)
-        sent.send(recording._store._file is not before)
+        sent.send(recording._store._data is not before)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads, from Python 3.12 on
@@ -111,7 +111,7 @@ def test_hdf5_is_opened_again_after_a_fork(tmp_path):
     assert received.poll(0)
     assert received.recv()
     recording.window(0, 1000)
-    assert recording._store._file is before
+    assert recording._store._data is before
 
 
 def test_windows_without_events_are_empty(tmp_path):
@@ -176,7 +176,7 @@ def test_hdf5_size_polarity_and_offset(tmp_path):
     ("changed", "message"),
     [
         ({"x": np.zeros(3, "u2")}, "one length"),
-        ({"t": np.zeros(4)}, "whole microseconds"),
+        ({"t": np.zeros(4)}, "t holds float64, not whole numbers"),
     ],
 )
 def test_hdf5_of_another_kind(tmp_path, changed, message):

@@ -136,6 +136,7 @@ def test_importing_is_cheap_and_drawing_needs_no_further_package():
     assert done.stdout.split("\n")[:2] == ["[]", "[]"]
 
 
+@pytest.mark.filterwarnings("ignore:1 class name is drawn as numbers")
 @pytest.mark.parametrize("name", ["猫", "قطة", "\N{CAT FACE}", "\ud83d", "a\x1b[31mb\x00", "[/red]", "n" * 300, ""])
 def test_any_name_is_drawn(name):
     drawn = draw_boxes(GREY, [[50, 60, 120, 150]], [0], [name], scores=[0.5])

@@ -16,13 +16,13 @@ from safetensors.torch import save_file
 from tests.helpers.runs import Killed, assert_same_run, train_until
 
 from spikeyolo.detection.thresholds import Thresholds
-from spikeyolo.errors import CheckpointError, ConfigError
+from spikeyolo.errors import CheckpointError, ConfigError, WriteError
 from spikeyolo.evaluation.validate import ValidationSettings
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.training import run
 from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.run import train, validate_best
-from spikeyolo.training.run_folder import RunFolder, finished_epochs, new_folder, resumed_settings
+from spikeyolo.training.run_folder import RunFolder, new_folder, resumed_settings
 from spikeyolo.training.settings import TrainSettings, read_settings, recipe_path
 
 
@@ -55,7 +55,7 @@ def test_killed_twice_and_between_saving_and_renaming(finished, tiny, tmp_path, 
 
     def dying_rename(self, target):
         if Path(target).name == "last.ckpt":
-            (out / ".last.ckpt.left").write_bytes(b"half a checkpoint")
+            (out / ".last.ckpt.0a1b2c3d.ckpt").write_bytes(b"half a checkpoint")
             raise Killed
         return rename(self, target)
 
@@ -68,7 +68,7 @@ def test_killed_twice_and_between_saving_and_renaming(finished, tiny, tmp_path, 
     assert not list(out.glob(".last.ckpt.*"))
 
 
-def test_full_disk_costs_a_warning_and_not_the_run(copy, monkeypatch, caplog):
+def test_full_disk_costs_warnings_and_the_last_line_says_what_is_missing(copy, monkeypatch, caplog):
     before = copy.last.read_bytes()
 
     def full(_):
@@ -81,8 +81,10 @@ def test_full_disk_costs_a_warning_and_not_the_run(copy, monkeypatch, caplog):
         start(self)
 
     monkeypatch.setattr(DetectorModule, "on_train_start", filling_the_disk)
-    with caplog.at_level(logging.WARNING, "spikeyolo"):
+    with caplog.at_level(logging.WARNING, "spikeyolo"), pytest.raises(WriteError) as caught:
         train(TrainSettings(epochs=3), resume=copy.path)
+    assert "last.ckpt and results.csv could not be saved" in str(caught.value)
+    assert f"go on from the last checkpoint: spikeyolo train --resume {copy.path}" in str(caught.value)
     assert "last.ckpt was not saved, training goes on" in caplog.text
     assert "No space left on device" in caplog.text
     assert copy.last.read_bytes() == before
@@ -122,7 +124,7 @@ def test_a_run_becomes_longer_and_says_what_that_means(copy, finished, capsys):
     rows = copy.results.read_text().splitlines()
     assert rows[:3] == finished.results.read_text().splitlines()
     assert len(rows) == 4
-    assert read_settings(copy.config).epochs == finished_epochs(copy.last) == 3
+    assert read_settings(copy.config).epochs == 3
 
 
 def test_checkpoints_keep_the_names_that_runs_of_earlier_versions_have(finished):
@@ -149,19 +151,20 @@ def test_the_best_weights_are_measured_as_the_run_was(copy, monkeypatch):
 
 
 def test_folder_that_holds_a_run_is_not_overwritten(finished):
-    with pytest.raises(ConfigError, match="already holds a run"):
-        new_folder(finished.path)
+    with pytest.raises(ConfigError, match="already holds a run"), new_folder(finished.path):
+        pass
 
 
 def test_default_folders_are_numbered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("runs/train").mkdir(parents=True)
-    assert new_folder(None).path == Path("runs/train-2")
+    with new_folder(None) as folder:
+        assert folder.path == Path("runs/train-2")
 
 
 def test_damaged_checkpoint_is_one_error(copy):
     copy.last.write_bytes(copy.last.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=r"last\.ckpt: cannot be read") as caught:
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: not a PyTorch checkpoint, or cut short") as caught:
         train(TrainSettings(), resume=copy.path)
     assert "\n" not in str(caught.value)
 

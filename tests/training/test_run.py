@@ -17,6 +17,7 @@ from spikeyolo.data.images.augmentation import Augmentation
 from spikeyolo.data.images.image_data import ImageData
 from spikeyolo.errors import ConfigError, DataError, TrainingError
 from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.locks import NAME
 from spikeyolo.synthetic.scene import CLASS_NAMES
 from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.run import train
@@ -27,7 +28,8 @@ from spikeyolo.training.transfer import starting_model
 def test_run_folder_holds_what_the_design_says(finished, shapes):
     names = {path.name for path in finished.path.iterdir()}
     images = {"train_batch0.png", "train_batch1.png", "train_batch2.png", "val_predictions.png", "curves.png"}
-    assert names == {"config.yaml", "results.csv", "best.safetensors", "last.ckpt", "tensorboard"} | images
+    files = {"config.yaml", "data.json", "results.csv", "best.safetensors", "last.ckpt", "tensorboard", NAME}
+    assert names == files | images
     assert list((finished.path / "tensorboard").glob("events.*"))
     config = yaml.safe_load(finished.config.read_text())
     assert (config["data"], config["model"], config["epochs"]) == (str(shapes), "t", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..terminal import say
 from .options import Overwrite
 
 
@@ -24,7 +25,7 @@ def convert(reference: str, out: str, overwrite: Overwrite = False) -> None:
     config = model.config
     millions = sum(p.numel() for p in model.parameters()) / 1e6
     decay, gain = config.dynamics
-    print(
+    say(
         f"{out}: {millions:.2f} M parameters, {config.num_classes} classes, T = {config.timesteps}, "
         f"D = {config.max_count}, decay {decay:g}, gain {gain:g}"
     )

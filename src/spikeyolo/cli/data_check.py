@@ -26,8 +26,6 @@ def check(
         spikeyolo data check data.yaml
         spikeyolo data check data.yaml --strict --images 36
     """
-    from rich.console import Console
-
     from ..data.grids import index_grid
     from ..data.open import open_images
     from ..errors import DataError
@@ -35,13 +33,14 @@ def check(
     from ..imaging.image_input import ImageInput
     from ..imaging.io import write_rgb
     from ..limits import MAX_IMAGES, check_range
+    from ..terminal import say, show
 
     check_range("images", images, 1, MAX_IMAGES)
-    opened, console, problems = open_images(data), Console(), []
+    opened, problems = open_images(data), []
     folder = numbered("runs/data-check") if out is None else new_folder(out, reads=[data], overwrite=overwrite)
     for split in opened.splits:
         index, report = opened.scan(split, cache=cache)
-        console.print(report.table())
+        show(report.table())
         try:
             report.raise_if_unusable(strict)
         except DataError as error:
@@ -49,6 +48,6 @@ def check(
         if len(index):
             page = folder / f"{split}.png"
             write_rgb(page, index_grid(index, ImageInput.of(320), images))
-            console.print(f"images with their boxes: {page}")
+            say(f"images with their boxes: {page}")
     if problems:
         raise DataError("; ".join(problems))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..terminal import say
+
 if TYPE_CHECKING:
     from ..demo.steps import Demo
 
@@ -37,8 +39,8 @@ def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, event
 
 
 def _print_events(done: Demo) -> None:
-    print(
-        f"""
+    say(
+        *f"""
 look at   {done.predictions}  (above as labelled, below as found)
           {done.energy_page}  (spikes, operations and energy, layer by layer)
           {done.weights.parent}  (curves, precision and recall)
@@ -47,13 +49,13 @@ go on     spikeyolo predict --weights {done.weights} --source {done.example} --c
           spikeyolo val --weights {done.weights} --data {done.data} --split test
           spikeyolo energy --weights {done.weights} --data {done.data} --split test
 your data spikeyolo events info YOUR/data.yaml
-          spikeyolo train --model s-gen1 --data YOUR/data.yaml"""
+          spikeyolo train --model s-gen1 --data YOUR/data.yaml""".splitlines()
     )
 
 
 def _print_images(done: Demo) -> None:
-    print(
-        f"""
+    say(
+        *f"""
 look at   {done.predictions}  (above as labelled, below as found)
           {done.energy_page}  (spikes, operations and energy, layer by layer)
           {done.weights.parent}  (curves, precision and recall, confusion matrix)
@@ -61,5 +63,5 @@ go on     spikeyolo predict --weights {done.weights} --source {done.example} --t
           spikeyolo val --weights {done.weights} --data {done.data}
           spikeyolo energy --weights {done.weights} --data {done.data}
 your data spikeyolo data check YOUR/data.yaml
-          spikeyolo train --config small --model t --data YOUR/data.yaml"""
+          spikeyolo train --config small --model t --data YOUR/data.yaml""".splitlines()
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..terminal import say, show
 from .options import Batch, Data, Device, ImageSize, Overwrite, Split, Technology, Weights, Workers
 
 if TYPE_CHECKING:
@@ -84,18 +86,15 @@ def _write(found: Measurement, costs: CostTable, title: str, numbers: Path | Non
 
 
 def _print(found: Measurement, costs: CostTable, layers: bool) -> None:
-    from rich.console import Console
-
     from ..energy.report import headline, layer_table, summary_table, to_json
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)  # a file or a pipe has no narrow screen: names of layers in one piece
+    # A file or a pipe has no narrow screen: names of layers in one piece.
+    width = None if sys.stdout.isatty() else 120
     if found.audit is not None:
-        print("verified:", found.audit)
+        say(f"verified: {found.audit}")
     if layers:
-        console.print(layer_table(found, costs))
-    console.print(summary_table(found, costs))
+        show(layer_table(found, costs), width=width)
+    show(summary_table(found, costs), width=width)
     values = to_json(found, costs)
-    print(f"firing rate {values['firing_rate']:.1%}: share of the binary slots that hold a spike")
-    print("\n".join(headline(values)))
+    say(f"firing rate {values['firing_rate']:.1%}: share of the binary slots that hold a spike")
+    say(*headline(values))

@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..terminal import say, show
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("recording", "sensor", "seconds", "events", "events/s", "instants", "boxes")
 """Of the table of several recordings; a single one has some more lines."""
+MAX_SHOWN = 3  # recordings that cannot be read, in the last line
 
 
 def info(source: str, check: bool = False) -> None:
@@ -49,13 +52,13 @@ def info(source: str, check: bool = False) -> None:
         notes += found
     _print_rows(source, rows)
     if boxes_by_class:
-        print(f"{'by class':<10} {counted(boxes_by_class)}")
+        say(f"{'by class':<10} {counted(boxes_by_class)}")
     for folder in data.description.folders.values() if data else []:
         notes += pair_recordings(folder, READERS).describe()
-    for note in notes:
-        print(note)
+    say(*notes)
     if unreadable:
-        raise DataError("; ".join(unreadable))
+        more = len(unreadable) - MAX_SHOWN
+        raise DataError("; ".join([*unreadable[:MAX_SHOWN], *([f"and {more} more like these"] if more > 0 else [])]))
 
 
 def _recordings(source: str, data: EventData | None) -> list[Path]:
@@ -114,22 +117,18 @@ def _inspect(path: Path, data: EventData | None, check: bool) -> tuple[dict[str,
 
 def _print_rows(title: str, rows: list[dict[str, str]]) -> None:
     """One recording line by line, several as a table."""
-    from rich.console import Console
-
     if len(rows) == 1:
-        print("\n".join(f"{name:<10} {value}" for name, value in rows[0].items()))
+        say(*(f"{name:<10} {value}" for name, value in rows[0].items()))
     elif rows:
         table = _table(title, COLUMNS, left=("recording",))
         for row in rows:
             table.add_row(*(row[column] for column in COLUMNS))
-        Console().print(table)
+        show(table)
 
 
 def _print_rvt(data: EventData) -> None:
     """What there is of RVT's frames, by split."""
     import warnings
-
-    from rich.console import Console
 
     from .event_words import class_name
 
@@ -152,10 +151,9 @@ def _print_rvt(data: EventData) -> None:
             f"{len(index.boxes):,}",
             counted(counts),
         )
-    Console().print(table)
-    print(f"frames of {made.window_us // made.timesteps / 1000:g} ms" + (", halved" if made.downscale == 2 else ""))
-    for finding in findings:
-        print(finding)
+    show(table)
+    say(f"frames of {made.window_us // made.timesteps / 1000:g} ms" + (", halved" if made.downscale == 2 else ""))
+    say(*findings)
 
 
 def _table(title: str, columns: tuple[str, ...], left: tuple[str, ...]) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..terminal import say
 from .options import Workers
 
 
@@ -43,9 +44,9 @@ def prepare(
             written = export_split(opened, split, Path(out), rvt_format, workers=workers, progress=report)
         left_out = sum(sequence.left_out for sequence in written)
         frames = sum(sequence.frames for sequence in written)
-        there = sum(path.is_dir() for path in (Path(out) / split).iterdir()) - len(written)
-        print(
+        there = sum(path.is_dir() and path.name[0] != "." for path in (Path(out) / split).iterdir()) - len(written)
+        say(
             f"{split}: {len(written)} sequences written, {there} were there; {frames} frames"
             + (f"; {left_out} labelled instants left out, at the end of no frame's window" if left_out else "")
         )
-    print(f"written to {out}, as {rvt_format.name}")
+    say(f"written to {out}, as {rvt_format.name}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
+from ..terminal import say
 from .options import Overwrite
+
+MAX_PIXELS = 1 << 26  # of all windows together
 
 
 def view(
@@ -33,16 +37,20 @@ def view(
     from ..data.events.columns import corners
     from ..data.events.labels import boxes_path, clean_boxes, read_boxes
     from ..data.open import open_recordings
-    from ..errors import ConfigError
+    from ..errors import ConfigError, quote
     from ..events import open_recording
+    from ..events.event_input import LIMITS
     from ..files import new_file, numbered_file
     from ..imaging.draw import draw_boxes, image_grid
     from ..imaging.io import WRITTEN_SUFFIXES, write_rgb
     from ..prediction.events import DRAWN_SIDE, window_image
     from .event_words import class_name, sensor_of
 
-    if window_us < 1 or windows < 1:
-        raise ConfigError(f"events view: window-us {window_us} and windows {windows} must be at least 1")
+    if not 1 <= window_us <= LIMITS["window_us"] or windows < 1:
+        raise ConfigError(
+            f"events view: window-us {quote(window_us)} and windows {quote(windows)} must be at least 1, "
+            f"and window-us at most {LIMITS['window_us']}"
+        )
     reads = [Path(source), boxes_path(source), *([Path(data)] if data else [])]
     page = new_file(out or numbered_file("events.png"), WRITTEN_SUFFIXES, reads=reads, overwrite=overwrite)
     described = None if data is None else open_recordings(data)
@@ -50,13 +58,17 @@ def view(
     start_us = recording.start_us if start_us is None else start_us
     end_us = max(recording.duration_us, 1)
     if not 0 <= start_us < end_us:
-        raise ConfigError(f"events view: start-us {start_us} is outside the recording's {recording.duration_us} us")
+        raise ConfigError(
+            f"events view: start-us {quote(start_us)} is outside the recording's {recording.duration_us} us"
+        )
     labels = boxes_path(source)
     boxes = clean_boxes(read_boxes(labels), recording.sensor_size_hw)[0] if labels.is_file() else None
     names = [class_name(described, number) for number in range(256)]
     enlarged = max(1, DRAWN_SIDE // max(recording.sensor_size_hw))
-    images = []
-    for begin in range(start_us, min(start_us + windows * window_us, end_us), window_us):
+    images, begins = [], range(start_us, min(start_us + windows * window_us, end_us), window_us)
+    if len(begins) * prod(recording.sensor_size_hw) * enlarged**2 > MAX_PIXELS:
+        raise ConfigError(f"events view: {len(begins)} windows are more than {MAX_PIXELS} pixels; draw fewer")
+    for begin in begins:
         image = window_image(recording, begin, begin + window_us)
         image = image.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
         if boxes is not None:
@@ -66,4 +78,4 @@ def view(
         images.append(image)
     write_rgb(page, image_grid(images, columns=min(4, len(images)), background=128))
     drawn = f"{len(images)} windows of {window_us / 1e3:g} ms from {start_us / 1e6:g} s on"
-    print(f"{drawn}, brighter red, darker blue: {page}")
+    say(f"{drawn}, brighter red, darker blue: {page}")

@@ -6,17 +6,21 @@ Each command is a function in a file of its own; its parameters are the options,
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .. import __version__
 from ..errors import ConfigError, SpikeYOLOError
+from ..interruption import interrupt, on_signals, signals_restored
 from ..optional import EXTRAS, missing_package
 from ..strict import nearest
+from ..terminal import complain, let_all_characters_through, line_of, say
 from .arguments import REQUIRED, UsageError, arguments_of, options_of, read_file, read_words, to_yaml
 
 COMMANDS = {
@@ -38,40 +42,104 @@ POSITIONAL = {"convert", "data check", "events info", "events view", "events pre
 """Commands whose required parameters are given by position."""
 
 HELP = {"-h", "--help"}
+SILENT = {"OPENCV_LOG_LEVEL": "OFF", "OPENCV_FFMPEG_LOGLEVEL": "-8"}  # what is wrong is said in words of ours
 USAGE_ERROR, BROKEN_PIPE = 2, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code: 0, 1 for bad input, 2 for a wrong command line, 130 when interrupted,
-    141 when the output is closed.
+    """Run one command; return the exit code: 0, 1 for bad input, 2 for a wrong command line, 130 when interrupted
+    (143 by SIGTERM, 129 by SIGHUP), 141 when the output is closed.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    format_of_others = warnings.formatwarning
-    if not debug:
-        warnings.formatwarning = lambda message, *_: f"spikeyolo: warning: {message}\n"
-    try:
-        _run(words)
-        sys.stdout.flush()
-        return 0
-    except BrokenPipeError:
-        # Whoever read the output has seen enough, as in `| head`; nothing may be written at exit either.
+    _fill_streams()
+    let_all_characters_through(sys.stdout, sys.stderr)
+    for name, value in SILENT.items():
+        os.environ.setdefault(name, value)
+    with signals_restored(), _warnings_in_a_line(debug):
+        on_signals(interrupt)
+        try:
+            _run(words)
+            sys.stdout.flush()
+            return 0
+        except BaseException as error:
+            if debug:
+                with suppress(OSError):
+                    traceback.print_exc()
+            code, line = _ending(error)
+            if code is None:
+                raise
+            if line:
+                _say(line)
+            return code
+
+
+def _ending(error: BaseException) -> tuple[int | None, str]:
+    """The exit code and the line of an exception; None for one that is a mistake of this program."""
+    stop = _in_chain(error, KeyboardInterrupt)  # imports turn it into an ImportError of their own, sometimes
+    if stop is not None:
+        # Of several processes that train together, one speaks.
+        line = str(stop) or "interrupted"
+        return getattr(stop, "exit_code", 130), line if os.environ.get("LOCAL_RANK", "0") == "0" else ""
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and package in EXTRAS:
+        return 1, str(missing_package(package))
+    if isinstance(error, UsageError | SpikeYOLOError):
+        return USAGE_ERROR if isinstance(error, UsageError) else 1, str(error)
+    if _in_chain(error, BrokenPipeError) is not None:  # of which rich makes a SystemExit
+        # Whoever read the output has seen enough, as in `| head`.
+        _drop_output()
+        return BROKEN_PIPE, ""
+    if isinstance(error, OSError) and error.strerror:
+        if error.filename is None:
+            _drop_output()
+        return 1, f"{error.filename or 'output'}: {error.strerror}"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return 1, "out of memory; a smaller --batch or --imgsz, or fewer --workers, need less"
+    return None, ""
+
+
+def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+    """The first exception of a kind among an exception and those that led to it."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # who closed this, too, is told by the exit code
+        complain(f"spikeyolo: {line}")
+
+
+def _fill_streams() -> None:
+    """Open what was closed, as by `>&-`: the next file that is opened would become the output."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            while os.open(os.devnull, os.O_RDWR) < number:
+                pass
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
+def _drop_output() -> None:
+    """Let nothing more be written, also at exit, to an output that takes nothing."""
+    with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    except KeyboardInterrupt:
-        print("spikeyolo: interrupted", file=sys.stderr)
-        return 130
-    except (UsageError, SpikeYOLOError, ModuleNotFoundError) as error:
-        package = (getattr(error, "name", None) or "").partition(".")[0]
-        if isinstance(error, ModuleNotFoundError) and package not in EXTRAS:
-            raise
-        if debug:
-            traceback.print_exc()
-        said = missing_package(package) if isinstance(error, ModuleNotFoundError) else error
-        print(f"spikeyolo: {' '.join(str(said).split())}", file=sys.stderr)
-        return USAGE_ERROR if isinstance(error, UsageError) else 1
+
+
+@contextmanager
+def _warnings_in_a_line(debug: bool) -> Iterator[None]:
+    """Warnings, and what is logged, as lines of this program."""
+    format_of_others = warnings.formatwarning
+    logger, handler = logging.getLogger("spikeyolo"), logging.StreamHandler()
+    handler.format = lambda record: line_of(f"spikeyolo: warning: {record.getMessage()}")  # type: ignore[method-assign]
+    if not debug:
+        warnings.formatwarning = lambda message, *_: line_of(f"spikeyolo: warning: {message}") + "\n"
+    logger.addHandler(handler)
+    try:
+        yield
     finally:
+        logger.removeHandler(handler)
         warnings.formatwarning = format_of_others
 
 
@@ -80,11 +148,11 @@ def _run(words: list[str]) -> None:
     group = {name: text for name, text in COMMANDS.items() if words and name.startswith(f"{words[0]} ")}
     name = next((name for name in COMMANDS if words[: len(name.split())] == name.split()), None)
     if not words or words[0] in HELP:
-        print(_help(COMMANDS))
+        say(*_help(COMMANDS).splitlines())
     elif group and set(words[1:2]) <= HELP:
-        print(_help(group))
+        say(*_help(group).splitlines())
     elif words[0] == "--version":
-        print(f"spikeyolo {__version__}")
+        say(f"spikeyolo {__version__}")
     elif name is None:
         typed = " ".join(word for word in words[:2] if not word.startswith("-")) if group else words[0]
         near = nearest(typed, [*COMMANDS, *(name.partition(" ")[2] for name in COMMANDS if " " in name)])
@@ -103,9 +171,8 @@ def _run_command(name: str, words: list[str]) -> None:
     if HELP & set(words) or "--help-all" in words:
         from .help import command_help
 
-        print(
-            command_help(f"spikeyolo {name}", command, options, getattr(module, "GROUPS", None), "--help-all" in words)
-        )
+        groups, everything = getattr(module, "GROUPS", None), "--help-all" in words
+        say(*command_help(f"spikeyolo {name}", command, options, groups, everything).splitlines())
         return
     prints = {"--print-config", "--print_config"} & set(words)
     try:
@@ -120,7 +187,7 @@ def _run_command(name: str, words: list[str]) -> None:
     except (UsageError, ConfigError) as error:
         raise UsageError(f"{name}: {error}; see spikeyolo {name} --help") from error
     if prints:
-        print(to_yaml(options, values), end="")
+        say(*to_yaml(options, values).splitlines())
     else:
         command(**arguments_of(command, values, given))
 
@@ -131,12 +198,12 @@ def run_script(command: Callable[..., object], words: Sequence[str]) -> int:
     if HELP & set(words):
         from .help import command_help
 
-        print(command_help(Path(sys.argv[0]).name, command, options, None, everything=True))
+        say(*command_help(Path(sys.argv[0]).name, command, options, None, everything=True).splitlines())
         return 0
     try:
         given = read_words(options, words)
     except UsageError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        complain(f"{Path(sys.argv[0]).name}: {error}")
         return USAGE_ERROR
     command(**arguments_of(command, given, given))
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..detection.thresholds import Thresholds
+from ..terminal import say
 from .options import Batch, Device, Fold, ImageSize, Overwrite, Preparation, Weights
 
 if TYPE_CHECKING:
@@ -85,9 +86,8 @@ def predict(
 
 
 def _print(summary: Summary) -> None:
-    for line in [*summary.left_out, *(f"skipped: {line}" for line in summary.unreadable)]:
-        print(line)
+    say(*summary.left_out, *(f"skipped: {line}" for line in summary.unreadable))
     counts = ", ".join(f"{count} {name}" for name, count in summary.detections.most_common()) or "nothing found"
-    print(f"{summary.frames} frames: {counts}; written to {summary.folder}")
+    say(f"{summary.frames} frames: {counts}; written to {summary.folder}")
     if speed := summary.speed():
-        print(speed)
+        say(speed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..terminal import say, show
 from .options import Batch, Data, Device, ImageSize, Split, Technology, Workers
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ def sweep(
     """
     from itertools import product
 
-    from rich import print as show
-
     from ..devices import one_device
     from ..energy.technology import find_technology
     from ..evaluation.validate import ValidationSettings
@@ -68,7 +67,7 @@ def sweep(
         points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers), costs)
         points.train(recipe, grid, chosen, _print)
     show(sweep_table([points.points[cell] for cell in grid]))
-    print(f"written to {out}: sweep.csv, sweep.json, sweep.png")
+    say(f"written to {out}: sweep.csv, sweep.json, sweep.png")
 
 
 def _check_mode(weights: str | None, train: str | None, changed: bool) -> None:
@@ -93,7 +92,7 @@ def _recipe(name: str, **changes: Any) -> TrainSettings:
 
 
 def _print(point: SweepPoint) -> None:
-    print(f"T {point.timesteps}  D {point.max_count}  AP {point.AP:.3f}  {point.snn_mJ:.3f} mJ", flush=True)
+    say(f"T {point.timesteps}  D {point.max_count}  AP {point.AP:.3f}  {point.snn_mJ:.3f} mJ")
 
 
 def _numbers(name: str, text: str) -> list[int]:

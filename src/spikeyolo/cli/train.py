@@ -75,16 +75,16 @@ def train(
         settings, Path(out) if out else None, Path(resume) if resume else None, given - {"out", "resume", "config"}
     )
     if is_first_process():
-        from rich import print as show
-
+        from ..interruption import advice
+        from ..terminal import say, show
         from ..training.run import validate_best
 
-        found = validate_best(folder)
-        found.write(folder.path)
-        for table in found.tables():
-            show(table)
-        print(f"written to {folder.path}; best weights: {folder.best}")
-        print(f"next: spikeyolo predict --weights {folder.best} --source FILES")
+        with advice(f"the training is done; measure it by: {folder.resume_command}"):
+            found = validate_best(folder)
+            found.write(folder.path)
+        show(*found.tables())
+        say(f"written to {folder.path}; best weights: {folder.best}")
+        say(f"next: spikeyolo predict --weights {folder.best} --source FILES")
 
 
 def find_config(name: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..detection.thresholds import EVALUATION, Thresholds
+from ..terminal import say, show
 from .options import Batch, Data, Device, Fold, ImageSize, Overwrite, Preparation, Split, Weights, Workers
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ def val(
         spikeyolo val --weights best.safetensors --data data.yaml --split test --json numbers.json
         spikeyolo val --weights best.safetensors --data data.yaml --spike-driven
     """
-    from rich import print as show
-
     from ..data.open import open_data
     from ..devices import one_device
     from ..errors import ConfigError
@@ -64,10 +63,9 @@ def val(
     if numbers is not None:
         found.write_json(numbers)
     written = [] if folder is None else found.write(folder)
-    for table in found.tables():
-        show(table)
+    show(*found.tables())
     if written:
-        print("written:", ", ".join(map(str, written)))
+        say(f"written: {', '.join(map(str, written))}")
 
 
 def _in_form(model: SpikeYOLO, fold: bool, spike_driven: bool, integer: bool) -> SpikeYOLO:
@@ -77,10 +75,10 @@ def _in_form(model: SpikeYOLO, fold: bool, spike_driven: bool, integer: bool) ->
 
     if spike_driven:
         model = model.to_spike_driven()
-        print("verified:", verify_spike_driven(model))
+        say(f"verified: {verify_spike_driven(model)}")
     elif integer:
         model = model.to_integer()
-        print("int8 weights, 32-bit potentials with", model.fraction_bits, "fraction bits, no sum beyond 32 bits")
+        say(f"int8 weights, 32-bit potentials with {model.fraction_bits} fraction bits, no sum beyond 32 bits")
     elif fold and model.form is Form.TRAINABLE:
         model = model.fold()
     return model

@@ -10,6 +10,7 @@ from ..errors import ConfigError, quote
 from ..limits import MAX_CLASSES
 from ..reading import is_path
 from ..strict import closest
+from ..text import class_name
 from ..text_files import read_yaml
 
 SPLITS = ("train", "val", "test")
@@ -85,10 +86,14 @@ def _in_order(file: Path, names: dict[Any, Any]) -> list[Any]:
 
 
 def unique_names(file: Path, field: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Raise ConfigError for a name given twice."""
-    first: dict[str, int] = {}
-    for index, name in enumerate(names):
-        if name in first:
-            raise ConfigError(f"{file}: {field}: {quote(name)} is named twice (as {first[name]} and {index})")
-        first[name] = index
-    return tuple(names)
+    """Return class names in the form that is used everywhere.
+
+    Raises:
+        ConfigError: a name given twice.
+    """
+    places: dict[str, int] = {}
+    for index, name in enumerate(map(class_name, names)):
+        if name in places:
+            raise ConfigError(f"{file}: {field}: {quote(name)} is named twice (as {places[name]} and {index})")
+        places[name] = index
+    return tuple(places)

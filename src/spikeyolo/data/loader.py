@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader
 
-from ..errors import DataError
+from ..errors import DataError, SpikeYOLOError
+from ..interruption import shielded
+from ..processes import WORKER_DIED
 from ..structures import Batch
 from .sampler import EpochBatchSampler
 
@@ -56,13 +60,23 @@ class Loader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         sampler = self.epoch_sampler
         epoch, self.handed_out = sampler.epoch, sampler.start
-        for batch in _plain_errors(super().__iter__()):
+        for batch in _plain_errors(self._started()):
             sampler.start = 0  # what a later pass over this epoch begins with
             self.handed_out += 1
             yield batch
         if sampler.epoch == epoch:
             sampler.set_epoch(epoch + 1)
         self.handed_out = 0
+
+    def _started(self) -> Iterator[Batch]:
+        """The batches, with workers that go on while this process ends what it does when all are told to stop."""
+        on_end_of_child = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
+        with shielded():
+            batches = super().__iter__()
+        if on_end_of_child is not None and threading.current_thread() is threading.main_thread():
+            # torch would raise a worker's death anywhere in this process; here it comes where the batch is waited for.
+            signal.signal(signal.SIGCHLD, on_end_of_child)
+        return batches
 
     def state_dict(self) -> dict[str, Any]:
         """Return where to continue: epoch and batches handed out."""
@@ -78,8 +92,15 @@ def _plain_errors(batches: Iterator[Batch]) -> Iterator[Batch]:
     """A worker's error comes with its traceback as text; the user gets the one line it ends with."""
     try:
         yield from batches
-    except DataError as error:
-        raise DataError(str(error).strip().splitlines()[-1].split(f"{DataError.__name__}: ", 1)[-1]) from error
+    except SpikeYOLOError as error:
+        if not str(error).startswith("Caught "):
+            raise
+        kind = type(error)
+        raise kind(str(error).strip().splitlines()[-1].split(f"{kind.__name__}: ", 1)[-1]) from error
+    except RuntimeError as error:
+        if str(error).startswith("DataLoader worker"):
+            raise DataError(WORKER_DIED) from error
+        raise
 
 
 def prepare_worker(_: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import terminal
 from ..data.open import open_data
 from ..energy.measure import Measurement, measure
 from ..energy.page import write_page
@@ -55,11 +56,9 @@ class Demo:
 def show(item: Any) -> None:
     """Print a sentence as it is, and a table by `rich`."""
     if isinstance(item, str):
-        print(item, flush=True)
+        terminal.say(item)
     else:
-        from rich import print as rich_print
-
-        rich_print(item)
+        terminal.show(item)
 
 
 def demo_settings(recipe: str, data: Path, seed: int, epochs: int | None) -> TrainSettings:

@@ -181,6 +181,7 @@ def class_table(metrics: Metrics, by: str = "", places: str = "on {} images") ->
         places: where the boxes are, with a place for their number.
     """
     from rich.table import Table
+    from rich.text import Text
 
     title = f"{by}{': ' if by else ''}{metrics.boxes} boxes {places.format(metrics.images)}"
     table = Table(title=title, caption=_caption(metrics))
@@ -194,7 +195,7 @@ def class_table(metrics: Metrics, by: str = "", places: str = "on {} images") ->
     table.add_row("all", str(metrics.boxes), *row, style="bold", end_section=True)
     for entry in metrics.per_class:
         values = (entry.ap, entry.ap50, entry.precision, entry.recall, entry.f1, entry.confidence)
-        table.add_row(entry.name, str(entry.boxes), *(_shown(value) for value in values))
+        table.add_row(Text(entry.name), str(entry.boxes), *(_shown(value) for value in values))
     return table
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..files import write_whole
+from ..imaging.lettering import shown_names
 from ..optional import optional_module
 from .confusion import ConfusionMatrix
 from .metrics import Curves
@@ -34,9 +35,9 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     Raises:
         WriteError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from .canvas import PlainCanvas
 
-    FigureCanvasAgg(figure)
+    PlainCanvas(figure)
     content = io.BytesIO()
     figure.savefig(content, dpi=130, format="png")
     write_whole(Path(path), content.getvalue())
@@ -56,6 +57,7 @@ def _mean_curve(values: np.ndarray) -> np.ndarray:
 
 def _draw_classes(axes: Axes, x: np.ndarray, values: np.ndarray, marks: np.ndarray, names: tuple[str, ...]) -> None:
     """A line a class, named with its mark: all of them, or the best and the worst when there are many."""
+    names = shown_names(names)
     known = np.flatnonzero(~np.isnan(marks))
     ranked = known[np.argsort(-marks[known], kind="stable")]
     named = ranked
@@ -135,7 +137,7 @@ def plot_curves(curves: Curves | None, folder: Path) -> list[Path]:
 
 def plot_confusion(matrix: ConfusionMatrix, path: str | os.PathLike[str]) -> Path:
     """Draw the confusion matrix as a PNG: colour is the share of the row, numbers are counts where they can be read."""
-    names = [*matrix.class_names, "background"]
+    names = [*shown_names(matrix.class_names), "background"]
     size = len(names)
     side = min(max(4.5, 2.5 + 0.42 * size), 18.0)
     figure, axes = _new_figure(side + 1.2, side)

@@ -17,17 +17,18 @@ Rules for what the format leaves open:
 
 from __future__ import annotations
 
-import mmap
 import os
+import weakref
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, quote
 from ..files import whole_file
 from .event_file import BACKWARDS, BEYOND, CUT_SHORT, checked_size, on_sensor
+from .foreign import file_size, foreign, reason
 from .types import Events
 
 RECORD = 8  # bytes
@@ -37,31 +38,30 @@ BLOCK = 1 << 14  # records from one known time to the next: small enough to be d
 OVERFLOW = 1 << 32  # us
 COORDINATE = (1 << 14) - 1
 _MAX_HEADER = 1 << 16  # bytes
-FORGET_AFTER = 1 << 24  # bytes
 
 
 class DatFile:
-    """A `.dat` file through a memory map; see `EventStore`. Only the time of every 16384th event is read on opening."""
+    """A `.dat` file read block by block; see `EventStore`. Only the time of every 16384th event is read on opening.
+
+    It is not mapped into memory: of a file that is cut short while it is read, a map would end the program.
+    """
 
     t_offset_us = 0
     decoded_bytes = 0
 
     def __init__(self, path: Path, sensor_size_hw: tuple[int, int] | None = None) -> None:
-        offset, in_header = read_header(path)
+        self.path = path
+        size = file_size(path)
+        self._offset, in_header = read_header(path)
         self.sensor_size_hw = checked_size(path, sensor_size_hw, in_header) or DEFAULT_SIZE_HW
-        self._count, rest = divmod(path.stat().st_size - offset, RECORD)
+        self._count, rest = divmod(size - self._offset, RECORD)
         self.problems = +Counter({CUT_SHORT: rest})
-        # Bytes, because records start anywhere: copies of parts are aligned.
-        with open(path, "rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._bytes = np.frombuffer(self._map, np.uint8, offset=offset)
-        self._touched = 0  # bytes since the map was emptied
-        records = self._bytes[: self._count * RECORD].reshape(-1, RECORD)
-        self._advise("MADV_RANDOM")  # else a page here and there would bring the whole file with it
-        raw = np.ascontiguousarray(records[::BLOCK, :4]).view("<u4")[:, 0].astype(np.int64)
+        with foreign(path, "cannot be read"):
+            self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        weakref.finalize(self, os.close, self._file)
+        raw = np.fromiter((self._words(first, 1)[0, 0] for first in range(0, self._count, BLOCK)), np.int64)
         self._overflowed_us = _overflows(raw)
         self._block_starts = np.maximum.accumulate(raw + self._overflowed_us)
-        self._advise("MADV_NORMAL")
         self.start_us = int(self._block_starts[0]) if self._count else 0
         self.end_us = int(self._block(len(raw) - 1)[0][-1]) + 1 if self._count else 0
 
@@ -74,6 +74,10 @@ class DatFile:
         if block < 0:
             return 0
         return block * BLOCK + int(np.searchsorted(self._block(block)[0], t_us))
+
+    def time(self, number: int) -> int:
+        """See `EventStore`."""
+        return int(self._block(number // BLOCK)[0][number % BLOCK])
 
     def read(self, start: int, stop: int) -> tuple[Events, Counter[str]]:
         """See `EventStore`."""
@@ -91,26 +95,22 @@ class DatFile:
             y[to] = word >> 14 & COORDINATE
             polarity[to] = word >> 28 & 1
             backwards += int(repaired[part].sum()) if repaired is not None else 0
-        self._forget(count * RECORD)
         events, beyond = on_sensor(Events(t_us, x, y, polarity), self.sensor_size_hw)
         return events, +Counter({BACKWARDS: backwards, BEYOND: beyond})
 
-    def _forget(self, read: int) -> None:
-        """Let go of pages of the map now and then: else a stream over a long file would in the end hold all of it."""
-        self._touched += read
-        if self._touched > FORGET_AFTER:
-            self._advise("MADV_DONTNEED")
-            self._touched = 0
-
-    def _advise(self, what: str) -> None:
-        """Tell the system how the map is used, where it can be told."""
-        if hasattr(mmap, what):
-            self._map.madvise(getattr(mmap, what))
+    def _words(self, first: int, count: int) -> np.ndarray:
+        """(count, 2) u32, records from the first on, as on disk."""
+        try:
+            content = _read_at(self._file, count * RECORD, self._offset + first * RECORD)
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read ({reason(error)})") from error
+        if len(content) < count * RECORD:
+            raise DataError(f"{self.path}: was cut short while it was read, near byte {self._offset + first * RECORD}")
+        return np.frombuffer(content, "<u4").reshape(-1, 2)
 
     def _block(self, block: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Times of a block, int64 us and never falling; where they were repaired; and the other word of its records."""
-        part = self._bytes[block * BLOCK * RECORD : min((block + 1) * BLOCK, self._count) * RECORD]
-        records = np.array(part).view("<u4").reshape(-1, 2)
+        records = self._words(block * BLOCK, min(BLOCK, self._count - block * BLOCK))
         raw, word = records[:, 0], records[:, 1]
         t_us = raw.astype(np.int64)
         t_us += self._overflowed_us[block]
@@ -121,6 +121,15 @@ class DatFile:
         t_us += _overflows(raw.astype(np.int64))
         repaired = np.maximum.accumulate(np.clip(t_us, first_us, last_us))
         return repaired, repaired != t_us, word
+
+
+def _seek_and_read(file: int, count: int, offset: int) -> bytes:
+    os.lseek(file, offset, os.SEEK_SET)
+    return os.read(file, count)
+
+
+# Where there is no pread there is no fork either, after which two processes would move one position.
+_read_at = getattr(os, "pread", _seek_and_read)
 
 
 def _overflows(raw: np.ndarray) -> np.ndarray:
@@ -135,11 +144,8 @@ def read_header(path: Path) -> tuple[int, tuple[int, int] | None]:
     Raises:
         DataError: not such a file, or one cut short in the header.
     """
-    try:
-        with open(path, "rb") as file:
-            head = file.read(_MAX_HEADER)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    with foreign(path, "cannot be read"), open(path, "rb") as file:
+        head = file.read(_MAX_HEADER)
     if not head.startswith(b"%"):
         raise DataError(f"{path}: not a Prophesee .dat file: it does not start with header lines of '% ...'")
     at, fields = 0, {}
@@ -159,7 +165,8 @@ def read_header(path: Path) -> tuple[int, tuple[int, int] | None]:
     try:
         return at + 2, (int(fields["height"]), int(fields["width"]))
     except ValueError as error:
-        raise DataError(f"{path}: header: '{fields['width']}' x '{fields['height']}' is no size") from error
+        said = " x ".join(quote(fields[side]) for side in ("width", "height"))
+        raise DataError(f"{path}: header: {said} is no size") from error
 
 
 def write_dat(path: str | os.PathLike[str], chunks: Iterable[Events], sensor_size_hw: tuple[int, int]) -> None:

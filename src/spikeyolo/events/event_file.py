@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, quote
 from .types import Events
 
 CUT_SHORT, BACKWARDS, BEYOND = "cut short", "time runs backwards", "beyond the sensor"
@@ -20,6 +20,9 @@ REPAIRS = {
     BEYOND: "events at pixels that the sensor does not have: left out",
 }
 """What was wrong with events, and what is done about it. Nothing else is ever changed or left out."""
+
+MAX_SIDE, MAX_PIXELS = 1 << 14, 1 << 23  # of a sensor: the largest that are sold have 1 to 2 million pixels
+LATEST_US = 1 << 53  # 285 years: a clock that counts from 1970 is far from it
 
 
 class EventStore(Protocol):
@@ -46,6 +49,9 @@ class EventStore(Protocol):
 
     def index(self, t_us: int) -> int:
         """Return how many events come before that time; never falls when the time rises."""
+
+    def time(self, number: int) -> int:
+        """Return the time of an event."""
 
     def read(self, start: int, stop: int) -> tuple[Events, Counter[str]]:
         """Return events number start to stop, exclusive, repaired, and what was repaired among them, counted."""
@@ -76,12 +82,14 @@ def checked_size(path: Path, given: Sequence[int] | None, in_file: Sequence[int]
     """
     if given is not None and in_file is not None and tuple(given) != tuple(in_file):
         raise DataError(
-            f"{path}: the file says that the sensor has {in_file[0]} rows and {in_file[1]} columns, not {given[0]} and "
-            f"{given[1]}; leave the size out"
+            f"{path}: the file says that the sensor has {quote(in_file[0])} rows and {quote(in_file[1])} columns, "
+            f"not {quote(given[0])} and {quote(given[1])}; leave the size out"
         )
     size = in_file if in_file is not None else given
     if size is None:
         return None
-    if len(size) != 2 or not all(0 < side <= 1 << 14 for side in size):
-        raise DataError(f"{path}: sensor_size_hw: {tuple(size)} is not the rows and columns of a sensor")
+    if len(size) != 2 or not all(0 < side <= MAX_SIDE for side in size):
+        raise DataError(f"{path}: sensor_size_hw: {quote(tuple(size))} is not the rows and columns of a sensor")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise DataError(f"{path}: a sensor of {size[0]} rows and {size[1]} columns: more than {MAX_PIXELS} pixels")
     return int(size[0]), int(size[1])

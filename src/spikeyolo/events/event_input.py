@@ -8,11 +8,13 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quote
 from ..strict import build
 from .representations import RepresentationConfig
 
 Order = Literal["oldest-first", "newest-first", "shuffled"]
+LIMITS = {"timesteps": 1000, "window_us": 3_600_000_000, "downscale": 64}
+MAX_LETTERBOX = 4096
 
 
 def _representation(value: Any) -> RepresentationConfig:
@@ -21,7 +23,7 @@ def _representation(value: Any) -> RepresentationConfig:
     if isinstance(value, str):
         return RepresentationConfig(value)
     if not isinstance(value, Mapping):
-        raise ConfigError(f"representation: expected a name or settings, got {value!r}")
+        raise ConfigError(f"representation: expected a name or settings, got {quote(value)}")
     return build(RepresentationConfig, value, "representation")
 
 
@@ -56,17 +58,18 @@ class EventInput:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "representation", _representation(self.representation))
-        for name in ("timesteps", "window_us", "downscale"):
+        for name, most in LIMITS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name}: {value!r} is not an integer of at least 1")
-        if self.order not in get_args(Order):
-            raise ConfigError(f"order: {self.order!r} is not one of {', '.join(get_args(Order))}")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise ConfigError(f"{name}: {quote(value)} is not an integer in 1..{most}")
+        if not isinstance(self.order, str) or self.order not in get_args(Order):
+            raise ConfigError(f"order: {quote(self.order)} is not one of {', '.join(get_args(Order))}")
         if self.window_us < self.timesteps:
             raise ConfigError(f"window_us: {self.window_us} us cannot be cut into {self.timesteps} timesteps")
         if self.letterbox is not None:
-            if not isinstance(self.letterbox, int) or self.letterbox < 32 or self.letterbox % 32:
-                raise ConfigError(f"letterbox: {self.letterbox!r} is not a multiple of 32")
+            side = self.letterbox
+            if not isinstance(side, int) or not 32 <= side <= MAX_LETTERBOX or side % 32:
+                raise ConfigError(f"letterbox: {quote(side)} is not a multiple of 32 up to {MAX_LETTERBOX}")
             if not self.is_grey:
                 raise ConfigError("letterbox: only for last_event_frame; counts cannot be put on grey")
 
@@ -159,12 +162,14 @@ class EventInput:
             found = value
         elif isinstance(value, str):
             if value not in PREPARATIONS:
-                raise ConfigError(f"preparation: {value!r} is not one of {', '.join(PREPARATIONS)}")
+                raise ConfigError(f"preparation: {quote(value)} is not one of {', '.join(PREPARATIONS)}")
             found = PREPARATIONS[value]
         elif isinstance(value, Mapping):
             found = cls.from_dict(value)
         else:
-            raise ConfigError(f"preparation: expected a name ({', '.join(PREPARATIONS)}) or settings, got {value!r}")
+            raise ConfigError(
+                f"preparation: expected a name ({', '.join(PREPARATIONS)}) or settings, got {quote(value)}"
+            )
         given = {name: change for name, change in changes.items() if change is not None}
         if given.get("representation") == found.representation.name:
             del given["representation"]  # its settings stay

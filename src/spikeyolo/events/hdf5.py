@@ -22,30 +22,34 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..optional import optional_module
-from .event_file import BACKWARDS, BEYOND, checked_size, non_falling, on_sensor
+from .event_file import BACKWARDS, BEYOND, LATEST_US, checked_size, non_falling, on_sensor
+from .foreign import foreign
+from .hdf5_reading import dataset, is_group, member, number, open_hdf5
 from .types import Events
 
 DSEC_SIZE_HW = (480, 640)
+MAX_TABLE = 1 << 24  # milliseconds, 4.6 hours, whose first events are kept in memory
+MAX_MILLISECOND = 1 << 20  # events of one that are read at once
 
 
 class Hdf5File:
     """An HDF5 file of events; see `EventStore`."""
 
     def __init__(self, path: Path, sensor_size_hw: tuple[int, int] | None = None) -> None:
-        self.path, self._h5py = path, optional_module("h5py", "events")
-        self._file, self._process = self._open(), os.getpid()
-        columns = self._columns
-        self._count = len(columns["t"])
-        if len({columns[name].shape for name in "xypt"}) > 1 or columns["t"].ndim != 1:
+        self.path, self._process = path, os.getpid()
+        self._data = self._open()
+        self._count = len(self._data["t"])
+        if len({data.shape for data in self._data.values()}) > 1:
             raise DataError(f"{path}: x, y, p and t are not lists of one length; the file may be cut short")
-        if columns["t"].dtype.kind not in "iu":
-            raise DataError(f"{path}: t holds {columns['t'].dtype}, not whole microseconds")
-        self.sensor_size_hw = self._size(sensor_size_hw)
-        self._ms_to_idx = np.asarray(self._file["ms_to_idx"], np.int64) if "ms_to_idx" in self._file else None
-        self.t_offset_us = int(self._file["t_offset"][()]) if "t_offset" in self._file else 0
-        self.start_us = int(columns["t"][0]) if self._count else 0
-        self.end_us = int(columns["t"][-1]) + 1 if self._count else 0
+        file = self._data["t"].file
+        table = dataset(path, file, "ms_to_idx", 1)
+        self.sensor_size_hw = self._size(sensor_size_hw, table is not None)
+        self._ms_to_idx = self._table(table)
+        self.t_offset_us = number(path, file, "t_offset") or 0
+        times = [self.time(place) for place in (0, self._count - 1)] if self._count else []
+        if not all(abs(t_us) < LATEST_US for t_us in times):
+            raise DataError(f"{path}: t from {times[0]} to {times[-1]}: not microseconds, of at most 285 years")
+        self.start_us, self.end_us = (times[0], max(times) + 1) if times else (0, 0)
         self.problems: Counter[str] = Counter()
         self.decoded_bytes = 0
 
@@ -55,13 +59,17 @@ class Hdf5File:
     def index(self, t_us: int) -> int:
         """See `EventStore`; among the events of one millisecond where the file says which they are."""
         first, last = 0, self._count
-        if self._ms_to_idx is not None:
+        if self._ms_to_idx is not None and len(self._ms_to_idx):
             ms = min(max(t_us // 1000, 0), len(self._ms_to_idx) - 1)
             first = int(self._ms_to_idx[ms])
             last = int(self._ms_to_idx[ms + 1]) if ms + 1 < len(self._ms_to_idx) else self._count
-            return first + int(np.searchsorted(self._read("t", first, last), t_us))
-        t = self._columns["t"]
-        return bisect_left(range(self._count), t_us, key=lambda i: int(t[i]))
+            if last - first <= MAX_MILLISECOND:
+                return first + int(np.searchsorted(self._read("t", first, last), t_us))
+        return bisect_left(range(self._count), t_us, first, last, key=self.time)
+
+    def time(self, number: int) -> int:
+        """See `EventStore`."""
+        return int(self._read("t", number, number + 1)[0])
 
     def read(self, start: int, stop: int) -> tuple[Events, Counter[str]]:
         """See `EventStore`."""
@@ -71,54 +79,46 @@ class Hdf5File:
         events, beyond = on_sensor(Events(t_us, x, y, polarity), self.sensor_size_hw)
         return events, +Counter({BACKWARDS: backwards, BEYOND: beyond})
 
-    @property
-    def _columns(self) -> Any:
-        # A file that was opened before a fork must not be read after it: both would move one position.
-        if self._process != os.getpid():
-            self._file, self._process = self._open(), os.getpid()
-        return self._file.get("events", self._file)
-
-    def _open(self) -> Any:
-        try:
-            file = self._h5py.File(self.path, "r")
-        except OSError as error:
-            raise DataError(f"{self.path}: not an HDF5 file, or cut short ({str(error).splitlines()[0]})") from error
-        if "CD" in file:
+    def _open(self) -> dict[str, Any]:
+        """The datasets x, y, p and t."""
+        file = open_hdf5(self.path)
+        if member(self.path, file, "CD") is not None:
             raise DataError(f"{self.path}: Prophesee's own HDF5 needs their ECF codec; convert it to .raw or .dat")
-        columns = file.get("events", file)
-        missing = [name for name in "xypt" if not isinstance(columns, self._h5py.Group) or name not in columns]
+        group = member(self.path, file, "events") or file
+        kinds = {"t": "iu", "x": "iuf", "y": "iuf", "p": "iufb"}
+        found = {name: dataset(self.path, group, name, 1, kinds[name]) for name in "txyp"} if is_group(group) else {}
+        missing = [name for name in "xypt" if found.get(name) is None]
         if missing:
             raise DataError(f"{self.path}: no events/{missing[0]}; expected datasets x, y, p and t in the group events")
-        for name in "xypt":
-            self._find_codec(columns[name])
-        return file
+        return found
 
-    def _find_codec(self, dataset: Any) -> None:
-        """Compression other than HDF5's own comes from hdf5plugin."""
-        settings = dataset.id.get_create_plist()
-        for number in range(settings.get_nfilters()):
-            code, *_, name = settings.get_filter(number)
-            if not self._h5py.h5z.filter_avail(code):
-                optional_module("hdf5plugin", "events")
-                if not self._h5py.h5z.filter_avail(code):
-                    raise DataError(f"{self.path}: compressed with filter {code} ({name!r}), which hdf5plugin lacks")
+    def _table(self, table: Any) -> np.ndarray | None:
+        """The first event of each millisecond; None where there are too many for memory, or they are not in order."""
+        if table is None or len(table) > MAX_TABLE:
+            return None
+        with foreign(self.path, "ms_to_idx cannot be read"):
+            found = table[:].astype(np.int64)
+        ordered = (found[1:] >= found[:-1]).all() and (not len(found) or 0 <= found[0] <= found[-1] <= self._count)
+        return found if ordered else None
 
-    def _size(self, given: tuple[int, int] | None) -> tuple[int, int]:
-        in_file = None
-        for group in (self._columns, self._columns.attrs, self._file, self._file.attrs):
-            if "height" in group and "width" in group:
-                in_file = tuple(int(np.asarray(group[side])) for side in ("height", "width"))
+    def _size(self, given: tuple[int, int] | None, dsec: bool) -> tuple[int, int]:
+        in_file, group = None, self._data["t"].parent
+        for holder in (group, group.attrs, group.file, group.file.attrs):
+            height, width = (number(self.path, holder, side) for side in ("height", "width"))
+            if height is not None and width is not None:
+                in_file = (height, width)
                 break
-        size = checked_size(self.path, given, in_file) or (DSEC_SIZE_HW if "ms_to_idx" in self._file else None)
+        size = checked_size(self.path, given, in_file) or (DSEC_SIZE_HW if dsec else None)
         if size is None:
             raise DataError(f"{self.path}: does not name the size of the sensor; give sensor_size_hw")
         return size
 
     def _read(self, name: str, start: int, stop: int) -> np.ndarray:
-        try:
-            return self._columns[name][start:stop]
-        except OSError as error:
-            raise DataError(f"{self.path}: events/{name} cannot be read ({str(error).splitlines()[0]})") from error
+        # A file that was opened before a fork must not be read after it: both would move one position.
+        if self._process != os.getpid():
+            self._data, self._process = self._open(), os.getpid()
+        with foreign(self.path, f"events/{name} cannot be read"):
+            return self._data[name][start:stop]
 
     def _coordinates(self, name: str, start: int, stop: int) -> np.ndarray:
         """As uint16; those that do not fit are beyond any sensor and stay so."""
@@ -126,4 +126,4 @@ class Hdf5File:
         if column.dtype == np.uint16:
             return column
         top = np.iinfo(np.uint16).max
-        return np.where((column < 0) | (column > top), top, column).astype(np.uint16)
+        return np.where((column >= 0) & (column <= top), column, top).astype(np.uint16)  # NaN is beyond it too

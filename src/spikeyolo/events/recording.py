@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ..errors import ConfigError, DataError
 from .dat import DatFile
-from .event_file import REPAIRS, EventStore
+from .event_file import LATEST_US, REPAIRS, EventStore
 from .faery_file import SUFFIXES, DecodedFile
+from .foreign import file_size
 from .hdf5 import Hdf5File
 from .types import Events
 
@@ -26,6 +27,8 @@ READERS: dict[str, Opener] = {
 }
 
 _PART = 1 << 20  # events read at once where all are
+MAX_EVENTS = 1 << 26  # of one window: they take 900 MB, and frames of them more
+STILL_US, MAX_STRETCHES = 10_000_000, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +86,69 @@ class Recording:
 
         Raises:
             ConfigError: a window that ends before it starts.
+            DataError: it holds more than 67 million events, or the file cannot be read.
         """
         if end_us < start_us:
             raise ConfigError(f"{self.path}: a window from {start_us} to {end_us} us ends before it starts")
-        events = self._read(self._store.index(int(start_us)), self._store.index(int(end_us)))
+        first, stop = (self._store.index(min(max(int(t_us), -LATEST_US), LATEST_US)) for t_us in (start_us, end_us))
+        if stop - first > MAX_EVENTS and not self.decoded_bytes:
+            raise DataError(
+                f"{self.path}: {stop - first} events from {start_us} to {end_us} us, more than {MAX_EVENTS} at once; "
+                "give a shorter window"
+            )
+        events = self._read(first, stop)
         if len(events) and events.t_us[-1] >= end_us:
             # Only where time runs backwards in a format whose times are not repaired for the file as a whole.
             return Events(events.t_us.clip(max=end_us - 1), events.x, events.y, events.polarity)
         return events
+
+    def steps(self, step_us: int, first_us: int, until_us: int = 0) -> list[range]:
+        """Return the ends of windows that follow each other, from the first until every event was seen.
+
+        Time in which nothing happens for long is left out: a few wrong bytes may put one event hours or centuries after
+        the others. It is looked at in pieces of 10 s, so that a gap of 20 s is always left out, one of 10 s never.
+
+        Args:
+            step_us: length of a window, and from one end to the next.
+            first_us: end of the first.
+            until_us: go on to this time where the events end before.
+
+        Returns:
+            A range for each stretch of time; between two of them there is no event.
+
+        Raises:
+            DataError: more than 1000 stretches.
+        """
+        stretches = self._stretches() or [(0, 0)]
+        stretches[-1] = (stretches[-1][0], max(stretches[-1][1], until_us))
+        found, next_us = list[range](), first_us
+        for start_us, end_us in stretches:
+            next_us += max(0, start_us - next_us + step_us) // step_us * step_us
+            found.append(range(next_us, end_us + step_us, step_us))
+            next_us = found[-1][-1] + step_us if found[-1] else next_us
+        return found
+
+    def _stretches(self) -> list[tuple[int, int]]:
+        """Start and end of the times in which there are events."""
+        found, piece, pieces = (
+            list[tuple[int, int]](),
+            max(self.start_us, 0) // STILL_US,
+            -(-self.duration_us // STILL_US),
+        )
+        while piece < pieces:
+            first, before = piece, self._store.index(piece * STILL_US)
+            while piece < pieces and (after := self._store.index((piece + 1) * STILL_US)) > before:
+                piece, before = piece + 1, after
+            if piece > first:
+                found.append((first * STILL_US, min(piece * STILL_US, self.duration_us)))
+            if len(found) > MAX_STRETCHES:
+                raise DataError(
+                    f"{self.path}: more than {MAX_STRETCHES} times nothing for 10 s and longer; cut it into recordings"
+                )
+            if piece < pieces:
+                following = self._store.time(before) if before < len(self) else self.duration_us
+                piece = max(following // STILL_US, piece + 1)
+        return found
 
     def check(self) -> Counter[str]:
         """Read the whole file and count what is wrong with it, by the kinds of `event_file.REPAIRS`."""
@@ -125,6 +183,5 @@ def open_recording(path: str | os.PathLike[str], sensor_size_hw: tuple[int, int]
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: not an event recording by its name; known are {', '.join(READERS)}")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    file_size(path)
     return Recording(path, reader(path, sensor_size_hw))

@@ -16,13 +16,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, quote
 from .types import Events
 
 Size = tuple[int, int]
+MAX_VALUES = 1 << 28  # of the frames of one window
 
 
 def count_frames(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
@@ -157,9 +159,19 @@ class _Window:
         return self.pixels + self.events.polarity * np.intp(self.size)
 
 
+def check_memory(shape: tuple[int, ...]) -> None:
+    """Raise ConfigError for frames (T, C, H, W) that would take more than 1 GB as float32."""
+    if prod(shape) > MAX_VALUES:
+        timesteps, channels, height, width = shape
+        raise ConfigError(
+            f"frames of {timesteps} timesteps, {channels} channels, {height} rows and {width} columns: more than "
+            f"{MAX_VALUES} values; give fewer timesteps or bins, or a larger downscale"
+        )
+
+
 def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ConfigError(f"{name}: {value} is not in {low}..{high}")
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(f"{name}: {quote(value)} is not an integer in {low}..{high}")
 
 
 @dataclass(frozen=True)
@@ -201,8 +213,8 @@ class RepresentationConfig:
     decay_us: int = 50_000
 
     def __post_init__(self) -> None:
-        if self.name not in REPRESENTATIONS:
-            raise ConfigError(f"representation: '{self.name}'; choose from {', '.join(REPRESENTATIONS)}")
+        if not isinstance(self.name, str) or self.name not in REPRESENTATIONS:
+            raise ConfigError(f"representation: {quote(self.name)}; choose from {', '.join(REPRESENTATIONS)}")
         _check_range("bins", self.bins, 1, 1000)
         _check_range("cutoff", self.cutoff, 1, 255)
         _check_range("decay_us", self.decay_us, 1, 10**9)
@@ -223,7 +235,8 @@ class RepresentationConfig:
         return self.bins if self.name in ("stacked_histogram", "voxel_grid") else 1
 
     def render(self, events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
-        """The frames (T, C, H, W); see the function of that name."""
+        """The frames (T, C, H, W); see the function of that name. ConfigError if they are more than 1 GB."""
+        check_memory((timesteps, self.channels, *sensor_size_hw))
         entry = REPRESENTATIONS[self.name]
         settings = {name: getattr(self, name) for name in entry.settings}
         return entry.function(events, start_us, end_us, sensor_size_hw, timesteps, **settings)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..structures import Detections
+from .lettering import letter, shown_names
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _APART = 80  # boxes; in a larger crowd there is no room for all names
@@ -42,6 +43,8 @@ def draw_boxes(
 ) -> np.ndarray:
     """Draw boxes with their class names, scores and track numbers; lines and text grow with the image.
 
+    A class whose name no font here has is drawn as "class 7", and one line says which font to install.
+
     Args:
         image: (H, W, 3) uint8 RGB; stays as it is.
         boxes: (N, 4) xyxy in pixels; array, list or tensor on the CPU.
@@ -66,20 +69,21 @@ def draw_boxes(
         raise ShapeError(f"labels: {classes.min()}..{classes.max()} is outside the {len(class_names)} classes")
     if len(corners) == 0:
         return image.copy()
-    texts = [class_names[label] for label in classes.tolist()]
+    names = shown_names(tuple(class_names))
+    texts = [[names[label]] for label in classes.tolist()]
     if track_ids is not None:
-        texts = [f"#{int(number)} {text}" for number, text in zip(track_ids, texts, strict=True)]
+        texts = [[f"#{int(number)} ", *text] for number, text in zip(track_ids, texts, strict=True)]
     if scores is not None:
-        texts = [f"{text} {float(score):.2f}" for text, score in zip(texts, scores, strict=True)]
+        texts = [[*text, f" {float(score):.2f}"] for text, score in zip(texts, scores, strict=True)]
     return _annotated(image, corners, classes, texts)
 
 
-def _annotated(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, texts: list[str]) -> np.ndarray:
-    from PIL import Image, ImageDraw, ImageFont
+def _annotated(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, texts: Sequence[Sequence[str]]) -> np.ndarray:
+    from PIL import Image, ImageDraw
 
     scene = Image.fromarray(np.ascontiguousarray(image))
     pen, side = ImageDraw.Draw(scene), min(image.shape[:2])
-    font = ImageFont.load_default(size=min(max(round(side / 40), 10), 64))
+    height = min(max(round(side / 40), 10), 64)
     line, padding = max(round(side / 320), 1), max(round(side / 320), 2)
     limits = (image.shape[1], image.shape[0])
     for (left, top, right, bottom), label in zip(boxes.tolist(), labels.tolist(), strict=True):
@@ -87,14 +91,12 @@ def _annotated(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, texts: 
             pen.rectangle((left, top, right, bottom), outline=class_colour(label), width=line)
     taken: list[Rectangle] = []
     for box, label, text in zip(boxes.tolist(), labels.tolist(), texts, strict=True):
-        shown = printable(text)
-        text_box = pen.textbbox((0, 0), shown, font=font)
-        size = (text_box[2] - text_box[0] + 2 * padding, text_box[3] - text_box[1] + 2 * padding)
+        shown = letter(text, height, _ink(class_colour(label))).image
+        size = (shown.width + 2 * padding, shown.height + 2 * padding)
         place = _free_place(box, size, limits, taken if len(boxes) <= _APART else [])
         taken.append(place)
         pen.rectangle(place, fill=class_colour(label))
-        origin = (place[0] + padding - text_box[0], place[1] + padding - text_box[1])
-        pen.text(origin, shown, fill=_ink(class_colour(label)), font=font)
+        scene.paste(shown, (round(place[0]) + padding, round(place[1]) + padding), shown)
     return np.asarray(scene).copy()
 
 
@@ -114,12 +116,6 @@ def _free_place(
 
 def _overlap(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def printable(text: str, most: int = 60) -> str:
-    """Return a text that fonts and terminals take: without control characters or halves of characters, not too long."""
-    safe = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return safe if len(safe) <= most else safe[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def draw_detections(image: np.ndarray, detections: Detections, class_names: Sequence[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import ConfigError, ShapeError, quote
 from ..limits import MAX_SIDE, check_range
+from ..strict import build
 from ..structures import STRIDES, Placement
 from .io import read_rgb
 from .letterbox import letterbox
@@ -102,4 +103,4 @@ class ImageInput:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImageInput:
         """Return the input with these values; the inverse of `to_dict`."""
-        return cls(**values)
+        return build(cls, values, "input")

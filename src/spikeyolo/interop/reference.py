@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, one_line, quote
 from ..events import EventInput
 from ..model.blocks import BATCH_NORM_EPS
 from ..model.detector import SpikeYOLO
 from ..model.presets import NetworkConfig
 from ..spiking import FLAVOURS
 from ..structures import REG_MAX
+from .content import Node, StoredTensor
 from .names import DISTRIBUTION_BINS, STAGES, published_name
-from .unpickle import Node, read_inert
+from .unpickle import opened
 
-MOST_MODULES = 50_000
-"""Modules in a tree; a published one has under 3,000."""
+T = TypeVar("T")
 
+MOST_PARTS, DEEPEST, LONGEST_NAME = 50_000, 32, 100
+"""Modules and tensors of a tree, levels, and characters of a name; a published tree has some 3,000, 10 and 30."""
 
 GEN1_MAX_COUNT = 4
 """D of the published Gen1 neuron, which its files do not hold either."""
@@ -34,33 +36,43 @@ GEN1_MAX_COUNT = 4
 class _Tree:
     """A published module tree, flattened."""
 
-    tensors: dict[str, Tensor] = field(default_factory=dict)
+    tensors: dict[str, StoredTensor] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
+    parts: int = 0
 
     def walk(self, node: Node, prefix: str = "", depth: int = 0) -> None:
-        if len(self.nodes) > MOST_MODULES or depth > 32:
-            raise CheckpointError("its module tree has no end")
         self.nodes[prefix.rstrip(".")] = node
-        not_saved = node.get("_non_persistent_buffers_set") or ()
+        not_saved = node.get("_non_persistent_buffers_set")
+        not_saved = not_saved if isinstance(not_saved, set) else set()
         for name in ("_parameters", "_buffers"):
-            for key, value in _mapping(node, name).items():
-                if isinstance(value, Tensor) and key not in not_saved:
-                    self.tensors[prefix + key] = value
-        for key, child in _mapping(node, "_modules").items():
+            for key, value in self._parts(node, name, depth):
+                if isinstance(value, StoredTensor) and key not in not_saved:
+                    self.tensors[f"{prefix}{key}"] = value
+        for key, child in self._parts(node, "_modules", depth):
             if isinstance(child, Node):
                 self.walk(child, f"{prefix}{key}.", depth + 1)
 
-    def shape(self, key: str) -> tuple[int, ...]:
+    def _parts(self, node: Node, name: str, depth: int) -> Iterator[tuple[str, Any]]:
+        """The members of a module by name. A module can be in itself, and one of few names in many places."""
+        members = node.get(name, {})
+        if not isinstance(members, Mapping):
+            raise CheckpointError(f"{name} of a {one_line(node.kind)} is no dictionary")
+        for key, value in members.items():
+            self.parts += 1
+            if self.parts > MOST_PARTS or depth > DEEPEST:
+                raise CheckpointError("its module tree has no end")
+            if not isinstance(key, str) or len(key) > LONGEST_NAME:
+                raise CheckpointError(f"a part of a {one_line(node.kind)} has no name that modules have")
+            yield key, value
+
+    def shape(self, key: str) -> tuple[int, int, int, int]:
+        """Of the weight of a convolution."""
         if key not in self.tensors:
             raise CheckpointError(f"not a SpikeYOLO network: it has no {key}")
-        return tuple(self.tensors[key].shape)
-
-
-def _mapping(node: Node, name: str) -> Mapping[str, Any]:
-    value = node.get(name) or {}
-    if not isinstance(value, Mapping):
-        raise CheckpointError(f"{name} of a {node.kind} is no dictionary")
-    return value
+        shape = self.tensors[key].shape
+        if len(shape) != 4 or 0 in shape:
+            raise CheckpointError(f"not a SpikeYOLO network: {key} has shape {shape}")
+        return shape
 
 
 def load_reference(path: str | os.PathLike[str]) -> SpikeYOLO:
@@ -75,18 +87,31 @@ def load_reference(path: str | os.PathLike[str]) -> SpikeYOLO:
     Raises:
         CheckpointError: the file is missing, damaged, hostile, or holds another network; nothing of it was run.
     """
-    content = read_inert(path)
-    try:
-        tree = _Tree()
-        root = _network_node(content)
-        tree.walk(root)
-        config = _config(tree)
-        with torch.device("meta"):  # shapes alone: the weights come from the file
-            model = SpikeYOLO(config, names=_names(root, config.num_classes), input=_input(config))
-        model.load_tensors(from_published(tree.tensors, config), "the network")
-    except (CheckpointError, ConfigError) as error:
-        raise CheckpointError(f"{os.fspath(path)}: {error}") from error
+    path = Path(path)
+    with opened(path) as content:
+        try:
+            return _loaded(content)
+        except (CheckpointError, ConfigError) as error:
+            raise CheckpointError(f"{path}: {error}") from error
+
+
+def _loaded(content: Any) -> SpikeYOLO:
+    """The network of a checkpoint; its weights are read when all else has been found right."""
+    tree = _Tree()
+    root = _network_node(content)
+    tree.walk(root)
+    config = _config(tree)
+    with torch.device("meta"):  # shapes alone: the weights come from the file
+        model = SpikeYOLO(config, names=_names(root, config.num_classes), input=_input(config))
+    ours = from_published(tree.tensors, config)
+    model.check_fit(ours, "the network")
+    _check_bins(tree.tensors[DISTRIBUTION_BINS].read())
+    model.load_tensors({key: _widened(stored.read()) for key, stored in ours.items()}, "the network")
     return model.eval()
+
+
+def _widened(values: Tensor) -> Tensor:
+    return values.float() if values.is_floating_point() else values
 
 
 def _input(config: NetworkConfig) -> EventInput | None:
@@ -103,26 +128,29 @@ def load_any(path: str | os.PathLike[str]) -> SpikeYOLO:
     return load_reference(path) if Path(path).suffix in (".pt", ".pth") else SpikeYOLO.load(path)
 
 
-def from_published(tensors: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
-    """A published state dict under our names, floating point widened to float32.
+def from_published(tensors: Mapping[str, T], config: NetworkConfig) -> dict[str, T]:
+    """The tensors of a published state dict under our names, without the constant bins of its box head.
 
     Raises:
         CheckpointError: a key of the network that is missing, or one that no part of the network asks for.
     """
     with torch.device("meta"):
         wanted = {published_name(key, config): key for key in SpikeYOLO(config).state_dict()}
-    bins = tensors.get(DISTRIBUTION_BINS)
-    if bins is None or not torch.equal(bins.flatten().float(), torch.arange(REG_MAX, dtype=torch.float32)):
-        raise CheckpointError(f"{DISTRIBUTION_BINS} is not 0..{REG_MAX - 1}: another kind of box head")
-    missing, extra = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys() - {DISTRIBUTION_BINS}
+    missing = {*wanted, DISTRIBUTION_BINS} - tensors.keys()
+    extra = tensors.keys() - wanted.keys() - {DISTRIBUTION_BINS}
     if missing or extra:
         said = [
-            f"{word} {len(keys)}: {min(keys)}" for word, keys in (("missing", missing), ("left over", extra)) if keys
+            f"{word} {len(keys)}: {one_line(min(keys))}"
+            for word, keys in (("missing", missing), ("left over", extra))
+            if keys
         ]
         raise CheckpointError(f"its weights do not fit the network; {'; '.join(said)}")
-    return {
-        ours: tensors[key].float() if tensors[key].is_floating_point() else tensors[key] for key, ours in wanted.items()
-    }
+    return {ours: tensors[key] for key, ours in wanted.items()}
+
+
+def _check_bins(bins: Tensor) -> None:
+    if not torch.equal(bins.flatten().float(), torch.arange(REG_MAX, dtype=torch.float32)):
+        raise CheckpointError(f"{DISTRIBUTION_BINS} is not 0..{REG_MAX - 1}: another kind of box head")
 
 
 def _network_node(content: Any) -> Node:
@@ -161,7 +189,8 @@ def _config(tree: _Tree) -> NetworkConfig:
 def _check_norms(tree: _Tree) -> None:
     for name, node in tree.nodes.items():
         if node.kind.endswith(".BatchNorm2d") and node.get("eps") != BATCH_NORM_EPS:
-            raise CheckpointError(f"{name}: batch norm with eps {node.get('eps')}, SpikeYOLO's is {BATCH_NORM_EPS}")
+            eps = quote(node.get("eps"))
+            raise CheckpointError(f"{one_line(name)}: batch norm with eps {eps}, SpikeYOLO's is {BATCH_NORM_EPS}")
 
 
 def _neuron(tree: _Tree) -> dict[str, Any]:
@@ -169,12 +198,12 @@ def _neuron(tree: _Tree) -> dict[str, Any]:
     found: set[tuple[str, int, float | None, float | None]] = set()
     for name, node in tree.nodes.items():
         kind = node.kind.rpartition(".")[2]
-        if spikes := re.fullmatch(r"MultiSpike(\d+)", kind):
+        if spikes := re.fullmatch(r"MultiSpike(\d{1,3})", kind):
             found.add(("coco", int(spikes[1]), None, None))
         elif kind == "MultiStepLIFNode" and not name.endswith("dfl.lif"):
             tau = node.get("tau")
             if not isinstance(tau, float | int) or tau < 1:
-                raise CheckpointError(f"{name}: a neuron with tau {tau!r}")
+                raise CheckpointError(f"{one_line(name)}: a neuron with tau {quote(tau)}")
             found.add(("gen1", GEN1_MAX_COUNT, 1 - 1 / tau, 1 / tau if node.get("decay_input", True) else 1.0))
     if len(found) != 1:
         raise CheckpointError(f"not a SpikeYOLO network: {len(found)} kinds of spiking neurons, expected one")

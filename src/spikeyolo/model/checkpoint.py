@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError, one_line, quote
 from ..files import write_whole
 
 FORMAT = "spikeyolo"
 FORMAT_VERSION = 2
 """1 did not hold what the network's input is, but for event networks under the key `preparation`."""
+
+LONGEST_HEADER = 8 << 20
+"""Bytes of names, shapes and metadata before the numbers; those of the largest published network take 0.2 MB."""
 
 
 def write(path: str | os.PathLike[str], metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
@@ -32,32 +38,73 @@ def write(path: str | os.PathLike[str], metadata: Mapping[str, str], tensors: Ma
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Read the metadata and the tensors of a file that this or an earlier version wrote.
 
+    The tensors are those of the file itself, mapped into memory: their numbers are read when they are looked at.
+
     Raises:
         CheckpointError: the file is missing, damaged, of another program, or of a later version.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: is a folder{_inside(path)}" if path.is_dir() else f"{path}: no such file")
+    check_file(path)
     try:
+        _check_header(path)
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError) as error:
+    except PermissionError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:  # torch's, of types and maps that it lacks
         if path.suffix == ".ckpt":
             raise CheckpointError(
                 f"{path}: what a training resumes from, not weights; give {path.with_name('best.safetensors')}"
             ) from error
         raise CheckpointError(
-            f"{path}: not a safetensors file ({error}); published .pt files are turned into one by `spikeyolo convert`"
+            f"{path}: not a safetensors file ({one_line(error)}); published .pt files are turned into one by "
+            "`spikeyolo convert`"
         ) from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path}: a safetensors file, but not of spikeyolo (metadata 'format' is missing)")
     if metadata.get("version") not in {str(version) for version in range(1, FORMAT_VERSION + 1)}:
         raise CheckpointError(
-            f"{path}: format version {metadata.get('version')}, this spikeyolo reads up to {FORMAT_VERSION}; "
+            f"{path}: format version {one_line(metadata.get('version'))}, this spikeyolo reads up to {FORMAT_VERSION}; "
             "install a newer one"
         )
     return metadata, tensors
+
+
+def check_file(path: Path) -> None:
+    """Raise CheckpointError unless there is a plain file; a folder, a pipe or a device is not opened at all."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if stat.S_ISDIR(mode):
+        raise CheckpointError(f"{path}: is a folder{_inside(path)}")
+    if not stat.S_ISREG(mode):
+        raise CheckpointError(f"{path}: is a pipe or a device, not a file of weights")
+
+
+def from_json(metadata: Mapping[str, str], key: str) -> Any:
+    """Return what a part of the metadata says.
+
+    Raises:
+        ConfigError: it is missing, or no JSON.
+    """
+    if key not in metadata:
+        raise ConfigError(f"{key} is missing")
+    try:
+        return json.loads(metadata[key])
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{key}: {quote(metadata[key])} is no JSON ({one_line(error)})") from error
+
+
+def _check_header(path: Path) -> None:
+    """Raise ValueError for a header that takes seconds and gigabytes to read."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if LONGEST_HEADER < length < path.stat().st_size:  # a longer one is no header at all
+        raise ValueError(f"a header of {length} bytes; at most {LONGEST_HEADER} are read")
 
 
 def _inside(folder: Path) -> str:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from ..detection.postprocess import Thresholds, postprocess
 from ..devices import one_device
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, quote
 from ..events.event_input import EventInput
 from ..imaging.image_input import Image, ImageInput
 from ..imaging.tensors import as_input
 from ..structures import Detections
+from ..text import class_name
 from . import checkpoint
 from .forms.convert import convert, converted
 from .forms.form import Form
@@ -64,7 +65,7 @@ class SpikeYOLO(SpikingNetwork):
 
     def _class_names(self, names: Sequence[str] | None) -> tuple[str, ...]:
         count = self.config.num_classes
-        names = tuple(f"class{i}" for i in range(count)) if names is None else tuple(names)
+        names = tuple(f"class{i}" for i in range(count)) if names is None else tuple(map(class_name, names))
         if len(names) != count:
             raise ConfigError(f"names: {len(names)} class names for num_classes={count}; leave num_classes out")
         return names
@@ -204,27 +205,35 @@ class SpikeYOLO(SpikingNetwork):
     @classmethod
     def _described(cls, path: Path, metadata: Mapping[str, str]) -> SpikeYOLO:
         try:
-            config = NetworkConfig.from_dict(json.loads(metadata["config"]))
-            model = cls(
-                config,
-                names=json.loads(metadata["names"]),
-                num_classes=config.num_classes,
-                input=_input_of(metadata),
-            )
-            form = Form(metadata["form"])
-            convert(model, form, int(metadata["fraction_bits"]) if form is Form.INTEGER else None)
-        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+            config = NetworkConfig.from_dict(checkpoint.from_json(metadata, "config"))
+            names = checkpoint.from_json(metadata, "names")
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise ConfigError(f"names: {quote(names)} is no list of class names")
+            model = cls(config, names=names, num_classes=config.num_classes, input=_input_of(metadata))
+            form = _of_metadata(Form, metadata, "form")
+            bits = _of_metadata(int, metadata, "fraction_bits") if form is Form.INTEGER else None
+            convert(model, form, bits)
+        except ConfigError as error:
             raise CheckpointError(f"{path}: its metadata cannot be used ({error})") from error
         return model
 
 
 load = SpikeYOLO.load
 
+Kind = TypeVar("Kind")
+
+
+def _of_metadata(kind: Callable[[str], Kind], metadata: Mapping[str, str], key: str) -> Kind:
+    try:
+        return kind(metadata[key])
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"{key}: {quote(metadata.get(key))} is not what a file of weights says there") from error
+
 
 def _input_of(metadata: Mapping[str, str]) -> Input | None:
     """What the file says; format 1 knew recordings alone."""
     if "input" in metadata:
-        return from_metadata(json.loads(metadata["input"]))
+        return from_metadata(checkpoint.from_json(metadata, "input"))
     if "preparation" in metadata:
-        return EventInput.from_dict(json.loads(metadata["preparation"]))
+        return EventInput.from_dict(checkpoint.from_json(metadata, "preparation"))
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quote
 from ..events.event_input import PREPARATIONS, EventInput
 from ..imaging.image_input import ImageInput
 from .presets import NetworkConfig
@@ -33,10 +33,12 @@ def from_metadata(values: Mapping[str, Any]) -> Input:
     Raises:
         ConfigError: an unknown kind, or a value that does not exist or is out of range.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"input: expected settings by name, got {quote(values)}")
     values = dict(values)
     kind = values.pop("kind", None)
-    if kind not in KINDS:
-        raise ConfigError(f"input: kind {kind!r} is not one of {', '.join(KINDS)}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ConfigError(f"input: kind {quote(kind)} is not one of {', '.join(KINDS)}")
     return KINDS[kind].from_dict(values)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import overload
+from typing import Protocol, overload
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, ShapeError
+from ..errors import CheckpointError, ShapeError, one_line, quote
 from ..spiking import ILIF, NeuronState
 from ..structures import STRIDES
 from .backbone import Backbone
@@ -19,6 +21,20 @@ from .forms.form import Form
 from .head import DetectHead
 from .neck import Neck
 from .presets import NetworkConfig
+
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""What weights can be of."""
+
+MOST_SHIFT = 31
+"""Bits by which the sums of an integer network can be shifted and still be of 32."""
+
+
+class Described(Protocol):
+    """What has a shape: a tensor, or one that has not been read."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Length of each axis."""
 
 
 class SpikingNetwork(nn.Module):
@@ -101,16 +117,8 @@ class SpikingNetwork(nn.Module):
                 "axes are (T, B, C, H, W)"
             )
 
-    def load_tensors(self, tensors: Mapping[str, Tensor], source: str) -> None:
-        """Take over the tensors of a state dict, of which every key must fit.
-
-        Args:
-            tensors: by name, in any dtype, which becomes the network's.
-            source: where they are from, for the error.
-
-        Raises:
-            CheckpointError: keys missing or left over, or a shape that differs; the network is unchanged.
-        """
+    def check_fit(self, tensors: Mapping[str, Described], source: str) -> None:
+        """Raise CheckpointError unless these are the tensors of this network by name and shape; none is looked into."""
         own = self.state_dict()
         missing, extra = own.keys() - tensors.keys(), tensors.keys() - own.keys()
         if missing or extra:
@@ -119,10 +127,36 @@ class SpikingNetwork(nn.Module):
                 f"{_preview('left over', extra)}".rstrip("; ")
             )
         for key, value in own.items():
-            if tensors[key].shape != value.shape:
+            if tuple(tensors[key].shape) != tuple(value.shape):
                 raise CheckpointError(
-                    f"{source}: {key} has shape {tuple(tensors[key].shape)}, the network's is {tuple(value.shape)}"
+                    f"{source}: {key} has shape {quote(tuple(tensors[key].shape))}, the network's is "
+                    f"{tuple(value.shape)}"
                 )
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """Take over the tensors of a state dict, of which every key must fit.
+
+        Args:
+            tensors: by name; floating-point ones all of one dtype, which becomes the network's.
+            source: where they are from, for the error.
+
+        Raises:
+            CheckpointError: keys missing or left over, a shape or dtype that differs, or a number that is not finite;
+                the network is unchanged.
+        """
+        self.check_fit(tensors, source)
+        own = self.state_dict()
+        found = Counter(tensors[key].dtype for key, value in own.items() if value.is_floating_point())
+        usual = next((dtype for dtype, _ in found.most_common(1) if dtype in FLOATS), FLOATS[0])
+        for key, value in own.items():
+            wanted = usual if value.is_floating_point() else value.dtype
+            if tensors[key].dtype != wanted:
+                raise CheckpointError(
+                    f"{source}: {key} is of {tensors[key].dtype}; it must be of {wanted}, as the others"
+                )
+        for key in own:
+            if fault := unusable(key, tensors[key]):
+                raise CheckpointError(f"{source}: {key} holds {fault}; these weights are damaged, take another file")
         self.load_state_dict(tensors, assign=True)
         use_channels_last(self)
 
@@ -145,10 +179,24 @@ class SpikingNetwork(nn.Module):
         return f"{self.config}, form={self.form}"
 
 
+def unusable(name: str, values: Tensor) -> str | None:
+    """What makes the numbers of a part of a network, or of its optimiser, useless; None if they can be used."""
+    if values.numel() == 0:
+        return None
+    low, high = map(float, torch.aminmax(values))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "NaN or infinity"
+    if low < 0 and name.endswith(("running_var", "exp_avg_sq")):
+        return "a variance below 0"
+    if name.endswith(".shift") and not 0 <= low <= high <= MOST_SHIFT:
+        return f"a shift outside 0..{MOST_SHIFT}"
+    return None
+
+
 def _preview(what: str, keys: set[str], most: int = 3) -> str:
     if not keys:
         return ""
-    listed = ", ".join(sorted(keys)[:most])
+    listed = ", ".join(map(one_line, sorted(keys)[:most]))
     more = f" and {len(keys) - most} more" if len(keys) > most else ""
     return f"{what} {len(keys)}: {listed}{more}; "
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from torch import nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quote
 from ..spiking import FLAVOURS, ILIF
 from ..spiking.ilif import check_neuron
-from ..strict import closest
+from ..strict import build, closest
 from .blocks import ClippedReLU
 
 RELU = "relu"
 NEURONS = (*FLAVOURS, RELU)
+
+MOST_BLOCKS, WIDEST = 20, 4.0
+"""Of a stage, and of `width`; the largest published network has 4 and 0.75."""
+
+LARGEST = {"last_ratio": 16, "num_classes": 100_000, "in_channels": 2_000, "timesteps": 1_000, "input_levels": 255}
+"""Limits that nobody meets: what a file claims is built only within them."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +61,15 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "repeats", tuple(self.repeats))
         if self.neuron not in NEURONS:
-            raise ConfigError(f"neuron: {self.neuron!r} is not one of {', '.join(NEURONS)}")
-        for name in ("last_ratio", "num_classes", "in_channels", "timesteps", "input_levels"):
+            raise ConfigError(f"neuron: {quote(self.neuron)} is not one of {', '.join(NEURONS)}")
+        for name, most in LARGEST.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name}: {value!r} is not an integer of at least 1")
-        if len(self.repeats) != 4 or any(not isinstance(r, int) or r < 1 for r in self.repeats):
-            raise ConfigError(f"repeats: {self.repeats!r} is not four integers of at least 1")
-        if not 0.0 < self.width <= 8.0:
-            raise ConfigError(f"width: {self.width!r} is outside 0..8")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise ConfigError(f"{name}: {quote(value)} is not an integer in 1..{most}")
+        if len(self.repeats) != 4 or any(not isinstance(r, int) or not 1 <= r <= MOST_BLOCKS for r in self.repeats):
+            raise ConfigError(f"repeats: {quote(self.repeats)} is not four integers in 1..{MOST_BLOCKS}")
+        if not 0.0 < self.width <= WIDEST:
+            raise ConfigError(f"width: {quote(self.width)} is outside 0..{WIDEST:g}")
         if self.neuron == RELU and (self.decay is not None or self.gain is not None):
             raise ConfigError("decay, gain: a relu has neither")
         check_neuron(*self.dynamics, self.max_count)
@@ -91,17 +98,13 @@ class NetworkConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> NetworkConfig:
         """The config with these values.
 
         Raises:
-            ConfigError: a key that does not exist, one that is missing, or a value out of range.
+            ConfigError: a key that does not exist, one that is missing, or a value of another type or out of range.
         """
-        _check_keys(values)
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ConfigError(f"network config: {error}") from error
+        return build(cls, values, "config")
 
 
 def _check_keys(values: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -55,7 +56,8 @@ class EventStream:
     Without `carry` every step is a whole window of T timesteps from rest, as in training. With it every step is one
     timestep, a T-th of a window: the neurons' potentials go on from step to step, and boxes are read off the mean
     logits of the last T timesteps, as many as in training. So there are boxes T times as often for the same
-    computation, and the first whole window gives what it gives without `carry`.
+    computation, and the first whole window gives what it gives without `carry`. Where nothing happens for long there
+    are no steps, and the network starts from rest after it; see `Recording.steps`.
 
     Args:
         model: trained on recordings, or of the Gen1 checkpoint.
@@ -89,17 +91,29 @@ class EventStream:
                 )
             seen = replace(seen, timesteps=1, window_us=seen.window_us // seen.timesteps)
         self.seen, self.step_us = seen, seen.window_us
+        self._stretches = recording.steps(self.step_us, first_us=self.step_us)
+        still = -(-recording.duration_us // self.step_us) - len(self)
+        if still > 0:
+            warnings.warn(
+                f"{recording.path}: {still} steps left out, {still * self.step_us / 1e6:g} s in which there is "
+                "no event for 10 s and longer",
+                stacklevel=2,
+            )
 
     def __len__(self) -> int:
         """Steps; the last may reach beyond the last event."""
-        return -(-self.recording.duration_us // self.step_us)
+        return sum(map(len, self._stretches))
 
     def __iter__(self) -> Iterator[Step]:
+        for stretch in self._stretches:
+            yield from self._steps(stretch)
+
+    def _steps(self, ends_us: range) -> Iterator[Step]:
         state = NeuronState()
         recent: deque[tuple[Tensor, ...]] = deque(maxlen=self.model.config.timesteps if self.carry else 1)
         with evaluating(self.model):
-            for number in range(1, len(self) + 1):
-                end_us, start = number * self.step_us, time.perf_counter()
+            for end_us in ends_us:
+                start = time.perf_counter()
                 events = self.recording.window(end_us - self.step_us, end_us)
                 images, placement = self._images(events, end_us)
                 with torch.inference_mode():

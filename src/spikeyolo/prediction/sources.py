@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +17,14 @@ from ..errors import DataError
 from ..events import READERS, EventInput
 from ..imaging.image_input import ImageInput
 from ..imaging.io import IMAGE_SUFFIXES, read_rgb
+from ..text import cut_to_bytes, with_bytes_escaped
+from .opencv_paths import readable_by_opencv
 
 Kind = Literal["image", "video", "camera", "recording"]
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 DEFAULT_FPS, MAX_FPS = 25.0, 1000.0
+LONGEST_NAME = 220
+"""Bytes of a source's name; 255 are allowed for what is written about it: `NAME_0000012_345.jpg` and the like."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +102,10 @@ class Source:
             return min(1e6 / self.step_us, MAX_FPS)
         if not self.moving:
             return DEFAULT_FPS
-        capture = _open(self)
-        try:
-            import cv2
+        import cv2
 
+        with _opened(self) as capture:
             fps = capture.get(cv2.CAP_PROP_FPS)
-        finally:
-            capture.release()
         return fps if 0 < fps < MAX_FPS else DEFAULT_FPS
 
 
@@ -173,10 +175,12 @@ def _kind(path: Path) -> Kind | None:
 
 
 def _named(found: list[tuple[str, Kind]]) -> list[Source]:
-    """Sources whose names are file names without ending; those that would share one are numbered."""
+    """Sources whose names are file names without ending, not too long; those that would share one are numbered."""
     sources, taken = [], set()
     for path, kind in found:
         stem = f"camera{path}" if path.isdecimal() else Path(path).stem or "stream"
+        # An image keeps its name, byte for byte, so that its labels are found; OpenCV writes videos, and knows Unicode.
+        stem = cut_to_bytes(stem if kind == "image" else with_bytes_escaped(stem), LONGEST_NAME)
         name, number = stem, 2
         while name in taken:
             name, number = f"{stem}_{number}", number + 1
@@ -185,29 +189,31 @@ def _named(found: list[tuple[str, Kind]]) -> list[Source]:
     return sources
 
 
-def _open(source: Source):  # type: ignore[no-untyped-def] # cv2.VideoCapture, whose import costs 0.1 s
+@contextmanager
+def _opened(source: Source):  # type: ignore[no-untyped-def] # cv2.VideoCapture, whose import costs 0.1 s
     import cv2
 
-    capture = cv2.VideoCapture(int(source.path) if source.path.isdecimal() else source.path)
-    if not capture.isOpened():
-        what = "no camera of this number" if source.path.isdecimal() else "a video that OpenCV cannot open"
-        raise DataError(f"{source.path}: {what}")
-    return capture
+    with readable_by_opencv(source.path) as path:
+        capture = cv2.VideoCapture(int(path) if path.isdecimal() else path)
+        try:
+            if not capture.isOpened():
+                what = "no camera of this number" if path.isdecimal() else "a video that OpenCV cannot open"
+                raise DataError(f"{source.path}: {what}")
+            yield capture
+        finally:
+            capture.release()
 
 
 def _video_frames(source: Source) -> Iterator[Frame]:
     import cv2
 
-    capture = _open(source)
-    try:
-        index = 0
+    index = 0
+    with _opened(source) as capture:
         while True:
             read, image = capture.read()
             if not read:
                 break
             yield Frame.of(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), source, index)
             index += 1
-    finally:
-        capture.release()
     if index == 0:
         raise DataError(f"{source.path}: a video without a frame that can be read")

@@ -19,6 +19,8 @@ from ..files import own_folder, whole_file, whole_path, write_whole
 from ..imaging.draw import draw_boxes
 from ..imaging.io import write_rgb
 from ..structures import Detections
+from ..text import folder_names, with_bytes_escaped
+from .opencv_paths import writable_by_opencv
 from .sources import Frame, Source
 
 SPARE_BYTES = 2**16
@@ -103,15 +105,15 @@ def _video(path: Path, fps: float, size_hw: tuple[int, ...]) -> Iterator[Callabl
             raise WriteError(f"{path}: cannot be written (no space left on device); nothing was changed")
         video.write(np.ascontiguousarray(image[..., ::-1]))
 
-    with whole_path(path) as partial:
-        video = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, size_hw[::-1])
+    with whole_path(path) as partial, writable_by_opencv(partial) as name:
+        video = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*"mp4v"), fps, size_hw[::-1])
         if not video.isOpened():
             raise WriteError(f"{path}: cannot be written as a video")
         try:
             yield add
         finally:
             video.release()
-        written = cv2.VideoCapture(str(partial))
+        written = cv2.VideoCapture(name)
         there = int(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
         written.release()
         if there < frames:
@@ -135,7 +137,7 @@ class JsonWriter(Writer):
         assert self._file is not None
         rows, columns = result.frame.size_hw
         entry = {
-            "source": result.frame.source.path,
+            "source": with_bytes_escaped(result.frame.source.path),
             "frame": result.frame.index,
             **({} if result.frame.t_us is None else {"t_us": result.frame.t_us}),
             "width": columns,
@@ -192,7 +194,7 @@ class CropWriter(Writer):
     """What each box shows, OUT/crops/CLASS/NAME_N.jpg."""
 
     def __init__(self, folder: Path, names: Sequence[str]):
-        self.folder, self.names = folder, names
+        self.folder, self.folders = folder, folder_names(names)
 
     def write(self, result: FrameResult) -> None:
         image = result.frame.image
@@ -202,11 +204,7 @@ class CropWriter(Writer):
             right, bottom = min(int(np.ceil(x2)), columns), min(int(np.ceil(y2)), rows)
             if left >= right or top >= bottom:
                 continue
-            # A class name may hold what a file name may not.
-            safe = "".join(
-                c if c.isalnum() or c in "-_ ." else "_" for c in self.names[int(result.detections.labels[i])]
-            )
-            folder = own_folder(self.folder, safe.strip(". ") or "_")
+            folder = own_folder(self.folder, self.folders[int(result.detections.labels[i])])
             write_rgb(folder / f"{_frame_name(result.frame)}_{i}.jpg", image[top:bottom, left:right])
 
 

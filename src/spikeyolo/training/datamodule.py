@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning.pytorch as pl
@@ -61,6 +62,13 @@ class DetectionDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> Loader:
         """Return the loader of validation samples: each once."""
         return self._loader(self.val_index.dataset(self.input), shuffle=False)
+
+    @property
+    def shared_validation_batches(self) -> int:
+        """Validation batches that every process has; some have one more."""
+        assert self.trainer is not None
+        processes = self.trainer.world_size
+        return math.ceil(len(self.val_index) // processes / (self.settings.batch // processes))
 
     def _loader(self, dataset: Any, shuffle: bool) -> Loader:
         trainer = self.trainer

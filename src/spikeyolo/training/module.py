@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,7 +26,7 @@ from ..structures import STRIDES, Batch, Detections
 from .distributed import share_loss
 from .history import METRICS, History, fitness
 from .optimization import Schedule, make_optimizer, move_to
-from .run_folder import save_batch
+from .run_folder import RunFolder, save_batch
 from .settings import TrainSettings
 from .transfer import is_frozen
 
@@ -44,7 +45,7 @@ class DetectorModule(pl.LightningModule):
         folder: where a batch that fails is kept.
     """
 
-    def __init__(self, network: SpikeYOLO, settings: TrainSettings, folder: Path) -> None:
+    def __init__(self, network: SpikeYOLO, settings: TrainSettings, folder: RunFolder) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network = network
@@ -71,14 +72,20 @@ class DetectorModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Know the length of an epoch and the first process's folder from here on."""
-        self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))
+        first = Path(self.trainer.strategy.broadcast(str(self.folder.path)))
+        self.folder = replace(self.folder, path=first)
         self.schedule = Schedule(self.settings, int(self.trainer.num_training_batches))
+        self._plan_validation()  # a run that was stopped within a validation goes on with it
         self.train()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Let the last epoch be validated in any case."""
+        """Forget what was measured in the epoch before."""
         self.batch = batch
         self.metrics = {}
+        self._plan_validation()
+
+    def _plan_validation(self) -> None:
+        """Let the last epoch be validated in any case."""
         last = self.trainer.current_epoch + 1 == self.settings.epochs
         self.trainer.check_val_every_n_epoch = 1 if last else self.settings.val_every
 
@@ -98,7 +105,7 @@ class DetectorModule(pl.LightningModule):
             loss = share_loss(detection_loss(logits, batch.targets, STRIDES, self.settings.gains), batch.batch_size)
         parts = loss.parts.tolist()
         if not all(map(math.isfinite, parts)):
-            self._fail(f"the loss is not finite (box {parts[0]:g}, class {parts[1]:g}, distribution {parts[2]:g})")
+            self.fail(f"the loss is not finite (box {parts[0]:g}, class {parts[1]:g}, distribution {parts[2]:g})")
         self.pending += 1
         steps = self.pending >= position.accumulate or batch_idx + 1 == self.trainer.num_training_batches
         with nullcontext() if steps else self._unshared():
@@ -133,9 +140,9 @@ class DetectorModule(pl.LightningModule):
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
         if self.settings.precision != "fp16" and not math.isfinite(float(norm)):
-            self._fail("the gradient is not finite")
+            self.fail("the gradient is not finite")
 
-    def _fail(self, what: str) -> NoReturn:
+    def fail(self, what: str) -> NoReturn:
         """Save the batch and name it; the weights and the last checkpoint are still those from before it."""
         trainer, batch = self.trainer, self.batch
         assert batch is not None
@@ -143,9 +150,23 @@ class DetectorModule(pl.LightningModule):
         shown = ", ".join(map(str, batch.image_ids))
         raise TrainingError(
             f"epoch {trainer.current_epoch + 1}, batch {trainer.fit_loop.batch_idx + 1}: {what}; "
-            f"the batch is kept in {file}, the training up to the last checkpoint in {self.folder}; "
+            f"the batch is kept in {file}, the training up to the last checkpoint in {self.folder.path}; "
             f"a lower lr or precision 32 may help; images: {shown}"
         )
+
+    def check_weights(self) -> None:
+        """Look at the weights and statistics before they are saved.
+
+        Raises:
+            TrainingError: one is not finite; what was saved last is.
+        """
+        if not all(bool(value.isfinite().all()) for value in self.network.state_dict().values()):
+            self.fail("the weights are not finite")
+
+    @property
+    def shared_validation_batches(self) -> int:
+        """Validation batches that every process has."""
+        return self.trainer.datamodule.shared_validation_batches  # type: ignore[attr-defined]
 
     @property
     def evaluator(self) -> Evaluator:

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
+import signal
+import subprocess
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from ..data.data_set import DataSet, Input
 from ..data.open import open_data
 from ..devices import parse_devices
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError, TrainingError
 from ..evaluation.validate import Validation, ValidationSettings, validate
+from ..files import write_whole
+from ..interruption import Interrupted, StopRequest, advice, signals_restored
+from ..locks import locked
 from ..model.detector import SpikeYOLO, load
+from ..processes import GRACE_S
+from ..terminal import say
 from .callbacks.averaging import ExponentialAverage
-from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints, Stopped
 from .callbacks.images import ImageLogger, plot_history
 from .callbacks.progress import TrainingProgress
+from .data_record import changes, record_of
 from .datamodule import DetectionDataModule
 from .devices import Devices, choose_devices, is_first_process
+from .last_checkpoint import finished_epochs
 from .module import DetectorModule
 from .optimization import Schedule, accumulation
-from .run_folder import RunFolder, finished_epochs, new_folder, resumed_settings
+from .run_folder import RunFolder, check_free, new_folder, resumed_settings
 from .settings import TrainSettings, read_settings, recipe_of
 from .transfer import is_preset, starting_model
 
@@ -40,6 +51,8 @@ HINTS = (
     ".*did not keep the size of images.*",  # the run knows it
     ".*sync_dist=True.*",  # what is logged is the same in all processes
 )
+
+log = logging.getLogger("spikeyolo")
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -69,38 +82,92 @@ def train(
         TrainingError: a loss or gradient that is not finite; the batch is kept in the folder.
     """
     first_process = is_first_process()
-    if resume is not None:
-        settings, folder = resumed_settings(resume, settings, given), RunFolder(resume)
-        planned = read_settings(folder.config)
-    else:
-        planned = None
-        settings = _with_absolute_paths(settings)
-        # The others are told the first one's choice: to them its new folder would look like an older run.
-        folder = new_folder(out) if first_process else RunFolder(out or Path())
-    devices, data = choose_devices(settings), _open(settings)
-    input = _training_input(data, settings, resumed=resume is not None)
-    network, report = starting_model(settings, data.names, input)
-    samples = DetectionDataModule(settings, data, input)
-    done = finished_epochs(folder.last) if resume is not None else 0
-    if first_process:
-        if report is not None and resume is None:
-            print("\n".join(report.lines()))
-        samples.prepare_data()  # before other processes start: what is wrong with the data is said once
-        folder.prepare(settings)
-        lines = _banner(settings, devices, network, samples, folder)
-        if planned is not None:
-            lines += _continuation(settings, planned, folder, done)
-        print("\n".join(lines), flush=True)
-    if done >= settings.epochs:
-        return folder
-    module = DetectorModule(network, settings, folder.path)
-    with _quiet():
-        trainer = _trainer(settings, folder, devices, data.names)
-        checkpoint = folder.last if resume is not None and folder.last.exists() else None
-        trainer.fit(module, datamodule=samples, ckpt_path=checkpoint, weights_only=True)
-    if trainer.is_global_zero:
-        plot_history(module.history, folder.path / "curves.png")
+    with ExitStack() as held:
+        if resume is not None:
+            settings, folder = resumed_settings(resume, settings, given), RunFolder(resume)
+            planned = read_settings(folder.config)
+            if first_process:
+                held.enter_context(locked(resume))
+        else:
+            planned = None
+            settings = _with_absolute_paths(settings)
+            if out is not None and first_process:
+                check_free(out)  # before the work
+        devices, data = choose_devices(settings), _open(settings)
+        input = _training_input(data, settings, resumed=resume is not None)
+        network, report = starting_model(settings, data.names, input)
+        samples = DetectionDataModule(settings, data, input)
+        if first_process:
+            samples.prepare_data()  # before other processes start: what is wrong with the data is said once
+        if resume is None:
+            # The others are told the first one's choice: to them its new folder would look like an older run.
+            folder = held.enter_context(new_folder(out)) if first_process else RunFolder(out or Path())
+        held.enter_context(advice(f"go on with: {folder.resume_command}"))
+        done = finished_epochs(folder.last, network, settings) if resume is not None else 0
+        if first_process:
+            lines = report.lines() if report is not None and resume is None else []
+            lines += _banner(settings, devices, network, samples, folder)
+            if planned is not None:
+                lines += _continuation(settings, planned, folder, done)
+            _keep_record(folder, samples)
+            folder.prepare(settings)
+            say(*lines)
+        if done < settings.epochs:
+            _fit(settings, folder, devices, data.names, DetectorModule(network, settings, folder), samples)
     return folder
+
+
+def _keep_record(folder: RunFolder, samples: DetectionDataModule) -> None:
+    """Say what has changed in the data since the run went on last, and keep what they are now."""
+    record = record_of({"train": samples.train_index, "val": samples.val_index})
+    for line in changes(folder.data_record, record):
+        log.warning("%s", line)
+    folder.write_or_warn(folder.data_record, lambda: write_whole(folder.data_record, json.dumps(record).encode()))
+
+
+def _fit(
+    settings: TrainSettings,
+    folder: RunFolder,
+    devices: Devices,
+    names: tuple[str, ...],
+    module: DetectorModule,
+    samples: DetectionDataModule,
+) -> None:
+    """Train until the end, or until a signal: then the first process raises `Interrupted`, the others just end."""
+    stop = StopRequest()
+    with _quiet(), signals_restored():
+        trainer = _trainer(settings, folder, devices, names, stop)
+        try:
+            checkpoint = folder.last if folder.last.exists() else None
+            trainer.fit(module, datamodule=samples, ckpt_path=checkpoint, weights_only=True)
+        except Stopped:
+            pass
+        except SystemExit as error:  # Lightning's answer to a KeyboardInterrupt, when it has ended other processes
+            stopped = error.__context__
+            raise Interrupted(getattr(stopped, "signum", stop.signum or signal.SIGINT)) from error
+        except DataError as error:
+            raise TrainingError(f"{error}; go on with: {folder.resume_command}") from error
+        finally:
+            _end_others(trainer)
+    if not trainer.is_global_zero:
+        return
+    if not trainer.interrupted:
+        plot_history(module.history, folder)
+        folder.check_saved()
+    if trainer.interrupted or stop.signum:
+        raise Interrupted(stop.signum or signal.SIGTERM)  # without a number another process was told
+
+
+def _end_others(trainer: pl.Trainer) -> None:
+    """Wait for the processes that Lightning has started; it watches them, and would kill this one after their end."""
+    started = getattr(trainer.strategy.launcher, "procs", [])
+    others = list(started)
+    started.clear()  # which ends the watching
+    for process in others:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)
+        process.kill()
+        process.wait()
 
 
 def validate_best(folder: RunFolder) -> Validation:
@@ -175,17 +242,22 @@ def _continuation(settings: TrainSettings, planned: TrainSettings, folder: RunFo
     return lines
 
 
-def _trainer(settings: TrainSettings, folder: RunFolder, devices: Devices, names: tuple[str, ...]) -> pl.Trainer:
+def _trainer(
+    settings: TrainSettings, folder: RunFolder, devices: Devices, names: tuple[str, ...], stop: StopRequest
+) -> pl.Trainer:
     average = ExponentialAverage(settings.ema_decay, settings.ema_ramp)
     callbacks: list[Callback] = [
         average,
         TrainingProgress(),
         ImageLogger(folder, names),
-        RunCheckpoints(folder, average, settings.save_minutes, settings.save_steps),
+        RunCheckpoints(folder, average, settings.save_minutes, settings.save_steps, stop),
     ]
     if settings.patience is not None:
         validations = math.ceil(settings.patience / settings.val_every)  # what Lightning counts
         callbacks.append(EarlyStopping("fitness", mode="max", patience=validations, check_on_train_epoch_end=False))
+    plugins: list[Any] = [AtomicCheckpointIO(folder)]
+    if SLURMEnvironment.detect():
+        plugins.append(SLURMEnvironment(auto_requeue=False))  # it would take signals over, and save by another name
     return pl.Trainer(
         accelerator=devices.accelerator,
         devices=devices.devices,
@@ -196,7 +268,7 @@ def _trainer(settings: TrainSettings, folder: RunFolder, devices: Devices, names
         max_epochs=settings.epochs,
         check_val_every_n_epoch=settings.val_every,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=plugins,
         logger=_loggers(settings, folder),
         use_distributed_sampler=False,  # ours divides the batches itself
         num_sanity_val_steps=0,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields, replace
+import shlex
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
 
-from ..errors import CheckpointError, ConfigError, SpikeYOLOError, WriteError
-from ..files import write_whole
+from ..errors import ConfigError, SpikeYOLOError, WriteError
+from ..files import numbered, occupant, remains, write_whole
+from ..locks import NAME, locked
 from ..structures import Batch
 from .settings import MACHINE, TrainSettings, read_settings
 
@@ -26,9 +29,11 @@ class RunFolder:
 
     Attributes:
         path: the folder.
+        unsaved: files whose newest state could not be written, and why.
     """
 
     path: Path
+    unsaved: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def config(self) -> Path:
@@ -50,35 +55,84 @@ class RunFolder:
         """Everything needed to resume."""
         return self.path / "last.ckpt"
 
+    @property
+    def data_record(self) -> Path:
+        """What it has been trained on."""
+        return self.path / "data.json"
+
+    @property
+    def resume_command(self) -> str:
+        """What goes on with it."""
+        return f"spikeyolo train --resume {shlex.quote(str(self.path))}"
+
     def prepare(self, settings: TrainSettings) -> None:
-        """Make the folder, write the settings, and remove what an interrupted write left.
+        """Write the settings, and remove what an interrupted write left.
 
         Raises:
-            ConfigError: the folder cannot be made or written to.
+            ConfigError: the folder cannot be written to.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             write_whole(self.config, settings.to_yaml().encode())
         except (OSError, WriteError) as error:
             raise ConfigError(f"out: {self.path} cannot be written ({error})") from error
-        for remains in self.path.glob(f".{self.last.name}.*"):
-            remains.unlink(missing_ok=True)
+        for unfinished in remains(self.last):
+            unfinished.unlink(missing_ok=True)
+
+    def write_or_warn(self, file: Path, write: Callable[[], object]) -> bool:
+        """Write a file of the run; where that fails, by a full disk say, the run goes on and the old file stays.
+
+        Returns:
+            Whether it was written.
+        """
+        try:
+            write()
+        except (OSError, SpikeYOLOError) as error:
+            self.unsaved[file] = str(error)
+            log.warning("%s was not saved, training goes on: %s", file.name, error)
+            return False
+        self.unsaved.pop(file, None)
+        return True
+
+    def check_saved(self) -> None:
+        """Raise WriteError if what the training was for is not on the disk."""
+        missing = [file for file in (self.best, self.last, self.results) if file in self.unsaved]
+        if missing:
+            raise WriteError(
+                f"{' and '.join(file.name for file in missing)} could not be saved ({self.unsaved[missing[0]]}); "
+                f"make room, then go on from the last checkpoint: {self.resume_command}"
+            )
 
 
-def new_folder(out: Path | None) -> RunFolder:
-    """Return the folder given, or the first of runs/train, runs/train-2, ... that is free.
+def check_free(out: Path) -> None:
+    """Look whether a new run may be written to a folder: it is new, or holds nothing but hidden files.
 
     Raises:
-        ConfigError: the folder given already holds a run.
+        ConfigError: it may not; nothing was changed.
+        WriteError: it is no folder.
     """
-    if out is not None:
-        if (out / "config.yaml").exists():
-            raise ConfigError(f"out: {out} already holds a run; go on with --resume {out}, or name another folder")
-        return RunFolder(out)
-    number = 1
-    while (path := DEFAULT if number == 1 else DEFAULT.with_name(f"{DEFAULT.name}-{number}")).exists():
-        number += 1
-    return RunFolder(path)
+    there = occupant(out)
+    if there is None:
+        return
+    if (out / NAME).exists():
+        with locked(out):  # says who is at work there
+            pass
+    if (out / "config.yaml").exists():
+        raise ConfigError(f"out: {out} already holds a run; go on with --resume {out}, or name another folder")
+    raise ConfigError(f"out: {out} holds {there} already; name a new or empty folder, nothing was changed")
+
+
+@contextmanager
+def new_folder(out: Path | None) -> Iterator[RunFolder]:
+    """Yield the folder given, or the first of runs/train, runs/train-2, ... that is free, made and locked.
+
+    Raises:
+        ConfigError: the folder given is not free, see `check_free`, or another training is at work in it.
+        WriteError: it cannot be made.
+    """
+    path = numbered(DEFAULT) if out is None else out
+    with locked(path):
+        check_free(path)
+        yield RunFolder(path)
 
 
 def resumed_settings(run: Path, options: TrainSettings, given: Collection[str] | None = None) -> TrainSettings:
@@ -110,34 +164,6 @@ def resumed_settings(run: Path, options: TrainSettings, given: Collection[str] |
     return replace(kept, **changes)
 
 
-def finished_epochs(last: Path) -> int:
-    """Return how many epochs a run has finished, by its checkpoint; 0 without one.
-
-    Raises:
-        CheckpointError: the file is damaged, or no checkpoint of a run.
-    """
-    if not last.exists():
-        return 0
-    try:
-        return len(torch.load(last, map_location="cpu", weights_only=True, mmap=True)["history"]["rows"])
-    except Exception as error:  # torch raises many kinds for damaged files
-        raise CheckpointError(f"{last}: cannot be read ({type(error).__name__}: {error})") from error
-
-
-def write_or_warn(what: str, write: Callable[[], object]) -> bool:
-    """Write a file of a run; where that fails, by a full disk say, the run goes on and the old file stays.
-
-    Returns:
-        Whether it was written.
-    """
-    try:
-        write()
-    except (OSError, SpikeYOLOError) as error:
-        log.warning("%s was not saved, training goes on: %s", what, error)
-        return False
-    return True
-
-
 def to_bytes(content: object) -> bytes:
     """Return what torch.save writes."""
     stream = io.BytesIO()
@@ -145,9 +171,9 @@ def to_bytes(content: object) -> bytes:
     return stream.getvalue()
 
 
-def save_batch(folder: Path, rank: int, batch: Batch) -> Path:
+def save_batch(folder: RunFolder, rank: int, batch: Batch) -> Path:
     """Keep a batch, to look into why it failed: plain tensors under the names of Batch and Targets."""
-    file = folder / (f"failed_batch_{rank}.pt" if rank else "failed_batch.pt")
+    file = folder.path / (f"failed_batch_{rank}.pt" if rank else "failed_batch.pt")
     targets = batch.targets
     content = {
         "images": batch.images.cpu(),
@@ -156,5 +182,5 @@ def save_batch(folder: Path, rank: int, batch: Batch) -> Path:
         "labels": targets.labels.cpu(),
         "boxes": targets.boxes.cpu(),
     }
-    write_or_warn(str(file), lambda: write_whole(file, to_bytes(content)))
+    folder.write_or_warn(file, lambda: write_whole(file, to_bytes(content)))
     return file

@@ -9,6 +9,7 @@ from spikeyolo.data.events.rvt_export import RvtFormat, export_recording, export
 from spikeyolo.data.open import open_data
 from spikeyolo.errors import ConfigError
 from spikeyolo.events import open_recording, stacked_histogram
+from spikeyolo.files import MARK
 
 pytest.importorskip("hdf5plugin", reason="needs the extra 'events'")
 
@@ -34,12 +35,16 @@ def test_what_is_there_stays_and_what_is_half_written_goes(tmp_path):
     data = open_data(write_data_set(tmp_path / "set"))
     export_split(data, "train", tmp_path / "out")
     kept = (tmp_path / "out" / "train" / "a").stat().st_mtime_ns
-    half = tmp_path / "out" / "train" / ".b.123.partial"
+    half = tmp_path / "out" / "train" / ".b.0123abcd"
     (tmp_path / "out" / "train" / "b").rename(half)
+    (half / MARK).write_bytes(b"")  # of a process that is gone
+    users = tmp_path / "out" / "train" / ".notes.partial"
+    users.mkdir()
     written = export_split(data, "train", tmp_path / "out", workers=2)
     assert [p.folder.name for p in written] == ["b"]
     assert (tmp_path / "out" / "train" / "a").stat().st_mtime_ns == kept
     assert not half.exists()
+    assert users.exists()
 
 
 def test_labels_decide_where_windows_end_and_those_between_are_counted(tmp_path):

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from spikeyolo.interruption import StopRequest, signals_restored
 from spikeyolo.training.callbacks.checkpoints import ASK_EVERY, RunCheckpoints
 from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.run_folder import RunFolder
@@ -20,12 +21,16 @@ def run(monkeypatch, tmp_path, *, processes: int, batches: int, seconds: float, 
         world_size=processes,
         global_step=0,
         num_training_batches=batches,
-        strategy=SimpleNamespace(broadcast=lambda late: asked.append(late) or late),
+        strategy=SimpleNamespace(
+            broadcast=lambda late: asked.append(late) or late, reduce_boolean_decision=lambda stops, all: stops
+        ),
         save_checkpoint=lambda _: saved.append(trainer.global_step),
     )
     module = Mock(spec=DetectorModule, pending=0)
-    callback = RunCheckpoints(RunFolder(tmp_path), Mock(), **{"minutes": 10, "steps": None, **settings})
-    callback.on_train_start(trainer, module)
+    settings = {"minutes": 10, "steps": None, "stop": StopRequest(), **settings}
+    callback = RunCheckpoints(RunFolder(tmp_path), Mock(), **settings)
+    with signals_restored():
+        callback.on_train_start(trainer, module)
     for batch in range(batches):
         now[0] += seconds
         module.pending = (batch + 1) % together

@@ -10,6 +10,7 @@ from spikeyolo.structures import Batch, Detections, Placement, Targets
 from spikeyolo.training.callbacks import images
 from spikeyolo.training.callbacks.images import CELL_SIDE, draw_predictions, plot_history
 from spikeyolo.training.history import LOSSES, History
+from spikeyolo.training.run_folder import RunFolder
 
 
 def history(epochs: int, validated: tuple[int, ...]) -> History:
@@ -24,7 +25,7 @@ def drawn(monkeypatch, tmp_path):
     monkeypatch.setattr(images, "save_figure", lambda figure, _: figures.append(figure))
 
     def draw(history):
-        plot_history(history, tmp_path / "curves.png")
+        plot_history(history, RunFolder(tmp_path))
         figures[-1].canvas.draw()
         return figures[-1].axes
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError, DataError, quote
 from ...events.event_input import EventInput
 from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names
 from .frame_sources import DEFAULT_TIMESTEPS, RecordingSource, RvtSource, Source
@@ -75,8 +75,8 @@ def describe_recordings(file: Path, content: dict[str, Any]) -> EventDescription
         DataError: a file or folder that does not exist.
     """
     form = content.get("format")
-    if form not in KEYS:
-        raise ConfigError(f"{file}: format: {form!r} is not one of {', '.join(KEYS)}")
+    if not isinstance(form, str) or form not in KEYS:
+        raise ConfigError(f"{file}: format: {quote(form)} is not one of {', '.join(KEYS)}")
     check_keys(file, content, KEYS[form])
     root = file.parent / as_path(file, "path", content.get("path") or ".")
     given = {split: content[split] for split in SPLITS if content.get(split) is not None}
@@ -90,7 +90,7 @@ def describe_recordings(file: Path, content: dict[str, Any]) -> EventDescription
         raise ConfigError(f"{file}: no 'names'; list the class names in the order of the label files' ids")
     protocol = content.get("protocol", "none")
     if protocol not in get_args(ProtocolName):
-        raise ConfigError(f"{file}: protocol: {protocol!r} is not one of {', '.join(get_args(ProtocolName))}")
+        raise ConfigError(f"{file}: protocol: {quote(protocol)} is not one of {', '.join(get_args(ProtocolName))}")
     names = class_names(file, content["names"])
     chosen: Any = content.get("preparation")
     source: Source
@@ -119,5 +119,5 @@ def _size(content: Mapping[str, Any]) -> tuple[int, int] | None:
     if size is None:
         return None
     if not isinstance(size, list) or len(size) != 2 or not all(isinstance(s, int) and s > 0 for s in size):
-        raise ConfigError(f"sensor_size_hw: expected [rows, columns], got {size!r}")
+        raise ConfigError(f"sensor_size_hw: expected [rows, columns], got {quote(size)}")
     return size[0], size[1]

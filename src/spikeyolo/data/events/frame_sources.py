@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError, DataError, quote
 from ...events.event_input import EventInput
 from ...events.recording import READERS, Recording, open_recording
 from ...events.render import frames_of
@@ -167,9 +167,9 @@ class RvtSource:
             ConfigError: a name that does not tell what the frames are.
             DataError: a first sequence that cannot be read.
         """
-        match = re.fullmatch(r"stacked_histogram_dt=(\d+)_nbins=(\d+)", name)
+        match = re.fullmatch(r"stacked_histogram_dt=(\d{1,9})_nbins=(\d{1,9})", name)
         if match is None:
-            raise ConfigError(f"frames: {name!r} is not stacked_histogram_dt=<milliseconds>_nbins=<bins>")
+            raise ConfigError(f"frames: {quote(name)} is not stacked_histogram_dt=<milliseconds>_nbins=<bins>")
         kind, step_us = RepresentationConfig("stacked_histogram", bins=int(match[2])), int(match[1]) * 1000
         first = next((path for folder in folders for path, _ in pair_sequences(folder, name).pairs), None)
         halved = first is not None and open_rvt(first, name).halved

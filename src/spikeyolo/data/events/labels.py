@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, quote
+from ...events.foreign import entries, foreign
 from ...files import whole_file
+from .numpy_files import load_numpy
 
 BOX_DTYPE = np.dtype(
     [
@@ -73,8 +74,10 @@ def boxes_from(path: str | os.PathLike[str], content: object) -> np.ndarray:
     if not isinstance(content, np.ndarray) or content.dtype.names is None or content.ndim != 1:
         raise DataError(f"{path}: not a list of boxes with the fields {', '.join(BOX_DTYPE.names or ())}")
     boxes = np.zeros(len(content), BOX_DTYPE)
-    for name in BOX_DTYPE.names or ():
-        boxes[name] = _column(path, content, name)
+    # Numbers beyond our types become infinite, or a time at which there is no recording: `clean_boxes` drops both.
+    with foreign(Path(path), "the fields of its boxes cannot be read"), np.errstate(over="ignore", invalid="ignore"):
+        for name in BOX_DTYPE.names or ():
+            boxes[name] = _column(path, content, name)
     return boxes[np.argsort(boxes["t"], kind="stable")]
 
 
@@ -85,10 +88,10 @@ def _column(path: str | os.PathLike[str], content: np.ndarray, name: str) -> np.
     if found is None:
         if name in _DEFAULTS:
             return _DEFAULTS[name]
-        raise DataError(f"{path}: no field '{name}' among {', '.join(names)}")
+        raise DataError(f"{path}: no field '{name}' among {quote(names)}")
     column, ours = content[found], BOX_DTYPE[name]
     if column.dtype.kind not in "iuf" or column.ndim != 1:
-        raise DataError(f"{path}: field '{found}' holds {column.dtype}, not numbers")
+        raise DataError(f"{path}: field '{found}' holds {quote(str(column.dtype))}, not numbers")
     if ours.kind != "f":
         limits = np.iinfo(ours)
         # NaN is in no range either.
@@ -190,7 +193,7 @@ def pair_recordings(folder: str | os.PathLike[str], suffixes: Iterable[str] = ("
     folder, suffixes = Path(folder), tuple(suffixes)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give one with NAME_td.dat and NAME_bbox.npy")
-    files = sorted(file for file in folder.iterdir() if file.is_file())
+    files = [file for file in entries(folder) if file.is_file()]
     owners: dict[Path, Path] = {}
     for file in files:
         if file.suffix.lower() in suffixes:
@@ -203,25 +206,3 @@ def pair_recordings(folder: str | os.PathLike[str], suffixes: Iterable[str] = ("
         tuple(recording for boxes, recording in owners.items() if boxes not in labels),
         tuple(sorted(labels - owners.keys())),
     )
-
-
-MAGICS = (b"\x93NUMPY", b"PK")  # of .npy and .npz; numpy takes anything else for a pickle
-
-
-def load_numpy(path: str | os.PathLike[str]) -> np.ndarray | dict[str, np.ndarray]:
-    """Return the array of a `.npy`, or the arrays of a `.npz` by name; pickled objects are refused.
-
-    Raises:
-        DataError: not such a file.
-    """
-    try:
-        with open(path, "rb") as file:
-            if not file.read(8).startswith(MAGICS):
-                raise ValueError("it does not begin like one")
-            file.seek(0)
-            content = np.load(file, allow_pickle=False)
-            return content if isinstance(content, np.ndarray) else dict(content)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = "it holds pickled objects, which are never loaded" if "allow_pickle" in reason else reason
-        raise DataError(f"{path}: cannot be read as a numpy file ({reason})") from error

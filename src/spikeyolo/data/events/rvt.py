@@ -18,14 +18,18 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...errors import DataError
+from ...events.event_file import LATEST_US, checked_size
+from ...events.foreign import entries, foreign
+from ...events.hdf5_reading import dataset, open_hdf5
+from ...events.representations import check_memory
 from ...files import whole_folder
 from ...optional import optional_module
-from .labels import Pairing, boxes_from, load_numpy
+from .labels import Pairing, boxes_from
+from .numpy_files import load_numpy
 
 DEFAULT_NAME = "stacked_histogram_dt=50_nbins=10"
 FRAMES, LABELS = "event_representations_v2", "labels_v2"
@@ -72,17 +76,15 @@ class RvtSequence:
         stop = int(np.searchsorted(self.end_us, end_us)) + 1
         if stop > len(self) or self.end_us[stop - 1] != end_us:
             raise DataError(f"{self.path}: no frame ends at {end_us} us")
+        check_memory((count, *self.shape[1:]))
         found = self.frames(max(stop - count, 0), stop)
         missing = [(count - len(found), 0), (0, 0), (0, 0), (0, 0)]
         return np.pad(found, missing) if len(found) < count else found
 
     def frames(self, start: int, stop: int) -> np.ndarray:
         """Return frames start to stop, exclusive: (stop - start, C, H, W) in the file's dtype."""
-        with _open_h5(self.file, "r") as content:
-            try:
-                return content["data"][start:stop]
-            except OSError as error:
-                raise DataError(f"{self.file}: frames cannot be read ({str(error).splitlines()[0]})") from error
+        with open_hdf5(self.file) as content, foreign(self.file, "frames cannot be read"):
+            return content["data"][start:stop]
 
 
 def open_rvt(path: str | os.PathLike[str], name: str = DEFAULT_NAME) -> RvtSequence:
@@ -100,18 +102,19 @@ def open_rvt(path: str | os.PathLike[str], name: str = DEFAULT_NAME) -> RvtSeque
     file = next((folder / name for name in (FULL, HALVED) if (folder / name).is_file()), None)
     if file is None:
         raise DataError(f"{folder}: holds neither {FULL} nor {HALVED}")
-    with _open_h5(file, "r") as h5:
-        if "data" not in h5 or len(h5["data"].shape) != 4:
+    with open_hdf5(file) as h5:
+        frames = dataset(file, h5, "data", 4, "iuf")
+        if frames is None:
             raise DataError(f"{file}: no frames 'data' (N, C, H, W)")
-        shape = h5["data"].shape
-    times = _array(folder / "timestamps_us.npy")
-    end_us = (times[:, -1] if times.ndim == 2 else times).astype(np.int64)
-    label_frames = _array(folder / "objframe_idx_2_repr_idx.npy").astype(np.int64)
+        shape = frames.shape
+    checked_size(file, shape[2:], None)
+    times, label_frames = (_integers(folder / name) for name in ("timestamps_us.npy", "objframe_idx_2_repr_idx.npy"))
+    end_us = times[:, 1] if times.ndim == 2 and times.shape[1] == 2 else times
     content = load_numpy(labels / "labels.npz")
     if not isinstance(content, dict) or not {"labels", "objframe_idx_2_label_idx"} <= content.keys():
         raise DataError(f"{labels / 'labels.npz'}: no 'labels' and 'objframe_idx_2_label_idx'")
     boxes = boxes_from(labels / "labels.npz", content["labels"])
-    first = np.append(content["objframe_idx_2_label_idx"].astype(np.int64), len(boxes))
+    first = np.append(_as_int64(labels / "labels.npz", content["objframe_idx_2_label_idx"]), len(boxes))
     _check(path, shape[0], end_us, label_frames, first)
     if file.name == HALVED:
         for side in ("x", "y", "w", "h"):
@@ -128,7 +131,7 @@ def pair_sequences(folder: str | os.PathLike[str], name: str = DEFAULT_NAME) -> 
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give one with RVT's sequences")
-    labels = {path: path / LABELS / "labels.npz" for path in sorted(folder.iterdir()) if path.is_dir()}
+    labels = {path: path / LABELS / "labels.npz" for path in entries(folder) if path.is_dir()}
     frames = {path for path in labels if (path / FRAMES / name).is_dir()}
     return Pairing(
         tuple((path, file) for path, file in labels.items() if path in frames and file.is_file()),
@@ -200,9 +203,9 @@ def _nearest(path: Path, end_us: np.ndarray, instants: np.ndarray) -> np.ndarray
 
 def _write_frames(path: Path, file: Path, frames: Iterable[np.ndarray]) -> int:
     """Write the frames one by one and return how many there were."""
-    compression = optional_module("hdf5plugin", "events").Blosc(cname="zstd", clevel=1)
-    count = 0
-    with _open_h5(file, "w") as content:
+    h5py, compression = optional_module("h5py", "events"), optional_module("hdf5plugin", "events")
+    compression, count = compression.Blosc(cname="zstd", clevel=1), 0
+    with h5py.File(file, "w") as content:
         data = None
         for frame in frames:
             if data is None:
@@ -223,8 +226,10 @@ def _write_frames(path: Path, file: Path, frames: Iterable[np.ndarray]) -> int:
 def _check(path: Path, count: int, end_us: np.ndarray, label_frames: np.ndarray, first: np.ndarray) -> None:
     """Raises DataError unless the files of a sequence fit each other."""
     wrong = ""
-    if end_us.shape != (count,) or (np.diff(end_us) <= 0).any():
-        wrong = f"{count} frames, but {end_us.size} times, or times that do not rise"
+    if not count:
+        wrong = "no frames"
+    elif end_us.shape != (count,) or (np.diff(end_us) <= 0).any() or not 0 <= end_us[0] <= end_us[-1] < LATEST_US:
+        wrong = f"{count} frames, but {end_us.size} times, or times that do not rise from 0 on"
     elif label_frames.ndim != 1 or len(label_frames) != len(first) - 1:
         wrong = f"{label_frames.size} frames of labels, but {len(first) - 1} labelled instants"
     elif len(label_frames) and (label_frames.min() < 0 or label_frames.max() >= count):
@@ -235,17 +240,11 @@ def _check(path: Path, count: int, end_us: np.ndarray, label_frames: np.ndarray,
         raise DataError(f"{path}: not a prepared sequence: {wrong}")
 
 
-def _array(file: Path) -> np.ndarray:
-    content = load_numpy(file)
+def _integers(file: Path) -> np.ndarray:
+    return _as_int64(file, load_numpy(file))
+
+
+def _as_int64(file: Path, content: object) -> np.ndarray:
     if not isinstance(content, np.ndarray) or content.dtype.kind not in "iu":
         raise DataError(f"{file}: not an array of integers")
-    return content
-
-
-def _open_h5(file: Path, mode: str) -> Any:
-    h5py = optional_module("h5py", "events")
-    optional_module("hdf5plugin", "events")
-    try:
-        return h5py.File(file, mode)
-    except OSError as error:
-        raise DataError(f"{file}: not an HDF5 file, or cut short ({str(error).splitlines()[0]})") from error
+    return content.astype(np.int64)

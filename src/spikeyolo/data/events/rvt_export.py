@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError, DataError
-from ...events.event_input import EventInput
-from ...events.recording import open_recording
+from ...errors import ConfigError, quote
+from ...events.event_input import LIMITS, EventInput
+from ...events.recording import Recording, open_recording
 from ...events.render import frames_of
 from ...events.representations import RepresentationConfig
+from ...files import make_folder, own_folder
 from .event_data import EventData
+from .processes import in_processes
 from .rvt import TOLERANCE_US, write_rvt
 
 
@@ -41,10 +41,10 @@ class RvtFormat:
     downscale: int = 1
 
     def __post_init__(self) -> None:
-        if self.step_us < 1000 or self.step_us % 1000:
-            raise ConfigError(f"step_us: {self.step_us} is not a whole number of milliseconds")
+        if not 1000 <= self.step_us <= LIMITS["window_us"] or self.step_us % 1000:
+            raise ConfigError(f"step_us: {quote(self.step_us)} is not a whole number of milliseconds, at most an hour")
         if self.downscale not in (1, 2):
-            raise ConfigError(f"downscale: {self.downscale}; RVT's layout knows 1 and 2")
+            raise ConfigError(f"downscale: {quote(self.downscale)}; RVT's layout knows 1 and 2")
         self.event_input  # noqa: B018 - checks the others
 
     @property
@@ -67,11 +67,13 @@ class ExportedSequence:
         folder: where it is.
         frames: how many.
         left_out: labelled instants that no frame's window ends at, or where one window ends at several.
+        findings: what was wrong with the recording, a line each.
     """
 
     folder: Path
     frames: int
     left_out: int
+    findings: tuple[str, ...] = ()
 
 
 def export_split(
@@ -100,18 +102,13 @@ def export_split(
 
     Raises:
         ConfigError: no such split, or frames that are in RVT's layout already.
-        DataError: recordings that cannot be read, or a folder that cannot be written.
+        DataError: recordings that cannot be read.
+        WriteError: a folder cannot be written.
     """
     if data.description.source.made is not None:
         raise ConfigError(f"{data.file}: describes RVT's frames, which are prepared already")
     index, rvt_format = data.split(split), rvt_format or RvtFormat()
-    folder = out / split
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for remains in folder.glob(".*.partial"):
-            shutil.rmtree(remains)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror})") from error
+    folder = own_folder(make_folder(out), split)
     work = [
         (recording, index.labels_of(number), index.sensor_size_hw, folder / sequence_name(recording), rvt_format)
         for number, recording in enumerate(index.recordings)
@@ -123,6 +120,8 @@ def export_split(
     written = []
     for sequence in _exported(waiting, workers):
         written.append(sequence)
+        for line in sequence.findings:
+            warnings.warn(line, stacklevel=2)
         done += 1
         if progress is not None:
             progress(done, len(work))
@@ -132,16 +131,8 @@ def export_split(
 def _exported(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[ExportedSequence]:
     """Write recordings and yield each as it is done, in so many processes; one is this process."""
     if workers <= 1 or len(jobs) <= 1:
-        yield from (export_recording(*job) for job in jobs)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(export_recording, *job) for job in jobs]
-        try:
-            for future in as_completed(running):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        return (export_recording(*job) for job in jobs)
+    return in_processes(export_recording, jobs, min(workers, len(jobs)))
 
 
 def sequence_name(recording: Path) -> str:
@@ -159,21 +150,30 @@ def export_recording(
     Raises:
         DataError: the recording cannot be read, the folder cannot be written.
     """
-    recording, event_input = open_recording(path, sensor_size_hw), rvt_format.event_input
-    first = int(boxes["t"].min()) % rvt_format.step_us if len(boxes) else 0
-    last = max(recording.duration_us, int(boxes["t"].max()) if len(boxes) else 0)
-    end_us = np.arange(
-        first or rvt_format.step_us, max(last, first or rvt_format.step_us) + 1, rvt_format.step_us, dtype=np.int64
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        frames, left_out = _export(open_recording(path, sensor_size_hw), boxes, folder, rvt_format)
+    return ExportedSequence(folder, frames, left_out, tuple(str(warning.message) for warning in caught))
+
+
+def _export(recording: Recording, boxes: np.ndarray, folder: Path, rvt_format: RvtFormat) -> tuple[int, int]:
+    """Write a recording; return how many frames it has, and labelled instants left out."""
+    event_input, step_us = rvt_format.event_input, rvt_format.step_us
+    first_us = (int(boxes["t"].min()) % step_us if len(boxes) else 0) or step_us
+    last_us = max(recording.duration_us, int(boxes["t"].max()) if len(boxes) else 0, first_us)
+    stretches = recording.steps(step_us, first_us, until_us=last_us)
+    end_us = np.concatenate([np.arange(r.start, min(r.stop, last_us + 1), step_us, dtype=np.int64) for r in stretches])
+    if still := (last_us - first_us) // step_us + 1 - len(end_us):
+        warnings.warn(f"{recording.path}: {still} frames left out, where no event is for 10 s and longer", stacklevel=1)
     kept, left_out = _at_ends(boxes, end_us)
 
     def frames() -> Iterator[np.ndarray]:
         for end in end_us.tolist():
-            events = recording.window(end - rvt_format.step_us, end)
-            yield frames_of(events, end, sensor_size_hw, event_input)[0].astype(np.uint8)
+            events = recording.window(end - step_us, end)
+            yield frames_of(events, end, recording.sensor_size_hw, event_input)[0].astype(np.uint8)
 
     write_rvt(folder, frames(), end_us, kept, rvt_format.name, halved=rvt_format.downscale == 2)
-    return ExportedSequence(folder, len(end_us), left_out)
+    return len(end_us), left_out
 
 
 def _at_ends(boxes: np.ndarray, end_us: np.ndarray) -> tuple[np.ndarray, int]:

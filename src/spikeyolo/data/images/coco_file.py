@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, quote
+from ...text import class_name
 from .coco_json import annotation_problem, category_names, read_coco_json
 from .description import ImageDescription
 from .labels import Objects, clean_objects
@@ -58,7 +59,7 @@ def read_coco(file: Path, description: ImageDescription) -> CocoFile:
     """
     content = read_coco_json(file)
     category_names(file, content)
-    by_name = {str(c["name"]): c["id"] for c in content["categories"]}
+    by_name = {class_name(str(c["name"])): c["id"] for c in content["categories"]}
     known_names = set(description.names)
     for name in by_name:
         if name not in known_names:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...errors import DataError
+from ...text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,14 +116,16 @@ class ScanReport:
     def table(self) -> Table:
         """Return the report as a rich table."""
         from rich.table import Table
+        from rich.text import Text
 
-        title = f"{self.source}: {self.images} images, {self.boxes} boxes"
+        title = Text(visible(f"{self.source}: {self.images} images, {self.boxes} boxes"))
         table = Table("found", "times", "severity", "what is done", title=title)
         table.add_column("for example", overflow="fold")
         for kind, (severity, rule) in KINDS.items():
             if self.counts[kind]:
                 style = {ERROR: "red", REPAIRED: "yellow", NOTE: ""}[severity]
-                table.add_row(kind, str(self.counts[kind]), severity, rule, str(self.examples[kind][0]), style=style)
+                example = Text(visible(str(self.examples[kind][0])))
+                table.add_row(kind, str(self.counts[kind]), severity, rule, example, style=style)
         if not self.counts:
             table.add_row("no problems", "", "", "", "")
         return table

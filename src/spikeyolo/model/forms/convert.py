@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TypeVar
 
-from ...errors import ConfigError
+from ...errors import ConfigError, quote
 from ..network import SpikingNetwork
 from .folding import fold_network
 from .form import CONVERSIONS, Form
@@ -24,7 +24,8 @@ def convert(network: SpikingNetwork, form: Form, fraction_bits: int | None = Non
         fraction_bits: of the integer form.
 
     Raises:
-        ConfigError: a form that cannot be made of this one, or an ANN twin, which has no spikes.
+        ConfigError: a form that cannot be made of this one, an ANN twin, which has no spikes, or `fraction_bits` out of
+            range.
     """
     if form not in CONVERSIONS[network.form]:
         raise ConfigError(f"the {network.form} form cannot become {form}; start from the trained network")
@@ -33,7 +34,10 @@ def convert(network: SpikingNetwork, form: Form, fraction_bits: int | None = Non
         if form is Form.SPIKE_DRIVEN:
             to_spike_driven_(network)
         if form is Form.INTEGER:
-            assert fraction_bits is not None
+            if fraction_bits is None or not MIN_FRACTION_BITS <= fraction_bits <= MAX_FRACTION_BITS:
+                raise ConfigError(
+                    f"fraction_bits: {quote(fraction_bits)} is not in {MIN_FRACTION_BITS}..{MAX_FRACTION_BITS}"
+                )
             to_integer_(network, fraction_bits, network.config.input_levels)
             network.fraction_bits = fraction_bits
     network.form = form

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,7 +16,7 @@ from ...imaging.io import write_rgb
 from ...imaging.tensors import batch_images
 from ...structures import Batch, Detections, Placement
 from ..history import LOSSES, History
-from ..run_folder import RunFolder, write_or_warn
+from ..run_folder import RunFolder
 
 FIRST_BATCHES = 3
 IN_A_GRID = 8
@@ -78,7 +77,7 @@ class ImageLogger(Callback):
     ) -> None:
         """Draw those of the first epoch."""
         if trainer.is_global_zero and trainer.current_epoch == 0 and batch_idx < FIRST_BATCHES:
-            _write(self.folder.path / f"train_batch{batch_idx}.png", batch_grid(batch, self.names))
+            self._write(f"train_batch{batch_idx}.png", batch_grid(batch, self.names))
 
     def on_validation_batch_end(
         self,
@@ -91,15 +90,15 @@ class ImageLogger(Callback):
     ) -> None:
         """Draw the first batch."""
         if trainer.is_global_zero and batch_idx == 0:
-            _write(self.folder.path / "val_predictions.png", draw_predictions(batch, outputs, self.names))
+            self._write("val_predictions.png", draw_predictions(batch, outputs, self.names))
+
+    def _write(self, name: str, image: np.ndarray) -> None:
+        file = self.folder.path / name
+        self.folder.write_or_warn(file, lambda: write_rgb(file, image))
 
 
-def _write(file: Path, image: np.ndarray) -> None:
-    write_or_warn(str(file), lambda: write_rgb(file, image))
-
-
-def plot_history(history: History, file: Path) -> None:
-    """Draw losses and precision over the epochs, as a PNG."""
+def plot_history(history: History, folder: RunFolder) -> None:
+    """Draw losses and precision over the epochs, as curves.png."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -119,4 +118,5 @@ def plot_history(history: History, file: Path) -> None:
         else:
             axes.text(0.5, 0.5, "none yet", ha="center", va="center", transform=axes.transAxes, color="0.5")
     right.set_ylim(0, 1.02)
-    write_or_warn(str(file), lambda: save_figure(figure, file))
+    file = folder.path / "curves.png"
+    folder.write_or_warn(file, lambda: save_figure(figure, file))

@@ -15,6 +15,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from ...terminal import console, say
 from ..history import Row
 from ..module import DetectorModule
 
@@ -49,9 +50,11 @@ class TrainingProgress(Callback):
         self._speed = 0.0
         self._batches = 0
         self._first_seconds = 0.0
+        self._line = ""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock."""
+        self._print_line()
         self._epoch_started = self._last_batch = time.perf_counter()
 
     def on_train_batch_end(
@@ -83,14 +86,23 @@ class TrainingProgress(Callback):
         self._show(trainer, " validation", "", batch_idx + 1, int(trainer.num_val_batches[0]))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the epoch's line; the row itself is closed by `RunCheckpoints`, which Lightning calls last."""
+        """Write the epoch's line, which is printed when `RunCheckpoints`, which Lightning calls last, has saved it."""
         assert isinstance(pl_module, DetectorModule)
         self._stop()
         row = {**pl_module.history.current.means(), **pl_module.metrics}
         seconds = time.perf_counter() - self._epoch_started
         _log(trainer, {f"epoch/{name}": value for name, value in row.items()})
         if trainer.is_global_zero:
-            print(epoch_line(row, trainer.current_epoch + 1, int(trainer.max_epochs or 0), seconds), flush=True)
+            self._line = epoch_line(row, trainer.current_epoch + 1, int(trainer.max_epochs or 0), seconds)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the last epoch's line."""
+        self._print_line()
+
+    def _print_line(self) -> None:
+        line, self._line = self._line, ""
+        if line:
+            say(line)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leave the terminal as it was."""
@@ -100,7 +112,6 @@ class TrainingProgress(Callback):
         if not (trainer.is_global_zero and sys.stderr.isatty()):
             return
         if self._bar is None:
-            from rich.console import Console
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
             columns = (
@@ -110,7 +121,7 @@ class TrainingProgress(Callback):
                 TimeRemainingColumn(compact=True),
                 TextColumn("{task.fields[details]}"),
             )
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar = Progress(*columns, console=console(stderr=True), transient=True)
             self._task = self._bar.add_task("", total=None, details="")
             self._bar.start()
         title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{phase}"
@@ -136,10 +147,9 @@ class TrainingProgress(Callback):
         hours = left * self._first_seconds / (ESTIMATE_AFTER - 1) / 3600
         if hours >= LONG_HOURS and trainer.is_global_zero:
             time_left = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
-            print(
+            say(
                 f"at this speed the training takes about {time_left} on this CPU; a GPU, --model t, "
-                "a smaller --imgsz, or for a few hundred images --config small make it shorter",
-                flush=True,
+                "a smaller --imgsz, or for a few hundred images --config small make it shorter"
             )
 
     def _stop(self) -> None:

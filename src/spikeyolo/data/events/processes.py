@@ -1,0 +1,71 @@
+"""Work in several processes that all end with the one that started them, whatever ends it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from ...errors import DataError
+
+T = TypeVar("T")
+GRACE = 5  # seconds to clean up in
+
+
+def in_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], count: int) -> Iterator[T]:
+    """Call a function with each tuple of arguments in so many processes; yield what it returns as it is done.
+
+    When this process is interrupted or killed, the others remove what they have begun and end.
+
+    Raises:
+        DataError: a process was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    held, leash = context.Pipe(duplex=False)  # closed by the system too, when this process dies
+    with ProcessPoolExecutor(count, context, _begin, (held,)) as pool:
+        try:
+            for future in as_completed([pool.submit(_call, function, job) for job in jobs]):
+                yield future.result()
+        except BaseException as error:
+            leash.close()
+            pool.shutdown(cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise DataError(
+                    "a process that prepares recordings was killed, maybe for want of memory; "
+                    "run the command again with fewer --workers: it continues where it stopped"
+                ) from error
+            raise
+
+
+def _begin(held: Connection) -> None:
+    """Set up a new process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_end_with, args=(held,), daemon=True).start()
+
+
+def _end_with(held: Connection) -> None:
+    held.poll(None)  # until the other end is closed
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(1)
+
+
+def _leave(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _call(function: Callable[..., T], job: tuple[Any, ...]) -> T:
+    try:
+        return function(*job)
+    except SystemExit:
+        os._exit(128 + signal.SIGTERM)  # at once: the pool would go on with the next job
