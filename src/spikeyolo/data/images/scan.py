@@ -61,7 +61,7 @@ def scan(
     labels = [part.annotation_file] if part.annotation_file else [label_file(Path(path)) for path in listed]
     depends_on = (SCAN_VERSION, description.names, part.name)
     kept = IndexCache.of(description.file, part.name, depends_on, [*listed, *labels])
-    if cache and (found := kept.load(from_cache)) and _fits(found[0], description, part):
+    if cache and (found := kept.load(from_cache)) and _fits(found[0], description, part, listed):
         return found
     report = ScanReport(f"{description.file}, {part.name}")
     report.add(Finding("image twice", path, "named twice") for path in repeated)
@@ -71,9 +71,11 @@ def scan(
     return index, report
 
 
-def _fits(index: ImageIndex, description: ImageDescription, part: Split) -> bool:
-    """Whether an index, which may be a stranger's, is of this description."""
-    return (index.names, index.annotation_file) == (description.names, str(part.annotation_file or ""))
+def _fits(index: ImageIndex, description: ImageDescription, part: Split, listed: list[str]) -> bool:
+    """Whether an index, which may be a stranger's, is of this description and these images."""
+    if index.annotation_file != str(part.annotation_file or ""):
+        return False
+    return index.names == description.names and (bool(part.annotation_file) or set(index.paths) <= set(listed))
 
 
 def label_file(image: Path) -> Path:
