@@ -10,12 +10,12 @@ from typing import Any
 from ..errors import ConfigError, quote
 from ..limits import MAX_CLASSES
 from ..paths import as_system_path
+from ..reading import is_path
 from ..strict import closest
 from ..text import class_name
 from ..text_files import read_yaml
 
 SPLITS = ("train", "val", "test")
-LONGEST_PATH = 4096
 
 
 def load_yaml(file: Path) -> dict[str, Any]:
@@ -55,8 +55,8 @@ def as_path(file: Path, key: str, value: object) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{file}: {key}: expected a path, got {quote(value)}")
     with suppress(ValueError):
-        if len(value) <= LONGEST_PATH:
-            return as_system_path(value)
+        if is_path(path := as_system_path(value)):
+            return path
     raise ConfigError(f"{file}: {key}: {quote(value)} cannot be a path")
 
 
