@@ -92,7 +92,7 @@ def _ending(error: BaseException) -> tuple[int | None, str]:
     if isinstance(error, OSError) and error.strerror:
         if error.filename is None:
             _drop_output()
-        return 1, f"{error.filename or 'output'}: {error.strerror}"
+        return 1, f"{error.filename or 'standard output'}: {error.strerror}"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return 1, "out of memory; a smaller --batch or --imgsz, or fewer --workers, need less"
     return None, ""
