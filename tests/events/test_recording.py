@@ -240,3 +240,29 @@ def test_real_evt2_through_faery(shared_data, tmp_path):
     assert open_recording(recording.path, (480, 640)).sensor_size_hw == (480, 640)
     write_dat(tmp_path / "x.dat", [part for _, part in cut], (480, 640))
     assert_equal(open_recording(tmp_path / "x.dat").window(0, 2_000_000), events)
+
+
+def test_steps_leave_out_long_stretches_without_events(tmp_path):
+    hour = 3_600_000_000
+    events = events_of([0, 12_000_000, hour, hour + 1], [0] * 4, [0] * 4, [1] * 4)
+    recording = recording_of(tmp_path, events, "dat")
+    # Pieces of 10 s with events: 0..10, 10..20, 3600..3610; windows of 4 s end in 4, 8, ... 20 and in 3604.
+    ends = [[end // 1_000_000 for end in part] for part in recording.steps(4_000_000, 4_000_000)]
+    assert ends == [[4, 8, 12, 16, 20], [3604]]
+    # From another first end on, and to a time after the last event.
+    ends = [[end // 1_000_000 for end in part] for part in recording.steps(4_000_000, 3_000_000, hour + 9_000_000)]
+    assert ends == [[3, 7, 11, 15, 19, 23], [3603, 3607, 3611]]
+
+
+def test_steps_of_a_recording_that_never_stands_still_follow_each_other(tmp_path):
+    events = random_events(2000, 95_000_000)
+    recording = recording_of(tmp_path, events, "dat")
+    (ends,) = recording.steps(300_000, 300_000)
+    assert ends == range(300_000, -(-recording.duration_us // 300_000) * 300_000 + 1, 300_000)
+
+
+def test_too_many_stretches_are_refused(tmp_path):
+    times = np.arange(1002) * 30_000_000
+    events = events_of(times, *(np.zeros((3, 1002), int)))
+    with pytest.raises(DataError, match="more than 1000 times nothing"):
+        recording_of(tmp_path, events, "h5").steps(50_000, 50_000)

@@ -1,4 +1,4 @@
-"""`events prepare` in several real processes: whatever ends the first, none is left and nothing is half done."""
+"""`events prepare` in real processes: whatever ends the first of them, none is left and nothing is half done."""
 
 import os
 import signal

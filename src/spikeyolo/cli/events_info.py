@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,14 +66,16 @@ def _recordings(source: str, data: EventData | None) -> list[Path]:
     """The recording, or those in the folder or in the folders of the data set."""
     from ..errors import DataError
     from ..events import READERS
+    from ..events.foreign import entries
 
     path = Path(source)
-    if not path.exists():
+    if not os.path.exists(path):  # False too where it cannot be asked
         raise DataError(f"{source}: no such file or folder")
-    if data is None and path.is_file():
+    if data is None and not os.path.isdir(path):
         return [path]
     folders = [path] if data is None else list(data.description.folders.values())
-    found = [file for folder in folders for file in sorted(folder.rglob("*")) if file.suffix.lower() in READERS]
+    below = (file for folder in folders if entries(folder) for file in sorted(folder.rglob("*")))
+    found = [file for file in below if file.suffix.lower() in READERS]
     if not found:
         raise DataError(f"{source}: no recordings in it ({', '.join(READERS)})")
     return found
@@ -94,7 +97,7 @@ def _inspect(path: Path, data: EventData | None, check: bool) -> tuple[dict[str,
     if check and (problems := recording.check()):
         notes = [f"{path}: {describe(problems, REPAIRS)}"]  # what opening it found is among them
     labels, instants, counts = boxes_path(path), "-", Counter[str]()
-    if labels.is_file():
+    if os.path.isfile(labels):
         boxes, wrong = clean_boxes(read_boxes(labels), recording.sensor_size_hw, recording.duration_us)
         if wrong:
             notes.append(f"{labels}: {describe(wrong, BOX_RULES)}")
@@ -110,7 +113,7 @@ def _inspect(path: Path, data: EventData | None, check: bool) -> tuple[dict[str,
         "events/s": f"{len(recording) / seconds:,.0f}" if seconds else "-",
         "MB": f"{path.stat().st_size / 1e6:,.1f}",
         "instants": instants,  # that have labels
-        "boxes": f"{counts.total():,}" if labels.is_file() else "-",
+        "boxes": f"{counts.total():,}" if os.path.isfile(labels) else "-",
     }
     return row, counts, notes
 

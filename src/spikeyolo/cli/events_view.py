@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from math import prod
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def view(
             f"events view: start-us {quote(start_us)} is outside the recording's {recording.duration_us} us"
         )
     labels = boxes_path(source)
-    boxes = clean_boxes(read_boxes(labels), recording.sensor_size_hw)[0] if labels.is_file() else None
+    boxes = clean_boxes(read_boxes(labels), recording.sensor_size_hw)[0] if os.path.isfile(labels) else None
     names = [class_name(described, number) for number in range(256)]
     enlarged = max(1, DRAWN_SIDE // max(recording.sensor_size_hw))
     images, begins = [], range(start_us, min(start_us + windows * window_us, end_us), window_us)

@@ -15,6 +15,7 @@ from ..data.loader import BatchDataset, Loader
 from ..data.sampler import EpochBatchSampler
 from ..errors import ConfigError
 from ..imaging.tensors import as_input, batch_images
+from ..limits import MAX_BATCH, MAX_WORKERS, check_range
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form
 from ..model.forms.spike_driven import run_on_slots
@@ -100,10 +101,10 @@ def measure(
 
     Raises:
         ConfigError: a model that is not in its trained form or has no spikes; data of another kind than it sees;
-            several processes on a GPU; no images.
+            several processes on a GPU; a number out of range; no images.
         VerificationError: a product that is not an addition of spikes.
     """
-    _check(model, index)
+    _check(model, index, batch, workers, processes)
     dataset, network = index.dataset(chosen_input(model, imgsz)), model.to_spike_driven()
     audit = verify_spike_driven(network) if verify else None
     run_on_slots(network, binary=False)  # on counts: the same spikes, sooner
@@ -134,7 +135,10 @@ def measure(
     )
 
 
-def _check(model: SpikeYOLO, index: Index) -> None:
+def _check(model: SpikeYOLO, index: Index, batch: int, workers: int, processes: int) -> None:
+    check_range("batch", batch, 1, MAX_BATCH)
+    check_range("workers", workers, 0, MAX_WORKERS)
+    check_range("processes", processes, 1, MAX_WORKERS)
     if model.form != Form.TRAINABLE:
         raise ConfigError(f"energy: needs the trained model, this file holds its {model.form} form")
     if not len(index):

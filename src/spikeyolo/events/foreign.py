@@ -1,10 +1,12 @@
 """Files that anybody may have written: looked at before they are opened, and what reading them raises said in a line.
 
-Every reader of recordings and of their labels goes through these.
+Every reader of recordings and of their labels goes through these. Whether a file or folder is there is asked with
+`os.path`, which says no where it may not look; `Path.is_file` raises there.
 """
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,13 +39,16 @@ def entries(folder: Path) -> list[Path]:
         DataError: not there, or not permitted.
     """
     try:
-        return sorted(folder.iterdir())
+        found = sorted(folder.iterdir())
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({reason(error)})") from error
+    if found and not os.access(folder, os.X_OK):
+        raise DataError(f"{folder}: cannot be read (its files are not permitted)")
+    return found
 
 
 @contextmanager
-def foreign(path: Path, wrong: str) -> Iterator[None]:
+def foreign(path: Path | str, wrong: str) -> Iterator[None]:
     """Turn whatever a library raises over the content of a file into a DataError; errors of this program pass.
 
     Args:

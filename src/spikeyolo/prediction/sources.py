@@ -17,8 +17,8 @@ from ..errors import DataError
 from ..events import READERS, EventInput
 from ..imaging.image_input import ImageInput
 from ..imaging.io import IMAGE_SUFFIXES, read_rgb
+from ..paths import readable
 from ..text import cut_to_bytes, with_bytes_escaped
-from .opencv_paths import readable_by_opencv
 
 Kind = Literal["image", "video", "camera", "recording"]
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -165,7 +165,7 @@ def _of_kinds(paths: Iterator[Path] | list[Path], otherwise: str) -> list[tuple[
 
 def _kind(path: Path) -> Kind | None:
     suffix = path.suffix.lower()
-    if path.is_dir():
+    if os.path.isdir(path):  # False too where it may not be asked
         return None
     if suffix in IMAGE_SUFFIXES:
         return "image"
@@ -193,7 +193,7 @@ def _named(found: list[tuple[str, Kind]]) -> list[Source]:
 def _opened(source: Source):  # type: ignore[no-untyped-def] # cv2.VideoCapture, whose import costs 0.1 s
     import cv2
 
-    with readable_by_opencv(source.path) as path:
+    with readable(source.path) as path:
         capture = cv2.VideoCapture(int(path) if path.isdecimal() else path)
         try:
             if not capture.isOpened():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,7 +85,7 @@ def describe_recordings(file: Path, content: dict[str, Any]) -> EventDescription
     if not folders:
         raise ConfigError(f"{file}: no recordings named; add 'train:' and 'val:' with folders of recordings")
     for split, folder in folders.items():
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise DataError(f"{file}: {split}: no such folder {folder} (a relative path starts at {root})")
     if content.get("names") is None:
         raise ConfigError(f"{file}: no 'names'; list the class names in the order of the label files' ids")

@@ -191,9 +191,9 @@ def pair_recordings(folder: str | os.PathLike[str], suffixes: Iterable[str] = ("
         DataError: no such folder, or two recordings that would share their boxes.
     """
     folder, suffixes = Path(folder), tuple(suffixes)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataError(f"{folder}: no such folder; give one with NAME_td.dat and NAME_bbox.npy")
-    files = [file for file in entries(folder) if file.is_file()]
+    files = [file for file in entries(folder) if os.path.isfile(file)]
     owners: dict[Path, Path] = {}
     for file in files:
         if file.suffix.lower() in suffixes:

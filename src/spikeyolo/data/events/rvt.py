@@ -99,7 +99,7 @@ def open_rvt(path: str | os.PathLike[str], name: str = DEFAULT_NAME) -> RvtSeque
     """
     path = Path(path)
     folder, labels = path / FRAMES / name, path / LABELS
-    file = next((folder / name for name in (FULL, HALVED) if (folder / name).is_file()), None)
+    file = next((folder / name for name in (FULL, HALVED) if os.path.isfile(folder / name)), None)
     if file is None:
         raise DataError(f"{folder}: holds neither {FULL} nor {HALVED}")
     with open_hdf5(file) as h5:
@@ -129,14 +129,14 @@ def pair_sequences(folder: str | os.PathLike[str], name: str = DEFAULT_NAME) -> 
         DataError: no such folder.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataError(f"{folder}: no such folder; give one with RVT's sequences")
-    labels = {path: path / LABELS / "labels.npz" for path in entries(folder) if path.is_dir()}
-    frames = {path for path in labels if (path / FRAMES / name).is_dir()}
+    labels = {path: path / LABELS / "labels.npz" for path in entries(folder) if os.path.isdir(path)}
+    frames = {path for path in labels if os.path.isdir(path / FRAMES / name)}
     return Pairing(
-        tuple((path, file) for path, file in labels.items() if path in frames and file.is_file()),
-        tuple(path for path, file in labels.items() if path in frames and not file.is_file()),
-        tuple(file for path, file in labels.items() if path not in frames and file.is_file()),
+        tuple((path, file) for path, file in labels.items() if path in frames and os.path.isfile(file)),
+        tuple(path for path, file in labels.items() if path in frames and not os.path.isfile(file)),
+        tuple(file for path, file in labels.items() if path not in frames and os.path.isfile(file)),
     )
 
 
