@@ -1,87 +1,74 @@
-"""Work in several processes, of which none is left behind."""
+"""Work in several processes that all end with the one that started them, whatever ends it."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from .errors import DataError
-from .interruption import Interrupted, interrupt, shielded
+from .interruption import shielded
 
 T = TypeVar("T")
+GRACE = 5  # seconds to clean up in
 
-WORKER_DIED = (
-    "a worker process ended unexpectedly; it was killed, or memory ran out: give fewer --workers or a smaller batch"
-)
-
-GRACE_S = 10.0
-"""Seconds that a worker has to remove what it has half written."""
+WORKER_DIED = "a worker process was killed, maybe for want of memory; give fewer --workers or a smaller --batch"
 
 
-def in_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[T]:
-    """Call a function with the arguments of each job, in so many new processes; yield what it returns in their order.
+def in_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], count: int) -> Iterator[T]:
+    """Call a function with each tuple of arguments in so many processes; yield what it returns as it is done.
 
-    When this ends early, the workers end too, after they have cleaned up; so they do when this process is killed.
-
-    Args:
-        function: of a module; it is imported anew there.
-        jobs: arguments.
-        workers: processes.
+    When this process is interrupted or killed, the others remove what they have begun and end.
 
     Raises:
         DataError: a process was killed.
     """
-    resource_tracker.ensure_running()  # starting it later would lift the shield
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_follow_parent)
-    try:
-        with shielded(signal.SIGTERM):  # by which they are ended
-            results = [pool.submit(_run, function, job) for job in jobs]
-        for result in results:
-            yield result.result()
-    except BrokenProcessPool as error:
-        raise DataError(WORKER_DIED) from error
-    except BaseException:
-        _end(list((pool._processes or {}).values()))
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    context = multiprocessing.get_context("spawn")
+    resource_tracker.ensure_running()  # started later, it would lift the shield
+    held, leash = context.Pipe(duplex=False)  # closed by the system too, when this process dies
+    with ProcessPoolExecutor(count, context, _begin, (held,)) as pool:
+        try:
+            with shielded(signal.SIGTERM):  # Ctrl-C reaches all processes; the first one ends the others
+                futures = [pool.submit(_call, function, job) for job in jobs]
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException as error:
+            leash.close()
+            pool.shutdown(cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise DataError(WORKER_DIED) from error
+            raise
 
 
-def _end(processes: Sequence[Any]) -> None:
-    """The pool's own end would wait until the work is done."""
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(GRACE_S)
-        process.kill()
+def _begin(held: Connection) -> None:
+    """Set up a new process."""
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_end_with, args=(held,), daemon=True).start()
 
 
-def _follow_parent() -> None:
-    """A worker whose parent is killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=end, daemon=True).start()
+def _end_with(held: Connection) -> None:
+    held.poll(None)  # until the other end is closed
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(1)
 
 
-def _run(function: Callable[..., T], job: tuple[Any, ...]) -> T:
-    """In the worker: a job that is interrupted removes what it has half written, then the process ends."""
-    before = signal.signal(signal.SIGTERM, interrupt)
+def _leave(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _call(function: Callable[..., T], job: tuple[Any, ...]) -> T:
     try:
         return function(*job)
-    except Interrupted as stop:
-        os._exit(stop.exit_code)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    except SystemExit:
+        os._exit(128 + signal.SIGTERM)  # at once: the pool would go on with the next job

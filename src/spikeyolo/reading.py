@@ -10,6 +10,8 @@ from pathlib import Path
 
 from .errors import DataError, SpikeYOLOError, one_line
 
+LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on all usual systems
+
 FOREIGN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 """What parsers of others raise about a file that they do not understand."""
 
@@ -31,7 +33,21 @@ def naming(
         raise
     except (OSError, *FOREIGN) as caught:
         reason = caught.strerror if isinstance(caught, OSError) and caught.strerror else one_line(caught)
-        raise error(f"{file}: {what} ({reason or type(caught).__name__})") from caught
+        raise error(f"{_shown(file)}: {what} ({reason or type(caught).__name__})") from caught
+
+
+def is_path(text: str) -> bool:
+    """Return whether a text can be the path of a file: systems have limits of length, and none takes a NUL."""
+    try:
+        encoded = os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    parts = encoded.replace(b"\\", b"/").split(b"/")
+    return 0 < len(encoded) < LONGEST_PATH and b"\0" not in encoded and max(map(len, parts)) <= LONGEST_NAME
+
+
+def _shown(file: str | os.PathLike[str]) -> str:
+    return one_line(os.fspath(file), 300)
 
 
 def kind_of(path: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> str:
@@ -62,11 +78,12 @@ def read_bytes(file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOEr
     with naming(file, error=error):
         status = os.stat(file)
         if stat.S_ISDIR(status.st_mode):
-            raise error(f"{file}: cannot be read (it is a folder)")
+            raise error(f"{_shown(file)}: cannot be read (it is a folder)")
         if not stat.S_ISREG(status.st_mode):
-            raise error(f"{file}: cannot be read (a pipe or device, not a file)")
+            raise error(f"{_shown(file)}: cannot be read (a pipe or device, not a file)")
         if status.st_size > limit:
-            raise error(f"{file}: {status.st_size / 1e6:,.1f} MB; such a file has at most {limit / 1e6:,g} MB")
+            size = f"{status.st_size / 1e6:,.1f} MB"
+            raise error(f"{_shown(file)}: {size}; such a file has at most {limit / 1e6:,g} MB")
         return Path(file).read_bytes()
 
 

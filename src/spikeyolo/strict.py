@@ -28,7 +28,7 @@ def closest(word: object, known: Iterable[str]) -> str:
     """Say what was probably meant by a word that is not among the known ones, or else what they are."""
     known = list(known)
     near = nearest(word, known)
-    return f"did you mean {near!r}?" if near else f"known are {', '.join(known)}"
+    return f"did you mean {near!r}?" if near else f"known are {one_line(', '.join(known), 400)}"
 
 
 def build(kind: Any, values: Mapping[str, Any], what: str = "") -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 
@@ -25,8 +26,12 @@ def visible(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    joined = _PAIR.sub(lambda pair: (pair[0].encode("utf-16", "surrogatepass")).decode("utf-16"), text)
-    return "".join(c if c in _JOINERS or unicodedata.category(c) not in _UNSEEN else _escaped(c) for c in joined)
+    return "".join(c if c in _JOINERS or unicodedata.category(c) not in _UNSEEN else _escaped(c) for c in joined(text))
+
+
+def joined(text: str) -> str:
+    """Return a text in which two halves of a character that follow each other are that character."""
+    return _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
 
 
 def _escaped(character: str) -> str:
@@ -63,7 +68,9 @@ def folder_names(names: Sequence[str]) -> list[str]:
     found: list[str] = []
     taken: set[str] = set()
     for name in names:
-        safe = cut_to_bytes(_FORBIDDEN.sub("_", visible(name)), LONGEST_NAME).strip(". ")
+        # A locale such as C has no more than ASCII.
+        known = visible(name).encode(sys.getfilesystemencoding(), "backslashreplace")
+        safe = cut_to_bytes(_FORBIDDEN.sub("_", os.fsdecode(known)), LONGEST_NAME).strip(". ")
         stem = f"_{safe}" if not safe or _DEVICES.match(safe) else safe
         folder, number = stem, 2
         while folder.casefold() in taken:  # Windows and macOS take capital and small letters for the same

@@ -56,6 +56,7 @@ LIES = {
     "images without pixels": lambda arrays, meta: arrays.update(sizes_hw=arrays["sizes_hw"] * 0),
     "images of a terapixel": lambda arrays, meta: arrays.update(sizes_hw=arrays["sizes_hw"] * 0 + 10**6),
     "paths that are numbers": lambda arrays, meta: meta.update(paths=[1] * len(meta["paths"])),
+    "paths of elsewhere": lambda arrays, meta: meta.update(paths=[f"/dev/{path}" for path in meta["paths"]]),
     "fewer paths than images": lambda arrays, meta: meta.update(paths=meta["paths"][1:]),
     "ids that are lists": lambda arrays, meta: meta.update(image_ids=[[1]] * len(meta["paths"])),
     "one id for all": lambda arrays, meta: meta.update(image_ids=["a"] * len(meta["paths"])),

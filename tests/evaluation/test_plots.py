@@ -9,10 +9,12 @@ from rich.console import Console
 from tests.helpers.coco_cases import fair_detections, generated_coco
 
 from spikeyolo.evaluation.coco import CocoEvaluator
+from spikeyolo.evaluation.confusion import ConfusionMatrix
 from spikeyolo.evaluation.ground_truth import GroundTruth
 from spikeyolo.evaluation.metrics import CONFIDENCES, Ranking, class_table
 from spikeyolo.evaluation.plots import plot_confusion, plot_f1, plot_precision_recall
 from spikeyolo.imaging.io import read_rgb
+from spikeyolo.imaging.lettering import letter
 
 
 def evaluator(classes):
@@ -100,3 +102,24 @@ def test_table_names_every_class_and_shows_a_dash_for_what_is_unknown():
     assert lines["here"].count("0.500") == 1
     assert lines["nowhere"].count(" - ") == 6
     assert lines["all"].count("1.000") == 5
+
+
+def named(tmp_path, *names):
+    """The pixels of a confusion matrix with these class names."""
+    counts = np.zeros((len(names) + 1, len(names) + 1), dtype=np.int64)
+    return read_rgb(plot_confusion(ConfusionMatrix(counts, names, 0.25, 0.5), tmp_path / "confusion.png"))
+
+
+def test_names_are_no_formulas(tmp_path):
+    # As a formula x has an index, and the signs are gone: these two would be drawn alike.
+    assert not np.array_equal(named(tmp_path, "$x$"), named(tmp_path, r"$\mathdefault{x}$"))
+    named(tmp_path, r"$\frac{$")  # a formula that is none would be an error
+
+
+def test_arabic_names_are_drawn_without_a_warning_as_on_images(tmp_path):
+    empty, arabic = named(tmp_path, ""), named(tmp_path, "خلية")
+    drawn = letter(["خلية"], round(9 * 130 / 72), (0, 0, 0)).image
+    inked = int((np.asarray(drawn)[..., 3] > 128).sum())
+    assert empty.shape[:2] <= arabic.shape[:2]
+    # On both axes, upright and on its side.
+    assert 0.5 < ((arabic < 128).all(axis=2).sum() - (empty < 128).all(axis=2).sum()) / (2 * inked) < 1.6

@@ -241,7 +241,7 @@ CASES = [
     ),
     bad("compressed", compressed, "compressed"),
     bad("encrypted", encrypted, "encrypted"),
-    bad("a list of 60,000 parts", entries(60000, "x/data/{}" + "y" * 40), "a list of its parts"),
+    bad("a list of 25,000 parts", entries(25_000, "x/data/{}" + "y" * 200), "a list of its parts"),
     bad("two pickles", entries(2, "{}/data.pkl"), "2 pickles"),
     bad("no pickle", entries(2, "x/{}"), "0 pickles"),
     bad("cut short", cut_archive, "cut short"),

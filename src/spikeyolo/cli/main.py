@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import ConfigError, SpikeYOLOError
-from ..interruption import interrupt, on_signals, signals_restored
+from ..interruption import StopRequest, interrupt, on_signals, signals_restored
 from ..optional import EXTRAS, missing_package
 from ..strict import nearest
 from ..terminal import complain, let_all_characters_through, line_of, say
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, value in SILENT.items():
         os.environ.setdefault(name, value)
     with signals_restored(), _warnings_in_a_line(debug):
-        on_signals(interrupt)
+        on_signals(StopRequest() if _was_started_by_another() else interrupt)
         try:
             _run(words)
             sys.stdout.flush()
@@ -79,9 +79,7 @@ def _ending(error: BaseException) -> tuple[int | None, str]:
     """The exit code and the line of an exception; None for one that is a mistake of this program."""
     stop = _in_chain(error, KeyboardInterrupt)  # imports turn it into an ImportError of their own, sometimes
     if stop is not None:
-        # Of several processes that train together, one speaks.
-        line = str(stop) or "interrupted"
-        return getattr(stop, "exit_code", 130), line if os.environ.get("LOCAL_RANK", "0") == "0" else ""
+        return getattr(stop, "exit_code", 130), str(stop) or "interrupted"
     package = (getattr(error, "name", None) or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and package in EXTRAS:
         return 1, str(missing_package(package))
@@ -95,9 +93,19 @@ def _ending(error: BaseException) -> tuple[int | None, str]:
         if error.filename is None:
             _drop_output()
         return 1, f"{error.filename or 'output'}: {error.strerror}"
+    if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() != "utf-8":
+        return 1, f"the locale has no {error.object[error.start : error.end]!r} for names of files; set LC_ALL=C.UTF-8"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return 1, "out of memory; a smaller --batch or --imgsz, or fewer --workers, need less"
     return None, ""
+
+
+def _was_started_by_another() -> bool:
+    """Whether this is one of the processes that Lightning starts to train together. The first one ends them.
+
+    If they ended by a signal of their own, while the first one waits for them, Lightning would kill that.
+    """
+    return os.environ.get("LOCAL_RANK", "0") != "0" and "TORCHELASTIC_RUN_ID" not in os.environ
 
 
 def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:

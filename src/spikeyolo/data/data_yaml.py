@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, quote
 from ..limits import MAX_CLASSES
+from ..paths import as_system_path
+from ..reading import is_path
 from ..strict import closest
 from ..text import class_name
 from ..text_files import read_yaml
 
 SPLITS = ("train", "val", "test")
-LONGEST_PATH = 4096
 
 
 def load_yaml(file: Path) -> dict[str, Any]:
@@ -52,9 +54,10 @@ def as_path(file: Path, key: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise ConfigError(f"{file}: {key}: expected a path, got {quote(value)}")
-    if "\0" in value or len(value) > LONGEST_PATH:
-        raise ConfigError(f"{file}: {key}: {quote(value)} cannot be a path")
-    return value
+    with suppress(ValueError):
+        if is_path(path := as_system_path(value)):
+            return path
+    raise ConfigError(f"{file}: {key}: {quote(value)} cannot be a path")
 
 
 def class_names(file: Path, names: object) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class IndexCache:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeyolo"
         places = (
             file.parent / FOLDER / f"{file.name}-{split}.npz",
-            home / f"{hashlib.blake2b(str(file).encode(), digest_size=8).hexdigest()}-{split}.npz",
+            home / f"{hashlib.blake2b(os.fsencode(file), digest_size=8).hexdigest()}-{split}.npz",
         )
         content = json.dumps([*depends_on, [_stat(str(path)) for path in files]])
         return cls(places, hashlib.blake2b(content.encode(), digest_size=16).hexdigest())

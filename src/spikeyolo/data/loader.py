@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,9 @@ from ..interruption import shielded
 from ..processes import WORKER_DIED
 from ..structures import Batch
 from .sampler import EpochBatchSampler
+
+HEEDS_PARENT = hasattr(signal, "sigwaitinfo")
+"""Whether a process can know who sends it a signal."""
 
 
 class BatchDataset(Protocol):
@@ -71,7 +75,8 @@ class Loader(DataLoader[Any]):
     def _started(self) -> Iterator[Batch]:
         """The batches, with workers that go on while this process ends what it does when all are told to stop."""
         on_end_of_child = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
-        with shielded():
+        spared = () if HEEDS_PARENT else (signal.SIGTERM,)
+        with shielded(*spared):
             batches = super().__iter__()
         if on_end_of_child is not None and threading.current_thread() is threading.main_thread():
             # torch would raise a worker's death anywhere in this process; here it comes where the batch is waited for.
@@ -100,6 +105,8 @@ def _plain_errors(batches: Iterator[Batch]) -> Iterator[Batch]:
     except RuntimeError as error:
         if str(error).startswith("DataLoader worker"):
             raise DataError(WORKER_DIED) from error
+        if "shared memory" in str(error):
+            raise DataError("shared memory (/dev/shm) is full; give fewer --workers or a smaller --batch") from error
         raise
 
 
@@ -109,3 +116,12 @@ def prepare_worker(_: int) -> None:
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    if HEEDS_PARENT:
+        threading.Thread(target=_heed_parent, daemon=True).start()
+
+
+def _heed_parent() -> None:
+    """Worker: end by the SIGTERM of the parent alone; a scheduler's goes to all, and the parent needs batches still."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():  # it is blocked, see Loader
+        pass
+    os._exit(0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,11 +15,13 @@ from ..data.loader import BatchDataset, Loader
 from ..data.sampler import EpochBatchSampler
 from ..errors import ConfigError
 from ..imaging.tensors import as_input, batch_images
+from ..limits import MAX_BATCH, MAX_WORKERS, check_range
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form
 from ..model.forms.spike_driven import run_on_slots
 from ..model.forms.verify import Audit, verify_spike_driven
 from ..model.inputs import chosen_input
+from ..processes import in_processes
 from .counting import LayerCount, Tally, macs_of_forms, operation_maps, tally
 
 if TYPE_CHECKING:
@@ -100,10 +101,10 @@ def measure(
 
     Raises:
         ConfigError: a model that is not in its trained form or has no spikes; data of another kind than it sees;
-            several processes on a GPU; no images.
+            several processes on a GPU; a number out of range; no images.
         VerificationError: a product that is not an addition of spikes.
     """
-    _check(model, index)
+    _check(model, index, batch, workers, processes)
     dataset, network = index.dataset(chosen_input(model, imgsz)), model.to_spike_driven()
     audit = verify_spike_driven(network) if verify else None
     run_on_slots(network, binary=False)  # on counts: the same spikes, sooner
@@ -134,7 +135,10 @@ def measure(
     )
 
 
-def _check(model: SpikeYOLO, index: Index) -> None:
+def _check(model: SpikeYOLO, index: Index, batch: int, workers: int, processes: int) -> None:
+    check_range("batch", batch, 1, MAX_BATCH)
+    check_range("workers", workers, 0, MAX_WORKERS)
+    check_range("processes", processes, 1, MAX_WORKERS)
     if model.form != Form.TRAINABLE:
         raise ConfigError(f"energy: needs the trained model, this file holds its {model.form} form")
     if not len(index):
@@ -160,14 +164,15 @@ def _by_processes(network: SpikeYOLO, dataset: BatchDataset, batch: int, process
     processes = min(processes, len(dataset))
     threads = max(1, torch.get_num_threads() // processes)
     total = Tally()
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        parts = [pool.submit(_part, network, dataset, batch, threads, rank, processes) for rank in range(processes)]
-        for part in parts:
-            total.add(part.result())
+    jobs = [(network, dataset, batch, threads, rank, processes) for rank in range(processes)]
+    for _, part in sorted(in_processes(_part, jobs, processes), key=itemgetter(0)):
+        total.add(part)
     return total
 
 
-def _part(network: SpikeYOLO, dataset: BatchDataset, batch: int, threads: int, rank: int, processes: int) -> Tally:
-    """What one of several processes counts."""
+def _part(
+    network: SpikeYOLO, dataset: BatchDataset, batch: int, threads: int, rank: int, processes: int
+) -> tuple[int, Tally]:
+    """What one of several processes counts, with its number: sums are always made in the same order."""
     torch.set_num_threads(threads)
-    return tally(network, _batches(network, dataset, batch, 0, rank, processes))
+    return rank, tally(network, _batches(network, dataset, batch, 0, rank, processes))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..files import write_whole
+from ..text import visible
 from .measure import Example, Measurement
 from .report import headline, parameters_text, to_json
 from .technology import Technology
@@ -121,7 +122,7 @@ def write_page(file: Path, found: Measurement, technology: Technology, title: st
     }
     values = to_json(found, technology)
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        title=title,
+        title=visible(title),
         v=values,
         headline=headline(values),
         parameters=parameters_text(values),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickle
 import pickletools
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -308,6 +309,8 @@ def opened(path: Path) -> Iterator[Any]:
 
 def _content(archive: Archive) -> Any:
     try:
-        return _Machine(archive).run(archive.program())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # genops decodes texts, and warns of odd escapes in them
+            return _Machine(archive).run(archive.program())
     except (ValueError, IndexError, KeyError, TypeError) as error:  # damaged; an empty stack is an IndexError
         raise pickle.UnpicklingError(f"its pickle is damaged ({type(error).__name__}: {one_line(error)})") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError, one_line, quote
 from ..files import write_whole
+from ..paths import readable
+from ..reading import kind_of
 
 FORMAT = "spikeyolo"
 FORMAT_VERSION = 2
@@ -47,7 +48,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor
     check_file(path)
     try:
         _check_header(path)
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with readable(path) as name, safe_open(name, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except PermissionError as error:
@@ -73,16 +74,13 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor
 
 def check_file(path: Path) -> None:
     """Raise CheckpointError unless there is a plain file; a folder, a pipe or a device is not opened at all."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    if stat.S_ISDIR(mode):
-        raise CheckpointError(f"{path}: is a folder{_inside(path)}")
-    if not stat.S_ISREG(mode):
-        raise CheckpointError(f"{path}: is a pipe or a device, not a file of weights")
+    match kind_of(path, CheckpointError):
+        case "":
+            raise CheckpointError(f"{path}: no such file")
+        case "folder":
+            raise CheckpointError(f"{path}: is a folder{_inside(path)}")
+        case "other":
+            raise CheckpointError(f"{path}: is a pipe or a device, not a file of weights")
 
 
 def from_json(metadata: Mapping[str, str], key: str) -> Any:

@@ -192,7 +192,7 @@ class SpikeYOLO(SpikingNetwork):
         chosen = one_device(device)  # before hundreds of megabytes are read
         metadata, tensors = checkpoint.read(path)
         with torch.device("meta"):  # shapes alone: the weights come from the file
-            model = cls._described(Path(path), metadata)
+            model = cls._described(Path(path), metadata, sum(value.numel() for value in tensors.values()))
         model.load_tensors(tensors, str(path))
         if metadata["version"] == "1" and "preparation" not in metadata and model.input is not None:
             warnings.warn(
@@ -203,13 +203,16 @@ class SpikeYOLO(SpikingNetwork):
         return model.to(chosen).eval()
 
     @classmethod
-    def _described(cls, path: Path, metadata: Mapping[str, str]) -> SpikeYOLO:
+    def _described(cls, path: Path, metadata: Mapping[str, str], numbers: int) -> SpikeYOLO:
         try:
             config = NetworkConfig.from_dict(checkpoint.from_json(metadata, "config"))
             names = checkpoint.from_json(metadata, "names")
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise ConfigError(f"names: {quote(names)} is no list of class names")
             model = cls(config, names=names, num_classes=config.num_classes, input=_input_of(metadata))
+            needed = sum(parameter.numel() for parameter in model.parameters())
+            if numbers < needed / 2:  # folding drops some; of a network beyond the file it takes minutes
+                raise ConfigError(f"config: a network of {needed} numbers, the file has {numbers}")
             form = _of_metadata(Form, metadata, "form")
             bits = _of_metadata(int, metadata, "fraction_bits") if form is Form.INTEGER else None
             convert(model, form, bits)

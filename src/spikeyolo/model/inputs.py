@@ -74,5 +74,8 @@ def chosen_input(
         mend = f"name a preparation: {names}" if kind == EventInput.kind else "give recordings, or another model"
         raise ConfigError(f"the model sees {own.kind}, the data are {kind}; {mend}")
     found = own.changed(imgsz, window_us)
-    found.check_fits(model.config.in_channels, model.config.timesteps)
+    try:
+        found.check_fits(model.config.in_channels, model.config.timesteps)
+    except ConfigError as error:
+        raise ConfigError(f"preparation: {error}" if preparation is not None else str(error)) from error
     return found

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import ConfigError, quote
+from ..limits import MAX_CLASSES, MAX_TIMESTEPS
 from ..spiking import FLAVOURS, ILIF
 from ..spiking.ilif import check_neuron
 from ..strict import build, closest
@@ -20,8 +21,14 @@ NEURONS = (*FLAVOURS, RELU)
 MOST_BLOCKS, WIDEST = 20, 4.0
 """Of a stage, and of `width`; the largest published network has 4 and 0.75."""
 
-LARGEST = {"last_ratio": 16, "num_classes": 100_000, "in_channels": 2_000, "timesteps": 1_000, "input_levels": 255}
-"""Limits that nobody meets: what a file claims is built only within them."""
+LARGEST = {
+    "last_ratio": 16,
+    "num_classes": MAX_CLASSES,
+    "in_channels": 2000,
+    "timesteps": MAX_TIMESTEPS,
+    "input_levels": 255,
+}
+"""What a file claims is built only within these."""
 
 
 @dataclass(frozen=True)

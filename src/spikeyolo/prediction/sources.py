@@ -17,8 +17,8 @@ from ..errors import DataError
 from ..events import READERS, EventInput
 from ..imaging.image_input import ImageInput
 from ..imaging.io import IMAGE_SUFFIXES, read_rgb
+from ..paths import readable
 from ..text import cut_to_bytes, with_bytes_escaped
-from .opencv_paths import readable_by_opencv
 
 Kind = Literal["image", "video", "camera", "recording"]
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -193,7 +193,7 @@ def _named(found: list[tuple[str, Kind]]) -> list[Source]:
 def _opened(source: Source):  # type: ignore[no-untyped-def] # cv2.VideoCapture, whose import costs 0.1 s
     import cv2
 
-    with readable_by_opencv(source.path) as path:
+    with readable(source.path) as path:
         capture = cv2.VideoCapture(int(path) if path.isdecimal() else path)
         try:
             if not capture.isOpened():

@@ -18,9 +18,9 @@ from ..errors import WriteError
 from ..files import own_folder, whole_file, whole_path, write_whole
 from ..imaging.draw import draw_boxes
 from ..imaging.io import write_rgb
+from ..paths import writable
 from ..structures import Detections
 from ..text import folder_names, with_bytes_escaped
-from .opencv_paths import writable_by_opencv
 from .sources import Frame, Source
 
 SPARE_BYTES = 2**16
@@ -105,7 +105,7 @@ def _video(path: Path, fps: float, size_hw: tuple[int, ...]) -> Iterator[Callabl
             raise WriteError(f"{path}: cannot be written (no space left on device); nothing was changed")
         video.write(np.ascontiguousarray(image[..., ::-1]))
 
-    with whole_path(path) as partial, writable_by_opencv(partial) as name:
+    with whole_path(path) as partial, writable(partial) as name:
         video = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*"mp4v"), fps, size_hw[::-1])
         if not video.isOpened():
             raise WriteError(f"{path}: cannot be written as a video")

@@ -28,7 +28,7 @@ from ..files import write_whole
 from ..interruption import Interrupted, StopRequest, advice, signals_restored
 from ..locks import locked
 from ..model.detector import SpikeYOLO, load
-from ..processes import GRACE_S
+from ..processes import GRACE
 from ..terminal import say
 from .callbacks.averaging import ExponentialAverage
 from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints, Stopped
@@ -113,7 +113,8 @@ def train(
             folder.prepare(settings)
             say(*lines)
         if done < settings.epochs:
-            _fit(settings, folder, devices, data.names, DetectorModule(network, settings, folder), samples)
+            module = DetectorModule(network, settings, folder)
+            _fit(settings, folder, devices, module, samples, resumed=resume is not None)
     return folder
 
 
@@ -129,16 +130,16 @@ def _fit(
     settings: TrainSettings,
     folder: RunFolder,
     devices: Devices,
-    names: tuple[str, ...],
     module: DetectorModule,
     samples: DetectionDataModule,
+    resumed: bool,
 ) -> None:
     """Train until the end, or until a signal: then the first process raises `Interrupted`, the others just end."""
     stop = StopRequest()
     with _quiet(), signals_restored():
-        trainer = _trainer(settings, folder, devices, names, stop)
+        trainer = _trainer(settings, folder, devices, samples.data.names, stop)
         try:
-            checkpoint = folder.last if folder.last.exists() else None
+            checkpoint = folder.last if resumed and folder.last.exists() else None
             trainer.fit(module, datamodule=samples, ckpt_path=checkpoint, weights_only=True)
         except Stopped:
             pass
@@ -165,7 +166,7 @@ def _end_others(trainer: pl.Trainer) -> None:
     started.clear()  # which ends the watching
     for process in others:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
+            process.wait(GRACE)
         process.kill()
         process.wait()
 

@@ -15,6 +15,7 @@ import torch
 from ..errors import ConfigError, SpikeYOLOError, WriteError
 from ..files import numbered, occupant, remains, write_whole
 from ..locks import NAME, locked
+from ..paths import is_unicode
 from ..structures import Batch
 from .settings import MACHINE, TrainSettings, read_settings
 
@@ -110,6 +111,10 @@ def check_free(out: Path) -> None:
         ConfigError: it may not; nothing was changed.
         WriteError: it is no folder.
     """
+    if not is_unicode(str(out)):
+        raise ConfigError(
+            f"out: {out} holds bytes that are no UTF-8, which TensorBoard cannot write; name another folder"
+        )
     there = occupant(out)
     if there is None:
         return

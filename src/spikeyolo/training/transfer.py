@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def read_model(path: str) -> SpikeYOLO:
         CheckpointError: the file cannot be used.
         ConfigError: neither a file nor the name of a preset.
     """
-    if not Path(path).suffix and not Path(path).exists():
+    if not Path(path).suffix and not os.path.exists(path):
         raise ConfigError(f"model: {path!r} is neither a preset ({', '.join(PRESETS)}) nor a file")
     return load_any(path)
 

@@ -16,8 +16,8 @@ from ...events.recording import Recording, open_recording
 from ...events.render import frames_of
 from ...events.representations import RepresentationConfig
 from ...files import make_folder, own_folder
+from ...processes import in_processes
 from .event_data import EventData
-from .processes import in_processes
 from .rvt import TOLERANCE_US, write_rvt
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from ...errors import DataError, quote
 from ...limits import MAX_CLASSES
+from ...reading import is_path
 from ...text_files import read_json
-from ..data_yaml import LONGEST_PATH, unique_names
+from ..data_yaml import unique_names
 
 LARGEST_ID = 2**63 - 1
 FARTHEST = 1e9  # pixels, or square pixels of an area: beyond it is no image
@@ -67,7 +68,7 @@ def _image_problem(image: dict[str, Any]) -> str:
     key, name = image.get("id"), image.get("file_name")
     if type(key) is not str and not _is_id(key):
         return f"'id' {quote(key)} is not a whole number from 0 on"
-    if not isinstance(name, str) or not name or "\0" in name or len(name) > LONGEST_PATH:
+    if not isinstance(name, str) or not is_path(name):
         return f"'file_name' {quote(name)} is not the name of a file"
     for side in ("height", "width"):
         value = image.get(side, 1)

@@ -33,12 +33,12 @@ def parse_yolo(text: str, file: str, num_classes: int, size_hw: tuple[int, int])
     Raises:
         DataError: more rows than an image has objects.
     """
+    if text.count("\n") > MAX_LINES:
+        raise DataError(f"{file}: more than {MAX_LINES:,} lines; such a file has one for each object of one image")
     rows: list[list[float]] = []
     lines: list[int] = []
     findings = []
     for number, line in enumerate(text.splitlines(), start=1):
-        if number > MAX_LINES:
-            raise DataError(f"{file}: more than {MAX_LINES:,} lines; such a file has one for each object of one image")
         if not line.strip():
             continue
         row, kind, what = _parse_row(line, num_classes)

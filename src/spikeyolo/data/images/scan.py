@@ -15,8 +15,7 @@ import numpy as np
 from ...errors import DataError, quote
 from ...imaging.io import IMAGE_SUFFIXES
 from ...progress import progress_bar
-from ...reading import kind_of, read_text
-from ..data_yaml import LONGEST_PATH
+from ...reading import is_path, kind_of, read_text
 from ..index_cache import IndexCache
 from .coco_file import CocoFile, read_coco
 from .description import ImageDescription, Split
@@ -62,7 +61,7 @@ def scan(
     labels = [part.annotation_file] if part.annotation_file else [label_file(Path(path)) for path in listed]
     depends_on = (SCAN_VERSION, description.names, part.name)
     kept = IndexCache.of(description.file, part.name, depends_on, [*listed, *labels])
-    if cache and (found := kept.load(from_cache)) and _fits(found[0], description, part):
+    if cache and (found := kept.load(from_cache)) and _fits(found[0], description, part, listed):
         return found
     report = ScanReport(f"{description.file}, {part.name}")
     report.add(Finding("image twice", path, "named twice") for path in repeated)
@@ -72,9 +71,11 @@ def scan(
     return index, report
 
 
-def _fits(index: ImageIndex, description: ImageDescription, part: Split) -> bool:
-    """Whether an index, which may be a stranger's, is of this description."""
-    return (index.names, index.annotation_file) == (description.names, str(part.annotation_file or ""))
+def _fits(index: ImageIndex, description: ImageDescription, part: Split, listed: list[str]) -> bool:
+    """Whether an index, which may be a stranger's, is of this description and these images."""
+    if index.annotation_file != str(part.annotation_file or ""):
+        return False
+    return index.names == description.names and (bool(part.annotation_file) or set(index.paths) <= set(listed))
 
 
 def label_file(image: Path) -> Path:
@@ -110,7 +111,7 @@ def _images_of(source: Path, root: Path) -> Iterator[str]:
     else:  # a text file: one image a line, relative to the list or else to the data set's path
         for number, line in enumerate(read_text(source, LIST_BYTES).splitlines(), start=1):
             if name := line.strip():
-                if "\0" in name or len(name) > LONGEST_PATH:
+                if not is_path(name):
                     raise DataError(f"{source}: line {number}: {quote(name)} is not the name of an image")
                 beside = source.parent / name
                 yield str(beside if kind_of(beside) or not kind_of(root / name) else root / name)
