@@ -16,7 +16,8 @@ from ..errors import DataError, one_line, quote
 from ..optional import optional_module
 from .foreign import file_size, foreign
 
-BLOSC, BLOSC_LENGTH = 32001, 12  # number of the filter, and where a compressed chunk says how long it is
+# Blosc: number of the filter, where a compressed chunk says how long it is, and the settings that it takes for granted.
+BLOSC, BLOSC_LENGTH, BLOSC_VALUES = 32001, 12, 4
 MAX_CHUNK = 1 << 28  # bytes; a chunk is decompressed whole for the sake of one number
 
 
@@ -119,11 +120,13 @@ def _find_codec(path: Path, found: Any) -> None:
     settings = found.id.get_create_plist()
     code = 0
     for place in range(settings.get_nfilters()):
-        code, *_, name = settings.get_filter(place)
+        code, _, values, name = settings.get_filter(place)
         if not h5z.filter_avail(code):
             optional_module("hdf5plugin", "events")
             if not h5z.filter_avail(code):
                 raise DataError(f"{path}: compressed with filter {code} ({quote(name)}), which hdf5plugin lacks")
+        if code == BLOSC and len(values) < BLOSC_VALUES:
+            raise DataError(f"{path}: {found.name} is damaged: its compression is set by {len(values)} numbers")
     if code == BLOSC:
         _check_blosc(path, found)
 
