@@ -50,7 +50,7 @@ def _shown(file: str | os.PathLike[str]) -> str:
     return one_line(os.fspath(file), 300)
 
 
-def kind_of(path: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> str:
+def file_kind(path: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> str:
     """Return "folder", "file", "other" (a pipe or device), or "" where there is nothing.
 
     Raises:
@@ -62,6 +62,19 @@ def kind_of(path: str | os.PathLike[str], error: type[SpikeYOLOError] = DataErro
         except (FileNotFoundError, NotADirectoryError):
             return ""
         return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
+
+
+def files_below(folder: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> list[str]:
+    """Return the paths of all files in a folder and those within it, in their order; linked folders are not entered.
+
+    Raises:
+        SpikeYOLOError: of the kind `error`: a folder that cannot be read, which would else seem empty.
+    """
+
+    def refuse(caught: OSError) -> None:
+        raise error(f"{_shown(caught.filename)}: cannot be read ({caught.strerror})") from caught
+
+    return sorted(os.path.join(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names)
 
 
 def read_bytes(file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOError] = DataError) -> bytes:
