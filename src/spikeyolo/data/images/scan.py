@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import DataError, quote
 from ...imaging.io import IMAGE_SUFFIXES
 from ...progress import progress_bar
-from ...reading import file_kind, files_below, is_path, read_text
+from ...reading import file_kind, files_below, is_path, read_text, shown
 from ..index_cache import IndexCache
 from .coco_file import CocoFile, read_coco
 from .description import ImageDescription, Split
@@ -99,7 +99,7 @@ def _list_images(description: ImageDescription, part: Split) -> tuple[list[str],
                 repeated.append(path)
             paths[path] = None
         if len(paths) == before and not repeated:
-            raise DataError(f"{description.file}: {part.name}: no images in {source}")
+            raise DataError(f"{description.file}: {part.name}: no images in {shown(source)}")
     return list(paths), repeated
 
 
