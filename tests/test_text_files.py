@@ -8,7 +8,7 @@ import time
 import pytest
 
 from spikeyolo.errors import ConfigError, DataError
-from spikeyolo.reading import naming, read_bytes, read_text
+from spikeyolo.reading import file_kind, files_below, is_path, naming, read_bytes, read_text
 from spikeyolo.text_files import YAML_VALUES, read_json, read_mapping, read_yaml
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -141,3 +141,47 @@ def test_errors_of_others_name_the_file_and_own_ones_pass():
         raise DataError("mine")
     with pytest.raises(KeyboardInterrupt), naming("f.x"):
         raise KeyboardInterrupt
+
+
+def test_a_folder_that_may_not_be_read_is_not_empty(tmp_path, monkeypatch):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/2.png").touch()
+    (tmp_path / "a/1.png").touch()
+    assert files_below(tmp_path) == [str(tmp_path / "a/1.png"), str(tmp_path / "a/b/2.png")]
+
+    def scandir(folder, own=os.scandir):
+        if str(folder).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return own(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"a/b: cannot be read \(Permission denied\)"):
+        files_below(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "there"), [("gone", ""), ("file", "file"), ("folder", "folder"), ("pipe", "other"), ("file/x", "")]
+)
+def test_what_a_path_is(tmp_path, path, there):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    assert file_kind(tmp_path / path) == there
+
+
+@pytest.mark.parametrize(
+    ("text", "can"),
+    [
+        ("a/b.jpg", True),
+        ("/" + "a/" * 100, True),
+        ("细胞" * 42, True),
+        ("细胞" * 43, False),  # 258 bytes
+        ("x" * 256, False),
+        ("a/" * 2048, False),
+        ("", False),
+        ("a\0b", False),
+        ("\ud83d", False),
+    ],
+)
+def test_what_can_be_a_path(text, can):
+    assert is_path(text) is can

@@ -33,7 +33,7 @@ def naming(
         raise
     except (OSError, *FOREIGN) as caught:
         reason = caught.strerror if isinstance(caught, OSError) and caught.strerror else one_line(caught)
-        raise error(f"{_shown(file)}: {what} ({reason or type(caught).__name__})") from caught
+        raise error(f"{shown(file)}: {what} ({reason or type(caught).__name__})") from caught
 
 
 def is_path(text: str) -> bool:
@@ -46,11 +46,12 @@ def is_path(text: str) -> bool:
     return 0 < len(encoded) < LONGEST_PATH and b"\0" not in encoded and max(map(len, parts)) <= LONGEST_NAME
 
 
-def _shown(file: str | os.PathLike[str]) -> str:
+def shown(file: str | os.PathLike[str]) -> str:
+    """Return a path for an error, cut where it is longer than any that a person writes."""
     return one_line(os.fspath(file), 300)
 
 
-def kind_of(path: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> str:
+def file_kind(path: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> str:
     """Return "folder", "file", "other" (a pipe or device), or "" where there is nothing.
 
     Raises:
@@ -62,6 +63,19 @@ def kind_of(path: str | os.PathLike[str], error: type[SpikeYOLOError] = DataErro
         except (FileNotFoundError, NotADirectoryError):
             return ""
         return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
+
+
+def files_below(folder: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> list[str]:
+    """Return the paths of all files in a folder and those within it, in their order; linked folders are not entered.
+
+    Raises:
+        SpikeYOLOError: of the kind `error`: a folder that cannot be read, which would else seem empty.
+    """
+
+    def refuse(caught: OSError) -> None:
+        raise error(f"{shown(caught.filename)}: cannot be read ({caught.strerror})") from caught
+
+    return sorted(os.path.join(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names)
 
 
 def read_bytes(file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOError] = DataError) -> bytes:
@@ -78,12 +92,12 @@ def read_bytes(file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOEr
     with naming(file, error=error):
         status = os.stat(file)
         if stat.S_ISDIR(status.st_mode):
-            raise error(f"{_shown(file)}: cannot be read (it is a folder)")
+            raise error(f"{shown(file)}: cannot be read (it is a folder)")
         if not stat.S_ISREG(status.st_mode):
-            raise error(f"{_shown(file)}: cannot be read (a pipe or device, not a file)")
+            raise error(f"{shown(file)}: cannot be read (a pipe or device, not a file)")
         if status.st_size > limit:
             size = f"{status.st_size / 1e6:,.1f} MB"
-            raise error(f"{_shown(file)}: {size}; such a file has at most {limit / 1e6:,g} MB")
+            raise error(f"{shown(file)}: {size}; such a file has at most {limit / 1e6:,g} MB")
         return Path(file).read_bytes()
 
 

@@ -197,6 +197,8 @@ YAML = {
     "a path with a NUL": (f'{SPLITS}names: [a]\npath: "a\\0b"', "path: 'a\\x00b' cannot be a path"),
     "a path of 10,000 letters": (f"{SPLITS}names: [a]\npath: {'x' * 10_000}", "cannot be a path"),
     "a folder's name of 300 letters": (f"train: {'x' * 300}\nnames: [a]", "cannot be a path"),
+    "a path of 1,000 folders": (f"train: {'a/' * 1000}\nnames: [a]", "no such folder or file a/a/a/"),
+    "a path with an escape sequence": ('train: "a\\x1b[31mb"\nnames: [a]', "no such folder or file a\\x1b[31mb"),
     "a path that is a mapping": ("train: {a: b}\nnames: [a]", "train: expected a path, got {'a': 'b'}"),
     "a split that is a device": ("train: /dev/zero\nnames: [a]", "/dev/zero: cannot be read (a pipe or device"),
     "a split that is text in Latin-1": ("train: list.txt\nnames: [a]", "list.txt: cannot be read as text, in UTF-8"),

@@ -94,11 +94,11 @@ def find_config(name: str) -> Path:
         ConfigError: neither.
     """
     from ..errors import ConfigError, quote
-    from ..reading import is_path, kind_of
+    from ..reading import file_kind, is_path
     from ..strict import nearest
     from ..training.settings import recipe_names, recipe_path
 
-    if is_path(name) and kind_of(name, ConfigError) == "file":
+    if is_path(name) and file_kind(name, ConfigError) == "file":
         return Path(name)
     if name in recipe_names():
         return recipe_path(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import ConfigError, DataError
 from ..events.recording import READERS
 from ..imaging.io import IMAGE_SUFFIXES
-from ..reading import kind_of, naming
+from ..reading import file_kind, naming
 from .data_yaml import load_yaml
 from .events.description import describe_recordings
 from .events.event_data import EventData
@@ -27,9 +27,9 @@ def open_data(file: str | Path) -> ImageData | EventData:
         DataError: no such file, a folder, or a file or folder that the description names and that does not exist.
     """
     file = Path(file)
-    if kind_of(file) == "folder":
+    if file_kind(file) == "folder":
         raise DataError(f"{file}: is a folder{_inside(file)}")
-    if not kind_of(file):
+    if not file_kind(file):
         raise DataError(f"{file}: no such file; give a data.yaml or a COCO JSON")
     suffix = file.suffix.lower()
     if suffix in IMAGE_SUFFIXES or suffix in READERS:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, one_line, quote
-from ..reading import is_path, kind_of
+from ..reading import file_kind, is_path
 from ..text_files import read_yaml
 
 TECHNOLOGIES_FILE = Path(__file__).with_name("technologies.yaml")
@@ -110,7 +110,7 @@ def find_technology(name: str) -> Technology:
     shipped = read_technologies()
     if name in shipped:
         return shipped[name]
-    if not is_path(name) or kind_of(name, ConfigError) != "file":
+    if not is_path(name) or file_kind(name, ConfigError) != "file":
         raise ConfigError(f"technology: {quote(name)} is neither a file nor one of {', '.join(shipped)}")
     own = read_technologies(Path(name))
     if not own:

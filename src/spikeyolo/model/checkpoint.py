@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import CheckpointError, ConfigError, one_line, quote
 from ..files import write_whole
 from ..paths import readable
-from ..reading import kind_of
+from ..reading import file_kind
 
 FORMAT = "spikeyolo"
 FORMAT_VERSION = 2
@@ -74,7 +74,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor
 
 def check_file(path: Path) -> None:
     """Raise CheckpointError unless there is a plain file; a folder, a pipe or a device is not opened at all."""
-    match kind_of(path, CheckpointError):
+    match file_kind(path, CheckpointError):
         case "":
             raise CheckpointError(f"{path}: no such file")
         case "folder":

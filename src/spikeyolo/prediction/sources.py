@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +18,7 @@ from ..events import READERS, EventInput
 from ..imaging.image_input import ImageInput
 from ..imaging.io import IMAGE_SUFFIXES, read_rgb
 from ..paths import readable
+from ..reading import file_kind, files_below
 from ..text import cut_to_bytes, with_bytes_escaped
 
 Kind = Literal["image", "video", "camera", "recording"]
@@ -117,17 +118,18 @@ def find_sources(paths: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """
     found: list[tuple[str, Kind]] = []
     for path in (os.fspath(path) for path in paths):
-        if path.isdecimal() or "://" in path:
+        if (path.isdecimal() and len(path) <= 4) or "://" in path:
             found.append((path, "camera"))
         elif os.path.isdir(path):
-            found += _of_kinds(sorted(Path(path).rglob("*")), f"{path}: nothing to look at in this folder ({_known()})")
+            found += _of_kinds(map(Path, files_below(path)), f"{path}: nothing to look at in this folder ({_known()})")
         elif os.path.isfile(path):
             found += _of_kinds([Path(path)], f"{path}: nothing to look at ({_known()})")
         elif glob.has_magic(path):
             matches = map(Path, sorted(glob.glob(path, recursive=True)))
             found += _of_kinds(matches, f"{path}: nothing to look at matches this pattern ({_known()})")
         else:
-            raise DataError(f"{path}: no such file or folder")
+            what = "is a pipe or device, not a file" if file_kind(path) else "no such file or folder"
+            raise DataError(f"{path}: {what}")
     return _named(found)
 
 
@@ -156,7 +158,7 @@ def _known() -> str:
     return "; ".join(f"{kind}: {', '.join(sorted(suffixes))}" for kind, suffixes in kinds.items())
 
 
-def _of_kinds(paths: Iterator[Path] | list[Path], otherwise: str) -> list[tuple[str, Kind]]:
+def _of_kinds(paths: Iterable[Path], otherwise: str) -> list[tuple[str, Kind]]:
     found = [(str(path), kind) for path in paths if (kind := _kind(path)) is not None]
     if not found:
         raise DataError(otherwise)

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from ...errors import ConfigError, DataError, quote
 from ...events.event_input import EventInput
+from ...reading import shown
 from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names
 from .frame_sources import DEFAULT_TIMESTEPS, RecordingSource, RvtSource, Source
 from .rvt import DEFAULT_NAME
@@ -86,7 +87,9 @@ def describe_recordings(file: Path, content: dict[str, Any]) -> EventDescription
         raise ConfigError(f"{file}: no recordings named; add 'train:' and 'val:' with folders of recordings")
     for split, folder in folders.items():
         if not os.path.isdir(folder):
-            raise DataError(f"{file}: {split}: no such folder {folder} (a relative path starts at {root})")
+            raise DataError(
+                f"{file}: {split}: no such folder {shown(folder)} (a relative path starts at {shown(root)})"
+            )
     if content.get("names") is None:
         raise ConfigError(f"{file}: no 'names'; list the class names in the order of the label files' ids")
     protocol = content.get("protocol", "none")

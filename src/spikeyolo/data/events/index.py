@@ -88,11 +88,15 @@ def to_cache(index: EventIndex) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def from_cache(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> EventIndex:
-    """Return an index; the inverse of `to_cache`."""
+    """Return an index; the inverse of `to_cache`.
+
+    Raises:
+        DataError: arrays or values that no reading finds.
+    """
     boxes = np.empty(len(arrays["box_t"]), BOX_DTYPE)
     for name in BOX_DTYPE.names or ():
         boxes[name] = arrays[f"box_{name}"]
-    return EventIndex(
+    index = EventIndex(
         names=tuple(meta["names"]),
         recordings=tuple(map(Path, meta["recordings"])),
         sensor_size_hw=(meta["sensor_size_hw"][0], meta["sensor_size_hw"][1]),
@@ -100,3 +104,26 @@ def from_cache(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> EventInde
         boxes=boxes,
         **{name: arrays[name] for name in ARRAYS},  # type: ignore[arg-type] # none of the others
     )
+    _check(index)
+    return index
+
+
+def _check(index: EventIndex) -> None:
+    recordings, instants, boxes = len(index.recordings), len(index), index.boxes
+    shapes = {"durations_us": recordings, "decoded_bytes": recordings, "recording": instants, "starts": instants + 1}
+    holds = (
+        all(getattr(index, name).dtype.kind == "i" for name in ARRAYS)
+        and index.t_us.ndim == 1
+        and all(getattr(index, name).shape == (count,) for name, count in shapes.items())
+        and ((index.recording >= 0) & (index.recording < recordings)).all()
+        and (np.diff(index.recording) >= 0).all()
+        and index.starts[0] == 0
+        and index.starts[-1] == len(boxes)
+        and (np.diff(index.starts) >= 0).all()
+        and all(np.isfinite(boxes[name]).all() for name in ("x", "y", "w", "h"))
+        and (boxes["class_id"] < len(index.names)).all()
+        and all(type(side) is int and side > 0 for side in index.sensor_size_hw)
+        and all(type(text) is str for text in (*index.names, *index.findings))
+    )
+    if not holds:
+        raise DataError("the index does not hold what a reading finds")

@@ -37,7 +37,11 @@ def scan(description: EventDescription, split: str, *, progress: bool = True) ->
     depends_on = (SCAN_VERSION, description.names, split, source.depends_on)
     kept = IndexCache.of(description.file, split, depends_on, source.files(paired))
     index = kept.load(from_cache)
-    if index is None:
+    if (
+        index is None
+        or index.names != description.names
+        or not set(index.recordings) <= {path for path, _ in paired.pairs}
+    ):
         index = _read(description, folder, paired, progress)
         kept.save(*to_cache(index))
     return replace(index, protocol=description.protocol, source=source)

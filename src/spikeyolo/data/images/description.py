@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, DataError, quote
-from ...reading import kind_of
+from ...reading import file_kind, shown
 from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names
 from .coco_json import category_names, read_coco_json
 
@@ -80,8 +80,8 @@ def describe_images(file: Path, content: dict[str, Any]) -> ImageDescription:
     """
     check_keys(file, content, KEYS, IGNORED_KEYS)
     root = file.parent / as_path(file, "path", content.get("path") or ".")
-    if kind_of(root) != "folder":
-        raise DataError(f"{file}: path: no such folder {root} (a relative path starts at the YAML's folder)")
+    if file_kind(root) != "folder":
+        raise DataError(f"{file}: path: no such folder {shown(root)} (a relative path starts at the YAML's folder)")
     splits = {name: split for name in SPLITS if (split := _split(file, content, root, name))}
     if not splits:
         raise ConfigError(f"{file}: no images named; add 'train:' and 'val:' with folders of images")
@@ -96,8 +96,8 @@ def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split 
     if value is None and annotation is None:
         return None
     annotation_file = root / as_path(file, f"{name}_json", annotation) if annotation is not None else None
-    if annotation_file and not kind_of(annotation_file):
-        raise DataError(f"{file}: {name}_json: no such file {annotation_file}")
+    if annotation_file and not file_kind(annotation_file):
+        raise DataError(f"{file}: {name}_json: no such file {shown(annotation_file)}")
     if value is None:
         assert annotation_file is not None
         folder = _find_images(annotation_file, read_coco_json(annotation_file))
@@ -109,8 +109,10 @@ def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split 
     for source in sources:
         if source.suffix.lower() == ".json":
             raise ConfigError(f"{file}: {name}: {source.name} is no folder of images; name it as '{name}_json:'")
-        if not kind_of(source):
-            raise DataError(f"{file}: {name}: no such folder or file {source} (a relative path starts at {root})")
+        if not file_kind(source):
+            raise DataError(
+                f"{file}: {name}: no such folder or file {shown(source)} (a relative path starts at {shown(root)})"
+            )
     return Split(name, sources, annotation_file)
 
 
@@ -147,7 +149,7 @@ def _find_images(annotation_file: Path, content: dict[str, Any]) -> Path:
     first = images[0]["file_name"]
     parent, split = annotation_file.parent, annotation_file.stem.rsplit("_", 1)[-1]
     for folder in _likely_folders(parent, split):
-        if kind_of(folder / first) == "file":
+        if file_kind(folder / first) == "file":
             return folder
     mend = "name their folder in a data.yaml"
     raise DataError(f"{annotation_file}: its images ({quote(first)}, ...) are not near it; {mend}")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ...errors import DataError
 from ...imaging.io import IMAGE_BYTES, decode_rgb
-from ...reading import kind_of, read_bytes
+from ...reading import file_kind, read_bytes
 from .scan_report import Finding
 
 EXIF_ORIENTATION = 0x0112
@@ -25,7 +25,7 @@ def inspect_image(path: str) -> tuple[tuple[int, int] | None, list[Finding]]:
     Returns:
         Rows and columns of the upright image, or None when it cannot be used; and what is worth saying about it.
     """
-    if not kind_of(path):
+    if not file_kind(path):
         return None, [Finding("image missing", path, "cannot be read (No such file or directory)")]
     try:
         encoded = read_bytes(path, IMAGE_BYTES)

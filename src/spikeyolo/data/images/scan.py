@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import DataError, quote
 from ...imaging.io import IMAGE_SUFFIXES
 from ...progress import progress_bar
-from ...reading import is_path, kind_of, read_text
+from ...reading import file_kind, files_below, is_path, read_text, shown
 from ..index_cache import IndexCache
 from .coco_file import CocoFile, read_coco
 from .description import ImageDescription, Split
@@ -99,13 +99,17 @@ def _list_images(description: ImageDescription, part: Split) -> tuple[list[str],
                 repeated.append(path)
             paths[path] = None
         if len(paths) == before and not repeated:
-            raise DataError(f"{description.file}: {part.name}: no images in {source}")
+            raise DataError(f"{description.file}: {part.name}: no images in {shown(source)}")
     return list(paths), repeated
 
 
 def _images_of(source: Path, root: Path) -> Iterator[str]:
     if source.is_dir():
-        yield from sorted(_images_below(source))
+        yield from (
+            name
+            for name in files_below(source)
+            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not os.path.basename(name).startswith(".")
+        )
     elif source.suffix.lower() in IMAGE_SUFFIXES:
         yield str(source)
     else:  # a text file: one image a line, relative to the list or else to the data set's path
@@ -114,17 +118,7 @@ def _images_of(source: Path, root: Path) -> Iterator[str]:
                 if not is_path(name):
                     raise DataError(f"{source}: line {number}: {quote(name)} is not the name of an image")
                 beside = source.parent / name
-                yield str(beside if kind_of(beside) or not kind_of(root / name) else root / name)
-
-
-def _images_below(folder: Path) -> Iterator[str]:
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
-
-    for place, _, names in os.walk(folder, onerror=refuse):
-        for name in names:
-            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith("."):
-                yield os.path.join(place, name)
+                yield str(beside if file_kind(beside) or not file_kind(root / name) else root / name)
 
 
 def _scan_images(
@@ -159,7 +153,7 @@ def _scan_yolo(num_classes: int, path: str) -> _Scanned:
         return _Scanned(path, path, None, None, findings)
     labels = label_file(Path(path))
     text = ""
-    if not kind_of(labels):
+    if not file_kind(labels):
         findings.append(Finding("label file missing", path, f"no label file {labels}"))
     else:
         text = read_text(labels, LABEL_BYTES, errors="replace")
@@ -172,7 +166,7 @@ def _scan_yolo(num_classes: int, path: str) -> _Scanned:
 def _scan_coco(coco: CocoFile, sources: tuple[Path, ...], by_name: dict[str, str], image: dict[str, Any]) -> _Scanned:
     name, image_id = image["file_name"], image["id"]
     candidates = [source / name for source in sources if source.is_dir()]
-    path = next((str(c) for c in candidates if kind_of(c) == "file"), None) or by_name.get(Path(name).name)
+    path = next((str(c) for c in candidates if file_kind(c) == "file"), None) or by_name.get(Path(name).name)
     if path is None:
         return _Scanned(name, image_id, None, None, [Finding("image missing", name, f"not in {sources[0]}")])
     size_hw, findings = inspect_image(path)
