@@ -25,7 +25,7 @@ from spikeyolo.sweep import Sweep, at
 @pytest.fixture
 def weights(shapes, tmp_path):
     path = tmp_path / "m.safetensors"
-    names = yaml.safe_load(shapes.read_text())["names"]
+    names = list(yaml.safe_load(shapes.read_text())["names"].values())
     seen = ImageInput((64, 64))
     lively(dtype=torch.float32, num_classes=len(names), names=names, input=seen).save(path)
     return path
