@@ -52,6 +52,7 @@ def in_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], co
 def _begin(held: Connection) -> None:
     """Set up a new process."""
     signal.signal(signal.SIGTERM, _leave)
+    sys.unraisablehook = _leave_later
     threading.Thread(target=_end_with, args=(held,), daemon=True).start()
 
 
@@ -65,6 +66,15 @@ def _end_with(held: Connection) -> None:
 def _leave(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(128 + signal.SIGTERM)
+
+
+def _leave_later(dropped: Any) -> None:
+    """Ask again: in a finalizer or a weak reference's callback, Python drops exceptions, that of the signal too."""
+    if not isinstance(dropped.exc_value, SystemExit):
+        sys.__unraisablehook__(dropped)
+        return
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
 
 def _call(function: Callable[..., T], job: tuple[Any, ...]) -> T:

@@ -148,7 +148,7 @@ def try_all(name, folder, first, last, sent):
         try:
             read(path)
         except SpikeYOLOError as error:
-            if str(path.name) not in str(error) and str(path.parent) not in str(error):
+            if str(folder) not in str(error):  # of files that do not fit each other, their folder is named
                 sent.send((number, f"names no file: {error}"))
             if len(str(error)) > 600:
                 sent.send((number, f"long: {error}"[:500]))

@@ -233,7 +233,7 @@ def _check(path: Path, count: int, end_us: np.ndarray, label_frames: np.ndarray,
     elif label_frames.ndim != 1 or len(label_frames) != len(first) - 1:
         wrong = f"{label_frames.size} frames of labels, but {len(first) - 1} labelled instants"
     elif len(label_frames) and (label_frames.min() < 0 or label_frames.max() >= count):
-        wrong = f"a label at frame {label_frames.max()} of {count}"
+        wrong = f"a label at frame {label_frames.max() if label_frames.min() >= 0 else label_frames.min()} of {count}"
     elif (np.diff(label_frames) <= 0).any() or (np.diff(first) < 0).any() or first[0] != 0:
         wrong = "labelled instants that are not in order"
     if wrong:
