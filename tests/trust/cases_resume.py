@@ -161,6 +161,7 @@ CASES = [
         last(lambda c: c["callbacks"]["RunRecorder"].update(best_saved=float("nan"))),
         "best_saved",
     ),
+    bad("a callback of another program", last(lambda c: c["callbacks"].update(Other={})), "callbacks has 'Other'"),
     bad("callbacks that are a list", given("callbacks", []), "callbacks"),
     bad("a scaler in words", given("MixedPrecision", {"scale": "much"}), "MixedPrecision"),
     bad("a scaler under its old name", given("native_amp_scaling_state", {}), "native_amp"),

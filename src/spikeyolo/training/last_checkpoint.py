@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
+from lightning.pytorch.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
 
 from ..errors import CheckpointError, one_line, quote
 from ..interop.content import StoredTensor
@@ -81,7 +81,7 @@ def _checked(content: Any, network: SpikeYOLO, settings: TrainSettings) -> int:
 
 
 def _wrong(what: str, value: object, expected: str) -> CheckpointError:
-    return CheckpointError(f"its {what} is {quote(value)}, not {expected}")
+    return CheckpointError(f"{what} is {quote(value)}, not {expected}")
 
 
 def _members(value: Any, what: str, *names: str, only: bool = False) -> Mapping[Any, Any]:
@@ -195,7 +195,7 @@ def _check_callbacks(callbacks: Any) -> None:
             _number(_members(state, name, "best_saved")["best_saved"], "best_saved")
         elif name == "ExponentialAverage":
             _whole(_members(state, name, "latest_update_step")["latest_update_step"], "latest_update_step")
-        elif str(name).startswith("EarlyStopping"):
+        elif name == EarlyStopping("fitness", mode="max").state_key:
             _members(state, "EarlyStopping", "wait_count", "stopped_epoch", "best_score", "patience")
             for field in ("wait_count", "stopped_epoch", "patience"):
                 _whole(state[field], field)
@@ -204,6 +204,8 @@ def _check_callbacks(callbacks: Any) -> None:
             reasons = [reason.value for reason in EarlyStoppingReason]
             if state.get("stopping_reason", reasons[0]) not in reasons:
                 raise _wrong("stopping_reason", state["stopping_reason"], f"one of {reasons}")
+        else:
+            raise CheckpointError(f"callbacks has {quote(name)}, which runs have not")
 
 
 def _check_random(random: Any) -> None:
