@@ -65,7 +65,7 @@ class SpikeYOLO(SpikingNetwork):
 
     def _class_names(self, names: Sequence[str] | None) -> tuple[str, ...]:
         count = self.config.num_classes
-        names = tuple(f"class{i}" for i in range(count)) if names is None else tuple(map(class_name, names))
+        names = tuple(f"class{i}" for i in range(count)) if names is None else tuple(class_name(str(n)) for n in names)
         if len(names) != count:
             raise ConfigError(f"names: {len(names)} class names for num_classes={count}; leave num_classes out")
         return names
