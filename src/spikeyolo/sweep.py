@@ -29,6 +29,7 @@ from .model.detector import SpikeYOLO
 from .model.forms.form import Form
 from .model.inputs import chosen_input, to_metadata
 from .optional import optional_module
+from .text_files import read_json
 from .training.run_folder import RunFolder, check_free
 from .training.settings import MACHINE, TrainSettings
 
@@ -182,11 +183,11 @@ class Sweep:
             yield
 
     def _read(self, file: Path) -> None:
+        older = read_json(file, error=ConfigError)
         try:
-            older = json.loads(file.read_text())
             points = [SweepPoint(**point) for point in older["points"]]
             same = older["subject"] == self.subject
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (TypeError, KeyError) as error:
             raise ConfigError(f"{file}: not the file of a sweep; give another folder with --out") from error
         if not same:
             raise ConfigError(f"{file}: a sweep of other weights, data or settings; give another folder with --out")

@@ -119,7 +119,7 @@ CASES = [
          data_yaml('train: images/train\nval: "images/\\0"\nnames: [a, b, c]\n')),
     Case("data check: escape sequences in a path", "data check data.yaml", r"no\x1b[31m",
          data_yaml('train: "no\\e[31m"\nval: images/val\nnames: [a, b, c]\n')),
-    Case("data check: a category with escape sequences", "data check both.yaml", (r"'a\x1b[31mb'", "both.yaml"),
+    Case("data check: a category with escape sequences", "data check both.yaml", ("x1b[31mb'", "both.yaml"),
          coco_class_is("a\x1b[31mb")),
     Case("data check: a category in a data set of its own", "data check coco.json", "val", coco_class_is("[/red]"),
          code=0),

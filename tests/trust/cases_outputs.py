@@ -153,7 +153,7 @@ CASES = [
     Case(
         "sweep: --out a folder of the user's",
         "sweep --weights model.safetensors --data data.yaml --timesteps 1 --max-count 4 --workers 0 --out mine",
-        FOLDER,
+        "mine holds sweep.csv already",
         with_file("mine/sweep.csv"),
     ),
     Case(

@@ -87,6 +87,18 @@ def encrypted(folder: Path) -> None:
     (folder / OLD).write_bytes(content)
 
 
+def beyond_the_end(folder: Path) -> None:
+    """The pickle stands at byte 2^64 - 1, by the extra field that large archives have."""
+    info = zipfile.ZipInfo("x/data.pkl")
+    info.extra = struct.pack("<HHQ", 1, 8, (1 << 64) - 1)
+    with zipfile.ZipFile(folder / OLD, "w") as new:
+        new.writestr(info, b"\x80\x02N.")
+    content = bytearray((folder / OLD).read_bytes())
+    offset = content.index(b"PK\x01\x02") + 42
+    content[offset : offset + 4] = b"\xff" * 4
+    (folder / OLD).write_bytes(content)
+
+
 def with_storage(content: bytes):
     def prepare(folder: Path) -> None:
         with zipfile.ZipFile(folder / OLD, "w") as new:
@@ -242,6 +254,7 @@ CASES = [
     bad("compressed", compressed, "compressed"),
     bad("encrypted", encrypted, "encrypted"),
     bad("a list of 25,000 parts", entries(25_000, "x/data/{}" + "y" * 200), "a list of its parts"),
+    bad("a part beyond the end", beyond_the_end, "cut short"),
     bad("two pickles", entries(2, "{}/data.pkl"), "2 pickles"),
     bad("no pickle", entries(2, "x/{}"), "0 pickles"),
     bad("cut short", cut_archive, "cut short"),

@@ -44,7 +44,7 @@ def test_any_names(tmp_path_factory, names):
 @settings(max_examples=10_000, **SHORT)
 @given(names=st.lists(ANY, min_size=1, max_size=4))
 def test_ten_thousand_names_are_quick_and_small(tmp_path_factory, names):
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     check(names, str(tmp_path_factory.getbasetemp()))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 * 1024  # KB

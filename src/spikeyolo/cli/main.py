@@ -92,7 +92,7 @@ def _ending(error: BaseException) -> tuple[int | None, str]:
     if isinstance(error, OSError) and error.strerror:
         if error.filename is None:
             _drop_output()
-        return 1, f"{error.filename or 'output'}: {error.strerror}"
+        return 1, f"{error.filename or 'standard output'}: {error.strerror}"
     if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() != "utf-8":
         return 1, f"the locale has no {error.object[error.start : error.end]!r} for names of files; set LC_ALL=C.UTF-8"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

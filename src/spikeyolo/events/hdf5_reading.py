@@ -16,6 +16,8 @@ from ..errors import DataError, one_line, quote
 from ..optional import optional_module
 from .foreign import file_size, foreign
 
+# Blosc: number of the filter, where a compressed chunk says how long it is, and the settings that it takes for granted.
+BLOSC, BLOSC_LENGTH, BLOSC_VALUES = 32001, 12, 4
 MAX_CHUNK = 1 << 28  # bytes; a chunk is decompressed whole for the sake of one number
 
 
@@ -116,9 +118,25 @@ def _find_codec(path: Path, found: Any) -> None:
     """Compression other than HDF5's own comes from hdf5plugin."""
     h5z = optional_module("h5py", "events").h5z
     settings = found.id.get_create_plist()
+    code = 0
     for place in range(settings.get_nfilters()):
-        code, *_, name = settings.get_filter(place)
+        code, _, values, name = settings.get_filter(place)
         if not h5z.filter_avail(code):
             optional_module("hdf5plugin", "events")
             if not h5z.filter_avail(code):
                 raise DataError(f"{path}: compressed with filter {code} ({quote(name)}), which hdf5plugin lacks")
+        if code == BLOSC and len(values) < BLOSC_VALUES:
+            raise DataError(f"{path}: {found.name} is damaged: its compression is set by {len(values)} numbers")
+    if code == BLOSC:
+        _check_blosc(path, found)
+
+
+def _check_blosc(path: Path, found: Any) -> None:
+    """Compare the length that each chunk claims with its own: Blosc believes the claim, and reads what lies behind."""
+    chunks: list[Any] = []
+    found.id.chunk_iter(chunks.append)
+    with open(path, "rb", buffering=0) as file:
+        for chunk in chunks:
+            file.seek(chunk.byte_offset + BLOSC_LENGTH)
+            if not chunk.filter_mask and int.from_bytes(file.read(4), "little") != chunk.size:
+                raise DataError(f"{path}: {found.name} is damaged: a part is not as long as it says")

@@ -103,5 +103,5 @@ def _as_damage() -> Iterator[None]:
     """All that `zipfile` raises for archives that lie, as the one error that says so."""
     try:
         yield
-    except (ValueError, RuntimeError, EOFError, struct.error) as error:  # RuntimeError: encrypted, or of a later format
+    except (ValueError, RuntimeError, EOFError, OverflowError, struct.error) as error:  # RuntimeError: encrypted
         raise zipfile.BadZipFile(str(error)) from error

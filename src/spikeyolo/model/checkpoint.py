@@ -53,14 +53,14 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except PermissionError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:  # torch's, of types and maps that it lacks
+    except (SafetensorError, OSError, RuntimeError, ValueError, MemoryError) as error:  # torch's, of types and maps
         if path.suffix == ".ckpt":
             raise CheckpointError(
                 f"{path}: what a training resumes from, not weights; give {path.with_name('best.safetensors')}"
             ) from error
+        said = one_line(error) or type(error).__name__
         raise CheckpointError(
-            f"{path}: not a safetensors file ({one_line(error)}); published .pt files are turned into one by "
-            "`spikeyolo convert`"
+            f"{path}: not a safetensors file ({said}); published .pt files are turned into one by `spikeyolo convert`"
         ) from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path}: a safetensors file, but not of spikeyolo (metadata 'format' is missing)")

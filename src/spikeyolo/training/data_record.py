@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from ..data.data_set import Index
-from ..errors import ConfigError
+from ..errors import ConfigError, quote
+from ..strict import value_of
+from ..text_files import read_json
+
+PARTS: dict[str, type] = {"samples": int, "boxes": int, "files": str, "labels": str}
+"""Of each split."""
+
+LARGEST = 2**24
 
 
 def record_of(splits: dict[str, Index]) -> dict[str, Any]:
@@ -49,22 +56,23 @@ def changes(file: Path, record: dict[str, Any]) -> list[str]:
         record: of the data set now.
 
     Raises:
-        ConfigError: other classes.
+        ConfigError: other classes, or a file of something else.
     """
-    try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        before = {name: dict(kept[name]) for name in record if name != "names"}
-        names = [str(name) for name in kept["names"]]
-    except FileNotFoundError:
+    splits = [name for name in record if name != "names"]
+    if not os.path.lexists(file):
         return []
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    kept = read_json(file, LARGEST, ConfigError)
+    try:
+        before = {name: {key: value_of(kept[name][key], kind, key) for key, kind in PARTS.items()} for name in splits}
+        names = value_of(kept["names"], list[str], "names")
+    except (TypeError, KeyError, ConfigError) as error:
         raise ConfigError(f"{file}: not what a run keeps of its data; remove it to go on without") from error
     if names != record["names"]:
         number = next((i for i, (a, b) in enumerate(zip(names, record["names"], strict=False)) if a != b), None)
         differing = (
             f"{len(names)} of them, now {len(record['names'])}"
             if number is None
-            else f"class {number} was {names[number][:100]!r}, now {record['names'][number][:100]!r}"
+            else f"class {number} was {quote(names[number])}, now {quote(record['names'][number])}"
         )
         raise ConfigError(f"resume: the classes of the data have changed ({differing}); start a new run")
     return [
@@ -75,11 +83,9 @@ def changes(file: Path, record: dict[str, Any]) -> list[str]:
 
 
 def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
-    if (was.get("samples"), was.get("boxes")) != (now["samples"], now["boxes"]):
-        return (
-            f"had {str(was.get('samples'))[:20]} samples with {str(was.get('boxes'))[:20]} boxes, "
-            f"now {now['samples']} with {now['boxes']}"
-        )
-    if was.get("files") != now["files"]:
+    if (was["samples"], was["boxes"]) != (now["samples"], now["boxes"]):
+        before = f"{quote(was['samples'])} samples with {quote(was['boxes'])} boxes"
+        return f"had {before}, now {now['samples']} with {now['boxes']}"
+    if was["files"] != now["files"]:
         return "has other files"
-    return "has other labels or sizes" if was.get("labels") != now["labels"] else ""
+    return "" if was["labels"] == now["labels"] else "has other labels or sizes"

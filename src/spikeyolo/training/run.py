@@ -17,7 +17,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 
 from ..data.data_set import DataSet, Input
 from ..data.open import open_data
@@ -34,6 +34,7 @@ from .callbacks.averaging import ExponentialAverage
 from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints, Stopped
 from .callbacks.images import ImageLogger, plot_history
 from .callbacks.progress import TrainingProgress
+from .curves import Curves, quiet_writers
 from .data_record import changes, record_of
 from .datamodule import DetectionDataModule
 from .devices import Devices, choose_devices, is_first_process
@@ -136,7 +137,7 @@ def _fit(
 ) -> None:
     """Train until the end, or until a signal: then the first process raises `Interrupted`, the others just end."""
     stop = StopRequest()
-    with _quiet(), signals_restored():
+    with _quiet(), quiet_writers(), signals_restored():
         trainer = _trainer(settings, folder, devices, samples.data.names, stop)
         try:
             checkpoint = folder.last if resumed and folder.last.exists() else None
@@ -281,7 +282,7 @@ def _trainer(
 
 
 def _loggers(settings: TrainSettings, folder: RunFolder) -> list[Logger]:
-    loggers: list[Logger] = [TensorBoardLogger(folder.path, name="", version="tensorboard")]
+    loggers: list[Logger] = [Curves(folder.path, name="", version="tensorboard")]
     if settings.wandb is not None:
         from lightning.pytorch.loggers import WandbLogger
 
