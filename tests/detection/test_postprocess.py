@@ -14,7 +14,7 @@ from spikeyolo.structures import REG_MAX, STRIDES, Placement
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"conf": -0.1}, "conf: -0.1 is outside 0..1"),
+        ({"conf": -0.1}, "conf: -0.1 is below 0"),
         ({"conf": 1.1}, "conf: 1.1 is outside 0..1"),
         ({"iou": float("nan")}, "iou: nan is outside 0..1"),
         ({"max_det": 0}, "max_det: 0 is below 1"),

@@ -47,3 +47,20 @@ def test_an_image_of_a_gigapixel_is_not_decoded(tmp_path, monkeypatch):
 
 def test_the_largest_cameras_images_are_decoded():
     check_size(black_png(16_320, 12_240))  # 200 million pixels; that it does not raise is all
+
+
+def test_a_damaged_header_is_seen_before_memory_is_taken(monkeypatch):
+    encoded = bytearray(black_png(40, 30))
+    encoded[16:24] = struct.pack(">II", 14_000, 14_000)
+    monkeypatch.setattr(cv2, "imdecode", None)  # would be called
+    with pytest.raises(DataError, match=rf"{len(encoded)} bytes that claim to be an image of 14000 x 14000 pixels"):
+        decode_rgb(bytes(encoded))
+    check_size(black_png(5_000, 5_000))  # 25 million of one colour
+
+
+def test_a_chunk_longer_than_the_file_is_not_given_memory(monkeypatch):
+    encoded = bytearray(black_png(40, 30))
+    encoded[33:37] = struct.pack(">I", 2**31 - 1)  # the length of the first chunk behind the header
+    monkeypatch.setattr(cv2, "imdecode", None)  # would be called
+    with pytest.raises(DataError, match="cut short"):
+        decode_rgb(bytes(encoded))

@@ -12,15 +12,22 @@ from ..errors import DataError
 MAX_PIXELS = 250 * 10**6
 """The largest cameras have 200 million."""
 
+MANY_PIXELS, MOST_PER_BYTE = 25 * 10**6, 2000
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "BMP", "PPM")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def check_size(encoded: bytes) -> None:
-    """Raise DataError for the bytes of an image file whose header claims more than 250 million pixels."""
+    """Raise DataError for the bytes of an image file whose header claims more pixels than they can mean.
+
+    These are more than 250 million; or more than 25 million, and more than 2000 for each byte, which no format holds
+    but of an image of one colour: a damaged header would else take gigabytes and seconds before that is seen.
+    """
     columns, rows = claimed_size(encoded) or (0, 0)
     if columns * rows > MAX_PIXELS:
         raise DataError(f"an image of {columns} x {rows} pixels; at most {MAX_PIXELS // 10**6} million are decoded")
+    if columns * rows > max(MANY_PIXELS, MOST_PER_BYTE * len(encoded)):
+        raise DataError(f"{len(encoded)} bytes that claim to be an image of {columns} x {rows} pixels; damaged")
 
 
 def claimed_size(encoded: bytes) -> tuple[int, int] | None:

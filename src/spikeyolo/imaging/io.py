@@ -95,11 +95,15 @@ def is_cut_short(encoded: bytes) -> bool:
 
     Inside a JPEG's compressed data a 0xFF is always followed by 0x00 or a restart marker, so an end marker (FF D9)
     behind the last start of scan (FF DA) is the real one, and those of an embedded thumbnail lie before it.
+    A PNG is a row of chunks with their lengths; OpenCV takes as much memory as one claims, up to 4 GB.
     """
     if encoded.startswith(b"\xff\xd8"):
         return not encoded.endswith(b"\xff\xd9") and encoded.rfind(b"\xff\xd9") < encoded.rfind(b"\xff\xda")
     if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
-        return encoded.rfind(b"IEND") < 0
+        place = 8
+        while place < len(encoded) and encoded[place + 4 : place + 8] != b"IEND":
+            place += 12 + int.from_bytes(encoded[place : place + 4], "big")
+        return place >= len(encoded)
     return False
 
 

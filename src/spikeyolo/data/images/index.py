@@ -82,9 +82,9 @@ def from_cache(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> tuple[Ima
     index = ImageIndex(annotation_file=meta["annotation_file"], **columns)
     _check(index)
     kept = meta["report"]
-    report = ScanReport(kept["source"], kept["images"], kept["boxes"])
-    report.add(Finding(*example) for example in kept["examples"])
-    report.counts = Counter({kind: int(kept["counts"][kind]) for kind in KINDS if kind in kept["counts"]})
+    report = ScanReport(str(kept["source"]), len(index), int((~index.crowd).sum()))
+    report.add(Finding(kind, str(file), str(detail)) for kind, file, detail in kept["examples"] if kind in KINDS)
+    report.counts = Counter({kind: int(kept["counts"][kind]) for kind in report.examples})
     return index, report
 
 
