@@ -45,7 +45,7 @@ def clock(monkeypatch):
 def test_the_line_fits_the_terminal_with_bar_share_and_time_left(monkeypatch, clock, width):
     screen = io.StringIO()
     console = Console(file=screen, width=width, force_terminal=True)
-    monkeypatch.setattr("rich.console.Console", lambda **_: console)
+    monkeypatch.setattr(progress, "console", lambda **_: console)
     monkeypatch.setattr(progress.sys, "stderr", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(progress, "memory_gb", lambda: 12.3)
     trainer, callback = trainer_of(), TrainingProgress()
