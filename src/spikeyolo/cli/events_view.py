@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..terminal import say
 from .options import Overwrite
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..events import Recording
 
 MAX_PIXELS = 1 << 26  # of all windows together
 
@@ -35,16 +42,15 @@ def view(
         spikeyolo events view drive_td.dat --data data.yaml --out drive.png
         spikeyolo events view drive_td.dat --start-us 2000000 --window-us 20000
     """
-    from ..data.events.columns import corners
     from ..data.events.labels import boxes_path, clean_boxes, read_boxes
     from ..data.open import open_recordings
     from ..errors import ConfigError, quote
     from ..events import open_recording
     from ..events.event_input import LIMITS
     from ..files import new_file, numbered_file
-    from ..imaging.draw import draw_boxes, image_grid
+    from ..imaging.draw import image_grid
     from ..imaging.io import WRITTEN_SUFFIXES, write_rgb
-    from ..prediction.events import DRAWN_SIDE, window_image
+    from ..prediction.events import DRAWN_SIDE
     from .event_words import class_name, sensor_of
 
     if not 1 <= window_us <= LIMITS["window_us"] or windows < 1:
@@ -66,17 +72,26 @@ def view(
     boxes = clean_boxes(read_boxes(labels), recording.sensor_size_hw)[0] if os.path.isfile(labels) else None
     names = [class_name(described, number) for number in range(256)]
     enlarged = max(1, DRAWN_SIDE // max(recording.sensor_size_hw))
-    images, begins = [], range(start_us, min(start_us + windows * window_us, end_us), window_us)
+    begins = range(start_us, min(start_us + windows * window_us, end_us), window_us)
     if len(begins) * prod(recording.sensor_size_hw) * enlarged**2 > MAX_PIXELS:
         raise ConfigError(f"events view: {len(begins)} windows are more than {MAX_PIXELS} pixels; draw fewer")
-    for begin in begins:
-        image = window_image(recording, begin, begin + window_us)
-        image = image.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
-        if boxes is not None:
-            own = boxes[(boxes["t"] > begin) & (boxes["t"] <= begin + window_us)]
-            own = own[own["t"] == own["t"].max()] if len(own) else own
-            image = draw_boxes(image, corners(own) * enlarged, own["class_id"], names)
-        images.append(image)
+    images = [_window(recording, begin, begin + window_us, enlarged, boxes, names) for begin in begins]
     write_rgb(page, image_grid(images, columns=min(4, len(images)), background=128))
     drawn = f"{len(images)} windows of {window_us / 1e3:g} ms from {start_us / 1e6:g} s on"
     say(f"{drawn}, brighter red, darker blue: {page}")
+
+
+def _window(
+    recording: Recording, begin: int, end: int, enlarged: int, boxes: np.ndarray | None, names: Sequence[str]
+) -> np.ndarray:
+    """A window as an image, with the boxes that were labelled last in it."""
+    from ..data.events.columns import corners
+    from ..imaging.draw import draw_boxes
+    from ..prediction.events import window_image
+
+    image = window_image(recording, begin, end).repeat(enlarged, axis=0).repeat(enlarged, axis=1)
+    if boxes is None:
+        return image
+    own = boxes[(boxes["t"] > begin) & (boxes["t"] <= end)]
+    own = own[own["t"] == own["t"].max()] if len(own) else own
+    return draw_boxes(image, corners(own) * enlarged, own["class_id"], names)

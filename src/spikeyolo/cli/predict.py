@@ -62,16 +62,7 @@ def predict(
 
     sources, chosen = find_sources(source), one_device(device)
     settings = PredictionSettings(
-        out,
-        thresholds,
-        imgsz,
-        batch,
-        draw=draw,
-        json=json,
-        text=text,
-        crops=crops,
-        track=track,
-        overwrite=overwrite,
+        out, thresholds, imgsz, batch, draw=draw, json=json, text=text, crops=crops, track=track, overwrite=overwrite
     )
     model = load_any(weights).to(chosen)
     if fold and model.form is Form.TRAINABLE:

@@ -28,7 +28,6 @@ class _Renderer(RendererAgg):
         red, green, blue = (round(255 * part) for part in gc.get_rgb()[:3])
         drawn = self._lettering(s, prop, (red, green, blue))
         quarters = round(angle / 90) % 4  # names stand upright or on their side
-        quarters = round(angle / 90) % 4  # names stand upright or on their side
         pixels = np.rot90(np.asarray(drawn.image), quarters)
         width, above, below = drawn.image.width, drawn.baseline, drawn.image.height - drawn.baseline
         # How far the lower left corner is from where the baseline begins, which x and y say; y counts downwards.
