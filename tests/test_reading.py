@@ -5,7 +5,7 @@ import os
 import pytest
 
 from spikeyolo.errors import ConfigError, DataError
-from spikeyolo.events.foreign import entries, file_size, foreign
+from spikeyolo.reading import entries, file_size, naming
 
 
 def test_only_files_have_a_size(tmp_path):
@@ -35,7 +35,7 @@ def test_a_folder_whose_files_may_not_be_looked_at_is_named(tmp_path, monkeypatc
 
 def test_whatever_a_library_raises_names_the_file_in_a_short_line(tmp_path):
     for error in (KeyError("a\nb"), MemoryError(), RuntimeError("x" * 10_000), OSError(5, "Input/output error")):
-        with pytest.raises(DataError, match="a file: cannot be read") as caught, foreign("a file", "cannot be read"):
+        with pytest.raises(DataError, match="a file: cannot be read") as caught, naming("a file", "cannot be read"):
             raise error
         assert len(str(caught.value)) < 150
         assert str(caught.value).isprintable()
@@ -43,6 +43,6 @@ def test_whatever_a_library_raises_names_the_file_in_a_short_line(tmp_path):
 
 @pytest.mark.parametrize("error", [ConfigError("ours"), KeyboardInterrupt(), SystemExit(3)])
 def test_our_own_errors_and_interruptions_pass(error):
-    with pytest.raises(type(error)) as caught, foreign("a file", "cannot be read"):
+    with pytest.raises(type(error)) as caught, naming("a file", "cannot be read"):
         raise error
     assert caught.value is error

@@ -109,7 +109,7 @@ def test_only_regular_files_are_read(tmp_path):
         (tmp_path / "pipe", "pipe: cannot be read (a pipe or device, not a file)"),
         ("/dev/zero", "/dev/zero: cannot be read (a pipe or device, not a file)"),
         (tmp_path, "cannot be read (it is a folder)"),
-        (tmp_path / "gone", "gone: cannot be read (No such file or directory)"),
+        (tmp_path / "gone", "gone: cannot be read (no such file)"),
         (tmp_path / ("x" * 300), "cannot be read (File name too long)"),
         ("a\0b", "cannot be read (embedded null byte)"),
     ):

@@ -12,15 +12,12 @@ from .errors import DataError, SpikeYOLOError, one_line
 
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on all usual systems
 
-FOREIGN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
-"""What parsers of others raise about a file that they do not understand."""
-
 
 @contextmanager
 def naming(
     file: str | os.PathLike[str], what: str = "cannot be read", error: type[SpikeYOLOError] = DataError
 ) -> Iterator[None]:
-    """Turn what the system, or another's parser, raises about a file within the block into an error that names it.
+    """Turn whatever the system, or another's parser, raises about a file in the block into an error that names it.
 
     Args:
         file: the file.
@@ -31,9 +28,9 @@ def naming(
         yield
     except SpikeYOLOError:
         raise
-    except (OSError, *FOREIGN) as caught:
-        reason = caught.strerror if isinstance(caught, OSError) and caught.strerror else one_line(caught)
-        raise error(f"{shown(file)}: {what} ({reason or type(caught).__name__})") from caught
+    except Exception as caught:  # parsers raise whatever comes to them over a file that lies
+        said = caught.strerror if isinstance(caught, OSError) and caught.strerror else str(caught)
+        raise error(f"{shown(file)}: {what} ({one_line(said or type(caught).__name__)})") from caught
 
 
 def is_path(text: str) -> bool:
@@ -65,6 +62,38 @@ def file_kind(path: str | os.PathLike[str], error: type[SpikeYOLOError] = DataEr
         return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
 
 
+def file_size(file: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> int:
+    """Return the bytes of a file; a pipe or device, which might be waited for without end, is never opened.
+
+    Raises:
+        SpikeYOLOError: of the kind `error`: not there, not a file, or not permitted.
+    """
+    with naming(file, error=error):
+        try:
+            status = os.stat(file)
+        except FileNotFoundError as missing:
+            raise error(f"{shown(file)}: cannot be read (no such file)") from missing
+    if not stat.S_ISREG(status.st_mode):
+        what = "it is a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device, not a file"
+        raise error(f"{shown(file)}: cannot be read ({what})")
+    return status.st_size
+
+
+def entries(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return what lies in a folder, in the order of names.
+
+    What each is must be asked with `os.path`, which says no where it may not look; `Path.is_file` raises there.
+
+    Raises:
+        DataError: not there, or not permitted.
+    """
+    with naming(folder):
+        found = sorted(Path(folder).iterdir())
+    if found and not os.access(folder, os.X_OK):
+        raise DataError(f"{shown(folder)}: cannot be read (its files are not permitted)")
+    return found
+
+
 def files_below(folder: str | os.PathLike[str], error: type[SpikeYOLOError] = DataError) -> list[str]:
     """Return the paths of all files in a folder and those within it, in their order; linked folders are not entered.
 
@@ -89,15 +118,9 @@ def read_bytes(file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOEr
     Raises:
         SpikeYOLOError: of that kind: no such file, no permission, something else than a file, or too large.
     """
+    if (size := file_size(file, error)) > limit:
+        raise error(f"{shown(file)}: {size / 1e6:,.1f} MB; such a file has at most {limit / 1e6:,g} MB")
     with naming(file, error=error):
-        status = os.stat(file)
-        if stat.S_ISDIR(status.st_mode):
-            raise error(f"{shown(file)}: cannot be read (it is a folder)")
-        if not stat.S_ISREG(status.st_mode):
-            raise error(f"{shown(file)}: cannot be read (a pipe or device, not a file)")
-        if status.st_size > limit:
-            size = f"{status.st_size / 1e6:,.1f} MB"
-            raise error(f"{shown(file)}: {size}; such a file has at most {limit / 1e6:,g} MB")
         return Path(file).read_bytes()
 
 

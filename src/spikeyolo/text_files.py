@@ -9,13 +9,16 @@ from typing import Any
 import yaml
 
 from .errors import ConfigError, DataError, SpikeYOLOError, one_line, quote
-from .reading import FOREIGN, naming, read_bytes, read_text
+from .reading import naming, read_bytes, read_text
 
 YAML_BYTES = 10**6
 YAML_VALUES = 30_000
 YAML_DEPTH = 30
 LONGEST_NUMBER = 100
 JSON_BYTES = 2 * 10**9  # annotations of COCO take 0.5 GB, those of the largest data sets a few times as much
+
+REFUSED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What making a value raises: 2024-13-45 is no date, and !!int "x" no number."""
 
 NUMBERS = tuple(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
 
@@ -68,7 +71,7 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
-        except FOREIGN as error:  # 2024-13-45 is no date, and !!int "x" no number
+        except REFUSED as error:
             raise _problem(f"{quote(node.value)} is not a value ({one_line(error)})", node) from error
 
 

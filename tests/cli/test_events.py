@@ -68,11 +68,13 @@ def test_a_cut_recording_is_told_once(capsys, data):
     assert err == ""
 
 
-@pytest.mark.parametrize("what", ["info", "view"])
-def test_what_is_not_there(capsys, tmp_path, what):
+@pytest.mark.parametrize(
+    ("what", "said"), [("info", "no such file or folder"), ("view", "cannot be read (no such file)")]
+)
+def test_what_is_not_there(capsys, tmp_path, what, said):
     code, _, err = run(capsys, what, tmp_path / "nowhere.dat")
     assert (code, err.count("\n")) == (1, 1)
-    assert "nowhere.dat: no such file" in err
+    assert f"nowhere.dat: {said}" in err
 
 
 def test_info_of_an_empty_folder(capsys, tmp_path):

@@ -86,7 +86,12 @@ CASES = with_extra(
             "a pipe or device",
             in_place_of("x_td.dat", lambda p: p.symlink_to("/dev/zero")),
         ),
-        Case("dat: a folder", "events view x_td.dat", "x_td.dat: is a folder", in_place_of("x_td.dat", Path.mkdir)),
+        Case(
+            "dat: a folder",
+            "events view x_td.dat",
+            "x_td.dat: cannot be read (it is a folder)",
+            in_place_of("x_td.dat", Path.mkdir),
+        ),
         Case(
             "dat: a link to itself",
             "events view x_td.dat",

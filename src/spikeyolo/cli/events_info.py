@@ -66,7 +66,7 @@ def _recordings(source: str, data: EventData | None) -> list[Path]:
     """The recording, or those in the folder or in the folders of the data set."""
     from ..errors import DataError
     from ..events import READERS
-    from ..events.foreign import entries
+    from ..reading import entries
 
     path = Path(source)
     if not os.path.exists(path):  # False too where it cannot be asked

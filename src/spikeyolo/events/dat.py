@@ -27,8 +27,8 @@ import numpy as np
 
 from ..errors import DataError, quote
 from ..files import whole_file
+from ..reading import file_size, naming
 from .event_file import BACKWARDS, BEYOND, CUT_SHORT, checked_size, on_sensor
-from .foreign import file_size, foreign, reason
 from .types import Events
 
 RECORD = 8  # bytes
@@ -56,7 +56,7 @@ class DatFile:
         self.sensor_size_hw = checked_size(path, sensor_size_hw, in_header) or DEFAULT_SIZE_HW
         self._count, rest = divmod(size - self._offset, RECORD)
         self.problems = +Counter({CUT_SHORT: rest})
-        with foreign(path, "cannot be read"):
+        with naming(path):
             self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._file)
         raw = np.fromiter((self._words(first, 1)[0, 0] for first in range(0, self._count, BLOCK)), np.int64)
@@ -100,10 +100,8 @@ class DatFile:
 
     def _words(self, first: int, count: int) -> np.ndarray:
         """(count, 2) u32, records from the first on, as on disk."""
-        try:
+        with naming(self.path):
             content = _read_at(self._file, count * RECORD, self._offset + first * RECORD)
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be read ({reason(error)})") from error
         if len(content) < count * RECORD:
             raise DataError(f"{self.path}: was cut short while it was read, near byte {self._offset + first * RECORD}")
         return np.frombuffer(content, "<u4").reshape(-1, 2)
@@ -144,7 +142,7 @@ def read_header(path: Path) -> tuple[int, tuple[int, int] | None]:
     Raises:
         DataError: not such a file, or one cut short in the header.
     """
-    with foreign(path, "cannot be read"), open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         head = file.read(_MAX_HEADER)
     if not head.startswith(b"%"):
         raise DataError(f"{path}: not a Prophesee .dat file: it does not start with header lines of '% ...'")

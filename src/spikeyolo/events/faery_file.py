@@ -18,8 +18,8 @@ import numpy as np
 
 from ..errors import DataError
 from ..optional import optional_module
+from ..reading import file_size, naming
 from .event_file import BACKWARDS, BEYOND, LATEST_US, checked_size, non_falling, on_sensor
-from .foreign import file_size, foreign
 from .types import Events
 
 SUFFIXES = (".raw", ".aedat4", ".es")
@@ -68,7 +68,7 @@ def _decode(path: Path, sensor_size_hw: tuple[int, int] | None) -> tuple[Events,
     """All events, and rows and columns of the sensor."""
     faery, size = optional_module("faery", "events"), file_size(path)
     height, width = sensor_size_hw or DEFAULT_SIZE_HW
-    with foreign(path, "cannot be read by faery"):
+    with naming(path, "cannot be read by faery"):
         if path.suffix.lower() in UNCHECKED:
             joined, (columns, rows) = _decode_apart(path, faery.EVENTS_DTYPE, (width, height), size)
         else:

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..reading import naming
 from .event_file import BACKWARDS, BEYOND, LATEST_US, checked_size, non_falling, on_sensor
-from .foreign import foreign
 from .hdf5_reading import dataset, is_group, member, number, open_hdf5
 from .types import Events
 
@@ -96,7 +96,7 @@ class Hdf5File:
         """The first event of each millisecond; None where there are too many for memory, or they are not in order."""
         if table is None or len(table) > MAX_TABLE:
             return None
-        with foreign(self.path, "ms_to_idx cannot be read"):
+        with naming(self.path, "ms_to_idx cannot be read"):
             found = table[:].astype(np.int64)
         ordered = (found[1:] >= found[:-1]).all() and (not len(found) or 0 <= found[0] <= found[-1] <= self._count)
         return found if ordered else None
@@ -117,7 +117,7 @@ class Hdf5File:
         # A file that was opened before a fork must not be read after it: both would move one position.
         if self._process != os.getpid():
             self._data, self._process = self._open(), os.getpid()
-        with foreign(self.path, f"events/{name} cannot be read"):
+        with naming(self.path, f"events/{name} cannot be read"):
             return self._data[name][start:stop]
 
     def _coordinates(self, name: str, start: int, stop: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DataError, one_line, quote
 from ..optional import optional_module
-from .foreign import file_size, foreign
+from ..reading import file_size, naming
 
 # Blosc: number of the filter, where a compressed chunk says how long it is, and the settings that it takes for granted.
 BLOSC, BLOSC_LENGTH, BLOSC_VALUES = 32001, 12, 4
@@ -34,7 +34,7 @@ def open_hdf5(path: Path) -> Any:
     """
     h5py = optional_module("h5py", "events")
     file_size(path)
-    with foreign(path, "not an HDF5 file, or cut short"):
+    with naming(path, "not an HDF5 file, or cut short"):
         return h5py.File(path, "r")
 
 
@@ -46,7 +46,7 @@ def is_group(found: Any) -> bool:
 def member(path: Path, group: Any, name: str) -> Any:
     """Return what is called so in a group, None if nothing is; DataError where it lies in another file."""
     h5py = optional_module("h5py", "events")
-    with foreign(path, f"{name} cannot be read"):
+    with naming(path, f"{name} cannot be read"):
         if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
             raise DataError(f"{path}: {name} lies in another file; copy it into this one")
         return group.get(name)
@@ -70,7 +70,7 @@ def dataset(path: Path, group: Any, name: str, dimensions: int, kinds: str = "iu
     found = member(path, group, name)
     if found is None:
         return None
-    with foreign(path, f"{name} cannot be read"):
+    with naming(path, f"{name} cannot be read"):
         if not isinstance(found, h5py.Dataset) or found.shape is None:
             raise DataError(f"{path}: {name} is not a list of numbers")
         if found.dtype.kind not in kinds:
@@ -94,7 +94,7 @@ def number(path: Path, holder: Any, name: str) -> int | None:
         DataError: it is anything else.
     """
     h5py = optional_module("h5py", "events")
-    with foreign(path, f"{name} is not a whole number"):
+    with naming(path, f"{name} is not a whole number"):
         found = member(path, holder, name) if is_group(holder) else holder.get(name)
         if isinstance(found, h5py.Dataset):
             found = found[()] if found.size == 1 else None

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigError, DataError
+from ..reading import file_size
 from .dat import DatFile
 from .event_file import LATEST_US, REPAIRS, EventStore
 from .faery_file import SUFFIXES, DecodedFile
-from .foreign import file_size
 from .hdf5 import Hdf5File
 from .types import Events
 

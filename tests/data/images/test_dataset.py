@@ -194,7 +194,7 @@ def test_a_image_that_vanished_is_named(index: ImageIndex) -> None:
     loader = Loader(dataset, EpochBatchSampler(3, 2, shuffle=False), workers=1)
     with pytest.raises(DataError) as caught:
         list(loader)
-    assert str(caught.value) == f"{index.paths[0]}: cannot be read (No such file or directory)"
+    assert str(caught.value) == f"{index.paths[0]}: cannot be read (no such file)"
 
 
 def test_loading_leaves_the_randomness_of_the_network_alone(larger: ImageIndex) -> None:

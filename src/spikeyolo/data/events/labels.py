@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError, quote
-from ...events.foreign import entries, foreign
 from ...files import whole_file
+from ...reading import entries, naming
 from .numpy_files import load_numpy
 
 BOX_DTYPE = np.dtype(
@@ -75,7 +75,7 @@ def boxes_from(path: str | os.PathLike[str], content: object) -> np.ndarray:
         raise DataError(f"{path}: not a list of boxes with the fields {', '.join(BOX_DTYPE.names or ())}")
     boxes = np.zeros(len(content), BOX_DTYPE)
     # Numbers beyond our types become infinite, or a time at which there is no recording: `clean_boxes` drops both.
-    with foreign(Path(path), "the fields of its boxes cannot be read"), np.errstate(over="ignore", invalid="ignore"):
+    with naming(Path(path), "the fields of its boxes cannot be read"), np.errstate(over="ignore", invalid="ignore"):
         for name in BOX_DTYPE.names or ():
             boxes[name] = _column(path, content, name)
     return boxes[np.argsort(boxes["t"], kind="stable")]

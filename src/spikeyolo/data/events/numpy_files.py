@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from ...events.foreign import file_size, foreign
+from ...reading import file_size, naming
 
 MAX_BYTES = 1 << 28  # of all arrays of a file: 7 million boxes of one recording
 MAX_MEMBERS = 100  # of an .npz
@@ -25,7 +25,7 @@ def load_numpy(path: str | os.PathLike[str]) -> np.ndarray | dict[str, np.ndarra
     """
     path = Path(path)
     size = file_size(path)
-    with foreign(path, "cannot be read as a numpy file"), open(path, "rb") as file:
+    with naming(path, "cannot be read as a numpy file"), open(path, "rb") as file:
         zipped = file.read(len(ZIP)) == ZIP
         file.seek(0)
         if not zipped:

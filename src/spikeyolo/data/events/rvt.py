@@ -23,11 +23,11 @@ import numpy as np
 
 from ...errors import DataError
 from ...events.event_file import LATEST_US, checked_size
-from ...events.foreign import entries, foreign
 from ...events.hdf5_reading import dataset, open_hdf5
 from ...events.representations import check_memory
 from ...files import whole_folder
 from ...optional import optional_module
+from ...reading import entries, naming
 from .labels import Pairing, boxes_from
 from .numpy_files import load_numpy
 
@@ -83,7 +83,7 @@ class RvtSequence:
 
     def frames(self, start: int, stop: int) -> np.ndarray:
         """Return frames start to stop, exclusive: (stop - start, C, H, W) in the file's dtype."""
-        with open_hdf5(self.file) as content, foreign(self.file, "frames cannot be read"):
+        with open_hdf5(self.file) as content, naming(self.file, "frames cannot be read"):
             return content["data"][start:stop]
 
 
