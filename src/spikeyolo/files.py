@@ -292,4 +292,5 @@ def _given(path: PathLike) -> Path:
 
 
 def _write_error(path: Path, error: OSError) -> WriteError:
-    return WriteError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed")
+    reason = os.strerror(error.errno) if error.errno else error  # libraries say more, and less clearly
+    return WriteError(f"{path}: cannot be written ({reason}); nothing was changed")

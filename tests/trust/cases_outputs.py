@@ -151,6 +151,16 @@ CASES = [
     Case("demo: --out a folder of the user's", "demo --out images", FOLDER),
     Case("demo: --out a file", "demo --out notes.txt", "no folder"),
     Case(
+        "data check: a link as the cache of a data set",
+        "data check data.yaml",
+        "runs/data-check",
+        lambda folder: (
+            (folder.parent / "elsewhere").mkdir(),
+            (folder / ".spikeyolo_cache").symlink_to(folder.parent / "elsewhere"),
+        ),
+        code=0,
+    ),
+    Case(
         "sweep: --out a folder of the user's",
         "sweep --weights model.safetensors --data data.yaml --timesteps 1 --max-count 4 --workers 0 --out mine",
         "mine holds sweep.csv already",

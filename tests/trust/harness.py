@@ -126,7 +126,7 @@ class Watch:
         if not self._installed:
             sys.addaudithook(self._hook)  # for good: Python has no way to remove one
             self._installed = True
-        roots = [str(path.resolve()) for path in (folder, *allowed)]
+        roots = [f"{path.resolve()}{os.sep}" for path in (folder, *allowed)]
         self.folder, self.allowed, self.seen = folder.resolve(), (*roots, "/dev/"), []
         writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
@@ -159,7 +159,7 @@ class Watch:
         # The file itself may be a link, which is replaced and not followed; its folder is followed.
         where = os.path.abspath(os.fsdecode(path))
         where = os.path.join(os.path.realpath(os.path.dirname(where)), os.path.basename(where))
-        if not where.startswith(self.allowed):
+        if not f"{where}{os.sep}".startswith(self.allowed):
             self.seen.append(f"{event} {where}")
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import SpikeYOLOError
-from ..files import whole_file
+from ..files import own_folder, whole_file
 
 FOLDER = ".spikeyolo_cache"
 SPARE, LARGEST_RATIO = 2**26, 50  # of what an index takes in memory, in bytes, to its file; usual are 2 to 20
@@ -83,9 +83,9 @@ class IndexCache:
 
 
 def _save_to(place: Path, arrays: dict[str, Any]) -> bool:
-    """Write a file; return whether that was possible."""
+    """Write a file; return whether that was possible. A link to elsewhere may be a stranger's, and is not followed."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        own_folder(place.parent.parent, place.parent.name)
         with whole_file(place) as stream:
             np.savez_compressed(stream, **arrays)
     except (OSError, SpikeYOLOError):

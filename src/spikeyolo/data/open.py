@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import ConfigError, DataError
 from ..events.recording import READERS
 from ..imaging.io import IMAGE_SUFFIXES
-from ..reading import file_kind, naming
+from ..reading import entries, file_kind
 from .data_yaml import load_yaml
 from .events.description import describe_recordings
 from .events.event_data import EventData
@@ -60,13 +60,12 @@ def open_recordings(file: str | Path) -> EventData:
 
 def _inside(folder: Path) -> str:
     """What to give in place of a folder."""
-    with naming(folder):
-        entries = sorted(folder.iterdir())
-    described = [e for e in entries if e.suffix.lower() in (".yaml", ".yml") and e.is_file()]
+    there = entries(folder)
+    described = [e for e in there if e.suffix.lower() in (".yaml", ".yml") and e.is_file()]
     described.sort(key=lambda entry: entry.stem != "data")
     if described:
         return f"; give {described[0]}"
-    kinds = [_kind(entry.suffix.lower()) for entry in entries if entry.suffix.lower() in {*IMAGE_SUFFIXES, *READERS}]
+    kinds = [_kind(entry.suffix.lower()) for entry in there if entry.suffix.lower() in {*IMAGE_SUFFIXES, *READERS}]
     if "recording" in kinds:
         return " of recordings; write a data.yaml with 'format: prophesee', train, val and names, and give that"
     if kinds:
