@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.helpers.golden import GOLDEN
 from tests.trust.harness import Case
+from tests.trust.weights import OLD
 
 PREDICT = "predict --weights model.safetensors --source"
 VAL = "val --weights model.safetensors --data data.yaml --workers 0"
 ENERGY = "energy --weights model.safetensors --data data.yaml --workers 0 --no-verify"
 VIEW = "events view events/train/a_td.dat"
+TRAIN = "train --epochs 1 --batch 2 --workers 0 --device cpu"
+SWEEP = "sweep --data data.yaml --timesteps 1 --max-count 4 --workers 0 --device cpu"
 THERE, READS, FOLDER = "exists already", "this command reads", "holds files already, such as"
 
 
@@ -34,6 +39,10 @@ def with_link(name: str, target: str) -> Callable[[Path], None]:
 
 def with_pipe(name: str) -> Callable[[Path], None]:
     return lambda folder: os.mkfifo(folder / name)
+
+
+def with_published(folder: Path) -> None:
+    shutil.copy(GOLDEN / "tiny" / "reference.pt", folder / OLD)
 
 
 def with_texts(folder: Path) -> None:
@@ -189,6 +198,13 @@ CASES = [
     ),
     Case("train: --out a file", "train --data data.yaml --model t --imgsz 64 --epochs 1 --out notes.txt", "notes.txt"),
     Case("train: an empty --out", "train --data data.yaml --model t --imgsz 64 --epochs 1 --out ''", "is empty"),
+    Case(
+        "a folder full of a user's files: convert",
+        f"convert {OLD} new.safetensors",
+        "new.safetensors",
+        with_published,
+        code=0,
+    ),
     *(
         Case(f"a folder full of a user's files: {words}", words, says, code=0)
         for words, says in (
@@ -203,6 +219,10 @@ CASES = [
             ("events info events/events.yaml", "96"),
             ("events view events/val/c_td.dat --data events/events.yaml", "events.png"),
             ("events prepare events/events.yaml prepared --workers 1", "written to prepared"),
+            (f"{TRAIN} --data data.yaml --model model.safetensors --imgsz 64", "runs/train/best.safetensors"),
+            (f"{TRAIN} --data events/events.yaml --model model-events.safetensors", "runs/train/best.safetensors"),
+            (f"{SWEEP} --weights model.safetensors", "runs/sweep"),
+            (f"{SWEEP} --train small --model model.safetensors --epochs 1 --imgsz 64", "runs/sweep"),
         )
     ),
 ]

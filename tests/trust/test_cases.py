@@ -24,3 +24,9 @@ def test_names_are_unique_and_there_are_enough():
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case, template, tmp_path, monkeypatch, capfd):
     run(case, template, tmp_path / "user", monkeypatch, capfd)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("words", ["demo --epochs 1", "demo --events --epochs 1"])
+def test_a_demo_in_a_folder_full_of_a_users_files(words, template, tmp_path, monkeypatch, capfd):
+    run(Case(words, words, "look at", code=0), template, tmp_path / "user", monkeypatch, capfd)
