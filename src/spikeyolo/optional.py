@@ -18,7 +18,6 @@ EXTRAS = {
     "faery": "events",
     "supervision": "track",
     "onnx": "export",
-    "onnxscript": "export",
     "onnxruntime": "export",
     "openvino": "export",
     "nir": "export",

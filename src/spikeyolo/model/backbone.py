@@ -38,7 +38,7 @@ class Backbone(nn.Module):
     def forward(self, x: Tensor, timesteps: int, state: NeuronState | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """`timesteps` repeats a still image (1, B, C, H, W), after the first convolution, which is so done once."""
         x = self.stem(x)
-        x = x.expand(timesteps, *x.shape[1:])
+        x = x.expand(timesteps, -1, -1, -1, -1)
         x = self.stage1(x, state)
         p3 = self.stage2(self.down2(x, state), state)
         p4 = self.stage3(self.down3(p3, state), state)

@@ -1,0 +1,1 @@
+"""Out of PyTorch: the formats that networks are exported to."""
