@@ -1,0 +1,1 @@
+"""Running exported networks, without torch."""
