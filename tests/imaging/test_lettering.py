@@ -106,3 +106,14 @@ def test_fonts_of_the_user_are_found(tmp_path, monkeypatch):
 def test_empty_text_has_an_image():
     assert letter([""], 12, (0, 0, 0)).image.width >= 1
     assert letter([], 12, (0, 0, 0)).image.height >= 1
+
+
+def test_a_font_that_fails_at_a_character_does_not_have_it(monkeypatch):
+    """As Noto Sans Tamil Supplement does at U+E01F0."""
+
+    class Failing:
+        def getmask(self, text):
+            raise ValueError("raqm_get_glyphs() failed.")
+
+    monkeypatch.setattr(fonts, "_for_tests", lambda file: Failing())
+    assert fonts._drawn.__wrapped__("any.ttf", "a") is None

@@ -121,8 +121,9 @@ def opened(file: str, size: int) -> tuple[FreeTypeFont, float]:
 @lru_cache(maxsize=65536)
 def _drawn(file: str, character: str) -> tuple[tuple[int, int], bytes] | None:
     """The size and the pixels of a character; None where there are none."""
-    font = _for_tests(file)
-    mask = font.getmask(character) if font else None
+    font, mask = _for_tests(file), None
+    with suppress(ValueError, OSError):  # of fonts whose rules for some characters do not work
+        mask = font.getmask(character) if font else None
     return (mask.size, bytes(mask)) if mask is not None and mask.getbbox() else None
 
 
