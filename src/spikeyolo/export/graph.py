@@ -299,3 +299,27 @@ def read_graph(network: SpikingNetwork) -> Graph:
     outputs: Any = result.args[0]
     levels = tuple((boxes, classes) for boxes, classes in (reader.means[level] for level in outputs))
     return Graph(tuple(reader.nodes.values()), levels, network.form, network.fraction_bits)
+
+
+def node_shapes(graph: Graph, size_hw: tuple[int, int]) -> dict[str, tuple[int, int, int]]:
+    """Return (C, H, W) of each node's result, and of the input, for an input of these rows and columns."""
+    first = next(graph.units).convolutions[0]
+    shapes = {INPUT: (first.weight.shape[1], *size_hw)}
+    for node in graph.nodes:
+        channels, rows, columns = shapes[node.sources[0]]
+        match node:
+            case Unit():
+                for conv in node.convolutions:
+                    rows, columns = (
+                        (size + 2 * pad - kernel) // stride + 1
+                        for size, pad, kernel, stride in zip(
+                            (rows, columns), conv.padding, conv.weight.shape[2:], conv.stride, strict=True
+                        )
+                    )
+                    channels = conv.weight.shape[0]
+            case Concatenate():
+                channels = sum(shapes[source][0] for source in node.sources)
+            case Upsample():
+                rows, columns = 2 * rows, 2 * columns
+        shapes[node.name] = (channels, rows, columns)
+    return shapes

@@ -1,0 +1,102 @@
+"""ONNX: the network as one graph for ONNX Runtime, TensorRT and others, with what is before and after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..artefact import BOXES, DETECTIONS, IMAGES, LOGITS, Artefact
+from ..errors import ConfigError
+from ..structures import REG_MAX, STRIDES
+from .configs import GraphConfig
+from .graph import Graph, node_shapes
+from .onnx_builder import Builder
+from .onnx_decode import write_boxes, write_detections
+from .onnx_network import Arithmetic, FloatArithmetic, NetworkWriter
+
+BATCH, ROWS, COLUMNS = "batch", "rows", "columns"
+"""Names of dimensions that are free."""
+
+
+def build_onnx(graph: Graph, config: GraphConfig, artefact: Artefact) -> Any:
+    """Return the ONNX model of a floating point graph.
+
+    Args:
+        graph: of a folded network.
+        config: how it is written.
+        artefact: what it says of itself.
+
+    Raises:
+        ConfigError: choices that do not fit the network.
+    """
+    build = Builder()
+    memory = config.streaming or artefact.timesteps > 1
+    if config.precision == "int8":
+        raise ConfigError("precision: int8 is not there yet")
+    dtype = np.float16 if config.precision == "float16" else np.float32
+    write_graph(build, graph, FloatArithmetic(build, dtype, memory), config, artefact, dtype)
+    return build.model("SpikeYOLO", {"spikeyolo": artefact.to_json()}, artefact.spikeyolo)
+
+
+def write_graph(
+    build: Builder, graph: Graph, arithmetic: Arithmetic, config: GraphConfig, artefact: Artefact, dtype: Any
+) -> None:
+    """Add everything from the input to the outputs."""
+    still = artefact.input["kind"] == "images"
+    channels = next(graph.units).convolutions[0].weight.shape[1]
+    images = _input(build, config, artefact, channels, dtype)
+    shapes = None
+    if config.streaming:
+        if artefact.size_hw is None:
+            raise ConfigError("streaming: membrane potentials need a fixed size")
+        every = node_shapes(graph, artefact.size_hw)
+        sources = {unit.neuron.name: unit.sources[0] for unit in graph.units if unit.neuron is not None}
+        shapes = {name: [config.batch, *every[source]] for name, source in sources.items()}
+    writer = NetworkWriter(build, graph, arithmetic, artefact.timesteps, still, shapes)
+    logits = writer.write(images)
+    _outputs(build, logits, config, artefact)
+
+
+def _input(build: Builder, config: GraphConfig, artefact: Artefact, channels: int, dtype: Any) -> str:
+    """The input as (T * B or B, C, H, W) of the type that flows."""
+    batch: int | str = BATCH if artefact.batch is None else artefact.batch
+    size: tuple[int | str, ...] = artefact.size_hw or (ROWS, COLUMNS)
+    still = artefact.input["kind"] == "images"
+    shape = [batch, channels, *size] if still else [artefact.timesteps, batch, channels, *size]
+    as_bytes = config.preprocessing and sees_bytes(artefact.input)
+    x = build.input(IMAGES, np.uint8 if as_bytes else np.float32, shape)
+    if as_bytes:
+        x = build.op("Div", build.cast(x, np.float32), build.constant(255, np.float32))
+    if dtype != np.float32:
+        x = build.cast(x, dtype)
+    if still:
+        return x
+    if artefact.size_hw is None:
+        end = build.op("Shape", x, start=2)
+        return build.op("Reshape", x, build.op("Concat", build.integers(-1), end, axis=0))
+    return build.op("Reshape", x, build.integers(-1, channels, *artefact.size_hw))
+
+
+def sees_bytes(input: dict[str, Any]) -> bool:
+    """Whether the input is 0..255: images, and frames of grey values."""
+    return input["kind"] == "images" or input["representation"]["name"] == "last_event_frame"
+
+
+def _outputs(build: Builder, logits: list[str], config: GraphConfig, artefact: Artefact) -> None:
+    classes, size = len(artefact.names), artefact.size_hw
+    batch: int | str = BATCH if artefact.batch is None else artefact.batch
+    if config.outputs == "logits":
+        for name, level, stride in zip(LOGITS, logits, STRIDES, strict=True):
+            sides = [None, None] if size is None else [side // stride for side in size]
+            build.output(name, level, np.float32, [batch, 4 * REG_MAX + classes, *sides])
+        return
+    boxes, scores = write_boxes(build, logits, classes, size)
+    if config.outputs == "boxes":
+        points = None if size is None else sum(size[0] // s * (size[1] // s) for s in STRIDES)
+        for name, value, width in zip(BOXES, (boxes, scores), (4, classes), strict=True):
+            build.output(name, value, np.float32, [batch, points, width])
+        return
+    found = write_detections(build, boxes, scores, classes, config.thresholds)
+    for name, value, dtype in zip(DETECTIONS, found, (np.float32, np.float32, np.int64, np.int64), strict=True):
+        build.output(name, value, dtype, ["found", 4] if name == "boxes" else ["found"])
