@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..artefact import BOXES, DETECTIONS, IMAGES, LOGITS, Artefact
+from ..artefact import BOXES, DETECTIONS, IMAGES, KEY, LOGITS, Artefact
 from ..errors import ConfigError
 from ..structures import REG_MAX, STRIDES
-from .configs import GraphConfig
+from .configs import GraphConfig, IntegerOnnxConfig
 from .graph import Graph, node_shapes
 from .onnx_builder import Builder
 from .onnx_decode import write_boxes, write_detections
+from .onnx_integer import MAX_LEVEL, IntegerArithmetic
 from .onnx_network import Arithmetic, FloatArithmetic, NetworkWriter
 
 BATCH, ROWS, COLUMNS = "batch", "rows", "columns"
@@ -36,7 +37,18 @@ def build_onnx(graph: Graph, config: GraphConfig, artefact: Artefact) -> Any:
         raise ConfigError("precision: int8 is not there yet")
     dtype = np.float16 if config.precision == "float16" else np.float32
     write_graph(build, graph, FloatArithmetic(build, dtype, memory), config, artefact, dtype)
-    return build.model("SpikeYOLO", {"spikeyolo": artefact.to_json()}, artefact.spikeyolo)
+    return build.model("SpikeYOLO", {KEY: artefact.to_json()}, artefact.spikeyolo)
+
+
+def build_integer_onnx(graph: Graph, config: IntegerOnnxConfig, artefact: Artefact) -> Any:
+    """Return the ONNX model of an integer graph, of integer operators alone up to the logits."""
+    assert graph.fraction_bits is not None
+    build, levels = Builder(), artefact.config["input_levels"]
+    in_bytes = sees_bytes(artefact.input) and levels == MAX_LEVEL
+    arithmetic = IntegerArithmetic(build, graph.fraction_bits, levels, in_bytes)
+    around = GraphConfig(outputs=config.outputs, preprocessing=in_bytes, batch=config.batch, streaming=config.streaming)
+    write_graph(build, graph, arithmetic, around, artefact, np.uint8 if in_bytes else np.float32)
+    return build.model("SpikeYOLO", {KEY: artefact.to_json()}, artefact.spikeyolo)
 
 
 def write_graph(
@@ -66,9 +78,9 @@ def _input(build: Builder, config: GraphConfig, artefact: Artefact, channels: in
     shape = [batch, channels, *size] if still else [artefact.timesteps, batch, channels, *size]
     as_bytes = config.preprocessing and sees_bytes(artefact.input)
     x = build.input(IMAGES, np.uint8 if as_bytes else np.float32, shape)
-    if as_bytes:
+    if as_bytes and dtype != np.uint8:
         x = build.op("Div", build.cast(x, np.float32), build.constant(255, np.float32))
-    if dtype != np.float32:
+    if dtype == np.float16:
         x = build.cast(x, dtype)
     if still:
         return x
