@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,6 +21,7 @@ EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
     "openvino": "export",
+    "qonnx": "export",
     "nir": "export",
 }
 """The extra of each package, as in pyproject.toml."""
@@ -54,6 +56,15 @@ def require_extra(extra: str) -> None:
     Raises:
         MissingPackage: one is not installed.
     """
-    for package, own in EXTRAS.items():
-        if own == extra and find_spec(package) is None:
+    require_packages([package for package, own in EXTRAS.items() if own == extra], extra)
+
+
+def require_packages(packages: Iterable[str], extra: str) -> None:
+    """Look for packages of an extra, without importing any.
+
+    Raises:
+        MissingPackage: one is not installed.
+    """
+    for package in packages:
+        if find_spec(package) is None:
             raise missing_package(package, extra)

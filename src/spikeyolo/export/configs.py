@@ -96,3 +96,28 @@ class IntegerOnnxConfig:
 
     def __post_init__(self) -> None:
         check_range("batch", self.batch, 1, MAX_BATCH)
+
+
+@dataclass(frozen=True)
+class IntegerConfig:
+    """The package for chips.
+
+    Attributes:
+        images: golden images at most, the first of the samples
+        golden_size: rows and columns cut from the middle of each, a multiple of 32; the whole image unless given
+        check: run reference.py on the package before it is handed over
+    """
+
+    images: int = 1
+    golden_size: int | None = None
+    check: bool = True
+
+    def __post_init__(self) -> None:
+        check_range("images", self.images, 1, MAX_BATCH)
+        if self.golden_size is not None and (self.golden_size < 32 or self.golden_size % 32):
+            raise ConfigError(f"golden_size: {self.golden_size} is not a multiple of 32")
+
+
+@dataclass(frozen=True)
+class QonnxConfig:
+    """QONNX: nothing to choose."""

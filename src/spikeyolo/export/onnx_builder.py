@@ -83,13 +83,13 @@ class Builder:
         self.nodes.append(made)
         self.outputs.append(self.onnx.helper.make_tensor_value_info(name, self.element(dtype), list(shape)))
 
-    def model(self, name: str, metadata: dict[str, str], version: str) -> Any:
-        """Return the model, checked in full."""
+    def model(self, name: str, metadata: dict[str, str], version: str, domains: Sequence[tuple[str, int]] = ()) -> Any:
+        """Return the model; `domains` are those of operators beyond ONNX's own, with their versions."""
         helper = self.onnx.helper
         graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.initializers)
         model = helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            opset_imports=[helper.make_opsetid(*domain) for domain in (("", OPSET), *domains)],
             ir_version=IR_VERSION,
             producer_name="spikeyolo",
             producer_version=version,

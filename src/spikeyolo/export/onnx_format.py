@@ -91,7 +91,7 @@ def _input(build: Builder, config: GraphConfig, artefact: Artefact, channels: in
 
 
 def sees_bytes(input: dict[str, Any]) -> bool:
-    """Whether the input is 0..255: images, and frames of grey values."""
+    """Whether the input is 0..255, of which 255 stands for 1: images, and frames of grey values."""
     return input["kind"] == "images" or input["representation"]["name"] == "last_event_frame"
 
 

@@ -1,0 +1,54 @@
+"""What every writer of a format is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..artefact import Artefact
+from ..model.detector import SpikeYOLO
+from ..model.forms.convert import converted
+from ..model.forms.form import Form
+from ..model.inputs import Input
+from .configs import GraphConfig
+from .describe import describe
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network that is to be exported.
+
+    Attributes:
+        model: as it was loaded.
+        seen: its input.
+        size_hw: rows and columns of what it sees.
+        samples: (N, C, H, W) images or (T, N, C, H, W) frames, as `forward` takes them.
+    """
+
+    model: SpikeYOLO
+    seen: Input
+    size_hw: tuple[int, int]
+    samples: Tensor
+
+    def in_form(self, form: Form) -> SpikeYOLO:
+        """Return the model in a form; ConfigError if it cannot be made of its own."""
+        return self.model if self.model.form is form else converted(self.model, form)
+
+    def folded(self, config: GraphConfig) -> SpikeYOLO:
+        """Return the model as a graph of floating point is written from it: a folded one stays as it is."""
+        if config.dense:
+            return self.in_form(Form.DENSE)
+        return self.model if self.model.form is Form.DENSE else self.in_form(Form.SEPARABLE)
+
+    def described(self, model: SpikeYOLO, config: GraphConfig, precision: str) -> Artefact:
+        """Return what the graph says of itself."""
+        return describe(
+            model,
+            self.seen,
+            size_hw=None if config.dynamic_size else self.size_hw,
+            precision=precision,
+            outputs=config.outputs,
+            batch=None if config.dynamic_batch else config.batch,
+            streaming=config.streaming,
+        )
