@@ -25,6 +25,7 @@ from spikeyolo.energy.counting import (
 from spikeyolo.energy.technology import Technology, find_technology, read_technologies
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.interop.names import published_name
+from spikeyolo.spiking import ILIF
 
 HOROWITZ = find_technology("45nm-fp32")
 
@@ -140,7 +141,8 @@ def test_additions_of_a_network_equal_a_count_one_by_one():
 
 
 @pytest.mark.parametrize("preset", ["t", "s", "l-gen1"])
-def test_macs_agree_with_pytorchs_flop_counter(preset):
+def test_macs_agree_with_pytorchs_flop_counter(preset, monkeypatch):
+    monkeypatch.setattr(ILIF, "forward", lambda self, x, state=None: x)  # no convolution; without values it takes long
     with torch.device("meta"):
         model = spikeyolo.SpikeYOLO(preset, num_classes=7, timesteps=1).eval()
         image = torch.zeros(1, 3, 96, 160)

@@ -36,9 +36,15 @@ def trained(tmp_path_factory):
     return model, path
 
 
-def test_measure_does_not_depend_on_batches_or_processes(images, trained):
+@pytest.fixture(scope="module")
+def measured(images, trained):
+    """Of all five images at once. Nobody changes it."""
+    return measure(trained[0], images[1])
+
+
+def test_measure_does_not_depend_on_batches_or_processes(images, trained, measured):
     _, index = images
-    whole = measure(trained[0], index, batch=5)
+    whole = measured
     assert whole.images == 5
     for options in ({"batch": 1}, {"batch": 3}, {"batch": 2, "processes": 2}):
         found = measure(trained[0], index, **options)
@@ -47,8 +53,8 @@ def test_measure_does_not_depend_on_batches_or_processes(images, trained):
     assert whole.examples[0].spikes.shape == (16, 16)
 
 
-def test_json_holds_the_contract(images, trained):
-    values = to_json(measure(trained[0], images[1]), HOROWITZ)
+def test_json_holds_the_contract(measured):
+    values = to_json(measured, HOROWITZ)
     json.dumps(values, allow_nan=False)
     assert {"gmac", "ann_mJ", "snn_mJ", "layers"} <= values.keys()
     layer = values["layers"][1]
@@ -85,19 +91,18 @@ def test_recordings_are_counted_by_the_window(windows):
         measure(model, index, 64)
 
 
-def test_the_spike_driven_form_is_made_once_for_proof_and_count(images, trained, monkeypatch):
+def test_the_spike_driven_form_is_made_once_for_proof_and_count(images, trained, measured, monkeypatch):
     made, original = [], spikeyolo.SpikeYOLO.to_spike_driven
     monkeypatch.setattr(spikeyolo.SpikeYOLO, "to_spike_driven", lambda self: made.append(1) or original(self))
     found = measure(trained[0], images[1], verify=True)
     assert len(made) == 1
     assert len(found.audit.spiking_convolutions) == 88
-    plain = measure(trained[0], images[1])
-    assert plain.audit is None
-    assert plain.layers == found.layers
+    assert measured.audit is None
+    assert measured.layers == found.layers
 
 
-def test_both_numbers_of_parameters_are_told(images, trained):
-    found = measure(trained[0], images[1])
+def test_both_numbers_of_parameters_are_told(trained, measured):
+    found = measured
     assert found.trained_parameters == sum(p.numel() for p in trained[0].parameters())
     assert found.parameters == sum(p.numel() for p in trained[0].fold(dense=True).parameters()) > 1.5e6
     dense, counted = f"{found.parameters / 1e6:.1f}", f"{found.trained_parameters / 1e6:.1f}"

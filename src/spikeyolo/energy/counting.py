@@ -311,21 +311,29 @@ def macs_of_forms(model: SpikeYOLO, size_hw: tuple[int, int]) -> dict[str, int]:
         "separable" and "dense": the folded forms.
     """
     with torch.device("meta"):
-        shape = SpikeYOLO(model.config)
-        forms = {"unfolded": shape, "separable": shape.fold(), "dense": shape.fold(dense=True)}
-        totals = dict.fromkeys((*forms, "norms"), 0)
+        shape = SpikeYOLO(model.config).eval()
         image = torch.zeros(1, model.config.in_channels, *size_hw)
+    totals = dict.fromkeys(("unfolded", "separable", "dense", "norms"), 0)
 
-    def count(form: str, unit: SpikingConv, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def count(normed: int, unit: SpikingConv, inputs: tuple[Any, ...], output: Tensor) -> None:
         positions = output[0, 0, 0].numel()  # every convolution inside a unit but the strided ones keeps the size
-        convs = [m for m in unit.modules() if isinstance(m, nn.Conv2d)]
-        totals[form] += sum(conv.weight.numel() for conv in convs) * positions
-        norms = [m for m in unit.modules() if isinstance(m, nn.BatchNorm2d)]
-        totals["norms"] += sum(norm.num_features for norm in norms) * positions
+        totals["unfolded"] += _weights(unit.conv, dense=False) * positions
+        totals["separable"] += _weights(unit.conv, dense=False) * positions  # folding alone changes no kernel
+        totals["dense"] += _weights(unit.conv, dense=True) * positions
+        totals["norms"] += normed * positions
 
-    for form, network in forms.items():
-        for module in network.modules():
-            if isinstance(module, SpikingConv):
-                module.register_forward_hook(partial(count, form))
-        network.eval()(image)
+    for unit in [module for module in shape.modules() if isinstance(module, SpikingConv)]:
+        normed = sum(norm.num_features for norm in unit.modules() if isinstance(norm, nn.BatchNorm2d))
+        unit.register_forward_hook(partial(count, normed))
+        unit.neuron = unit.norm = None  # they change no shape, and without values take most of the time
+    shape(image)
     return totals
+
+
+def _weights(conv: nn.Module, dense: bool) -> int:
+    """Weights of a unit's convolution, as trained or as one dense convolution (see `model.forms.folding`)."""
+    convs = [part for part in conv.modules() if isinstance(part, nn.Conv2d)]
+    if dense and len(convs) > 1:
+        kernel = max(part.weight[0, 0].numel() for part in convs)
+        return convs[0].in_channels * convs[-1].out_channels * kernel
+    return sum(part.weight.numel() for part in convs)
