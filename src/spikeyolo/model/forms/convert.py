@@ -30,7 +30,8 @@ def convert(network: SpikingNetwork, form: Form, fraction_bits: int | None = Non
     if form not in CONVERSIONS[network.form]:
         raise ConfigError(f"the {network.form} form cannot become {form}; start from the trained network")
     if form is not network.form:
-        fold_network(network, dense=form is not Form.SEPARABLE)
+        if network.form is not Form.DENSE:
+            fold_network(network, dense=form is not Form.SEPARABLE)
         if form is Form.SPIKE_DRIVEN:
             to_spike_driven_(network)
         if form is Form.INTEGER:
@@ -55,8 +56,10 @@ def converted(network: Network, form: Form, fraction_bits: int | None = None) ->
 
 def _integer(network: Network) -> Network:
     """The integer form with as many fraction bits as leave every sum inside 32 bits, by proof."""
+    # Folded once and not for every number of bits.
+    dense = converted(network, Form.DENSE) if Form.DENSE in CONVERSIONS[network.form] else network
     for bits in range(MAX_FRACTION_BITS, MIN_FRACTION_BITS - 1, -1):
-        integer = converted(network, Form.INTEGER, bits)
+        integer = converted(dense, Form.INTEGER, bits)
         if fits_in_32_bits(integer, network.config.in_channels):
             return integer
     raise ConfigError(f"to_integer: these weights need more than 32 bits even with {MIN_FRACTION_BITS} fraction bits")

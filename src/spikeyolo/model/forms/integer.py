@@ -205,14 +205,18 @@ def _bounds_flow(network: nn.Module, seen: dict[str, float]) -> Iterator[None]:
         seen[name] = float(max(map(float, largest)))
         return unit.largest_output().view(-1, 1, 1).expand_as(output)
 
+    units = {name: module for name, module in network.named_modules() if isinstance(module, IntegerConv)}
     hooks = [
-        module.register_forward_hook(lambda m, i, o, name=name: bound(name, m, i, o))
-        for name, module in network.named_modules()
-        if isinstance(module, IntegerConv)
+        unit.register_forward_hook(lambda m, i, o, name=name: bound(name, m, i, o)) for name, unit in units.items()
     ]
+    binary = {name: unit.binary for name, unit in units.items()}
+    for unit in units.values():
+        unit.binary = False  # of what it computes the shape alone is used, and slots take D times as long
     try:
         yield
     finally:
+        for name, unit in units.items():
+            unit.binary = binary[name]
         for hook in hooks:
             hook.remove()
 
