@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 from tests.helpers.golden import GOLDEN
 from tests.helpers.runs import tiny_settings
 
+from spikeyolo.imaging.io import write_rgb
 from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
+from spikeyolo.training.callbacks import images
 from spikeyolo.training.settings import TrainSettings
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -38,6 +42,22 @@ def shapes(tmp_path_factory) -> Path:
     """Ten training and four validation images of 64 x 64 pixels; the data.yaml."""
     folder = tmp_path_factory.mktemp("shapes") / "data"
     return write_shapes(folder, ShapesConfig(seed=3, train=10, val=4, size=64))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_curves() -> Iterator[None]:
+    """Trainings write an empty figure of their curves, but for the run `finished`: dozens end here, all with the same.
+
+    What is drawn has tests of its own.
+    """
+
+    def blank(figure: object, path: Path) -> Path:
+        write_rgb(path, np.zeros((1, 1, 3), dtype=np.uint8))
+        return path
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(images, "save_figure", blank)
+        yield
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import pytest
 import torch
 from tests.helpers.runs import tiny_settings
 
+from spikeyolo.evaluation.plots import save_figure
+from spikeyolo.training.callbacks import images
 from spikeyolo.training.run import train
 from spikeyolo.training.run_folder import RunFolder
 
@@ -19,6 +21,8 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def finished(shapes, tmp_path_factory) -> RunFolder:
-    """A run that nothing interrupted: the settings of `tiny`. Nobody writes to it."""
+    """A run that nothing interrupted, with its curves: the settings of `tiny`. Nobody writes to it."""
     torch.set_num_threads(1)
-    return train(tiny_settings(shapes), tmp_path_factory.mktemp("finished") / "run")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(images, "save_figure", save_figure)
+        return train(tiny_settings(shapes), tmp_path_factory.mktemp("finished") / "run")
