@@ -199,7 +199,8 @@ def test_convert(capsys, tmp_path):
     assert "1.75 M parameters, 10 classes, T = 1, D = 4, decay 0.25, gain 1" in said
     loaded, reference = spikeyolo.load(out), spikeyolo.load_reference(GOOD)
     assert loaded.config == reference.config
-    assert all(v.equal(loaded.state_dict()[k]) for k, v in reference.state_dict().items())
+    found = loaded.state_dict()
+    assert all(v.equal(found[k]) for k, v in reference.state_dict().items())
     before = out.read_bytes()
     code, _, err = run(capsys, "convert", GOOD, str(out))
     assert (code, out.read_bytes()) == (1, before)

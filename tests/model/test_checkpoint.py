@@ -29,10 +29,11 @@ def test_save_and_load_are_the_identity(tmp_path, form, dtype):
     assert loaded.names == ("cat", "dög")
     assert loaded.form == original.form
     assert not loaded.training
-    assert loaded.state_dict().keys() == original.state_dict().keys()
+    found = loaded.state_dict()
+    assert found.keys() == original.state_dict().keys()
     for key, value in original.state_dict().items():
-        assert loaded.state_dict()[key].dtype == value.dtype
-        assert torch.equal(loaded.state_dict()[key], value)
+        assert found[key].dtype == value.dtype
+        assert torch.equal(found[key], value)
     if dtype != torch.float16:
         image = torch.rand(1, 3, 64, 64, dtype=dtype)
         with torch.no_grad():

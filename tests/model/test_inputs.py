@@ -124,23 +124,25 @@ def test_predict_folds_once_and_again_when_weights_change(monkeypatch):
         return fold(self, dense)
 
     monkeypatch.setattr(type(model), "fold", counted)
-    before = model.predict(GREY, conf=0.01)[0]
-    model.predict(GREY, conf=0.01)
+    before = model.predict(GREY, conf=0.001, imgsz=64)[0]
+    model.predict(GREY, conf=0.001, imgsz=64)
     assert len(folds) == 1
+    assert len(before) >= 5
     with torch.no_grad():
         for branch in model.head.classes:
             branch[2].conv.bias.add_(2.0)
-    after = model.predict(GREY, conf=0.01)[0]
+    after = model.predict(GREY, conf=0.001, imgsz=64)[0]
     assert len(folds) == 2
     assert not torch.equal(before.scores[:5], after.scores[:5])
     model.load_state_dict(model.state_dict())
-    model.predict(GREY)
+    model.predict(GREY, imgsz=64)
     assert len(folds) == 3
 
 
 def test_predict_is_what_the_folded_network_predicts():
     model = lively(num_classes=2)
-    (a,), (b,) = model.predict(GREY, conf=0.01), model.fold().predict(GREY, conf=0.01)
+    (a,), (b,) = model.predict(GREY, conf=0.001, imgsz=64), model.fold().predict(GREY, conf=0.001, imgsz=64)
+    assert len(a)
     assert torch.equal(a.boxes, b.boxes)
     assert torch.equal(a.scores, b.scores)
 
@@ -148,7 +150,7 @@ def test_predict_is_what_the_folded_network_predicts():
 def test_the_folded_network_is_no_part_of_the_model(tmp_path):
     model = lively(num_classes=2)
     keys = set(model.state_dict())
-    model.predict(GREY)
+    model.predict(GREY, imgsz=64)
     assert set(model.state_dict()) == keys
     assert copy.deepcopy(model)._folded is None
 
