@@ -89,7 +89,7 @@ class SpikingNetwork(nn.Module):
         Raises:
             ShapeError: images of another shape or type than the class says.
         """
-        self._check_images(images, streaming=state is not None)
+        self.check_images(images, streaming=state is not None)
         frames = images if images.ndim == 5 else images.unsqueeze(0)
         timesteps = images.shape[0] if images.ndim == 5 else self.config.timesteps
         new_state = None if state is None else NeuronState(state)
@@ -97,7 +97,8 @@ class SpikingNetwork(nn.Module):
         logits = self.head(self.neck(*levels, new_state), new_state)
         return logits if new_state is None else (logits, new_state)
 
-    def _check_images(self, images: Tensor, streaming: bool) -> None:
+    def check_images(self, images: Tensor, streaming: bool = False) -> None:
+        """Raise ShapeError for images that `forward` does not take, or without a state in place of a stream's."""
         if not isinstance(images, Tensor):
             raise ShapeError(f"images: expected a tensor, got {type(images).__name__}; files and arrays: call predict")
         shape, config = tuple(images.shape), self.config

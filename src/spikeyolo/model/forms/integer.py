@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -54,6 +55,12 @@ def _shift(value: float, name: str) -> int:
     if fraction != 0.5 or exponent > 1:
         raise ConfigError(f"{name}: {value} is not 1, 1/2, 1/4, ..., and an integer network can only shift")
     return 1 - exponent
+
+
+def thresholds(max_count: int, fraction_bits: int) -> list[int]:
+    """Of each slot the least potential at which it holds a spike; see the module's docstring."""
+    one = 2**fraction_bits
+    return [slot * one + one // 2 + (slot % 2 == 0) for slot in range(max_count)]
 
 
 class IntegerILIF(nn.Module):
@@ -87,10 +94,9 @@ class IntegerILIF(nn.Module):
 
     def fire(self, h: Tensor) -> Tensor:
         """Spike counts of potentials: how many of the D thresholds are reached."""
-        one = 2**self.fraction_bits
         counts = torch.zeros_like(h)
-        for slot in range(self.max_count):
-            counts += h >= slot * one + one // 2 + (slot % 2 == 0)
+        for threshold in thresholds(self.max_count, self.fraction_bits):
+            counts += h >= threshold
         return counts
 
     def extra_repr(self) -> str:
@@ -192,17 +198,37 @@ def to_integer_(network: nn.Module, fraction_bits: int, input_levels: int) -> No
             network.set_submodule(name, IntegerConv(module, fraction_bits, input_levels))
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """The largest absolute values of a unit's integers, whatever the network is shown.
+
+    Attributes:
+        sums: of weights, before the shift.
+        potentials: before and after the reset, with a history of any length; 0 without neurons.
+        outputs: after shift and bias.
+    """
+
+    sums: float
+    potentials: float
+    outputs: float
+
+    @property
+    def largest(self) -> float:
+        """The largest of them."""
+        return max(self.sums, self.potentials, self.outputs)
+
+
 @contextmanager
-def _bounds_flow(network: nn.Module, seen: dict[str, float]) -> Iterator[None]:
-    """Inside, each unit gives the largest value it could ever give, and `seen` takes the largest number it held."""
+def _bounds_flow(network: nn.Module, seen: dict[str, Bounds]) -> Iterator[None]:
+    """Inside, each unit gives the largest value it could ever give, and `seen` takes the largest numbers it held."""
 
     def bound(name: str, unit: IntegerConv, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        largest = [unit.largest_sum().max(), unit.largest_output().max()]
+        potentials = 0.0
         if unit.neuron is not None:
             # |H[t]| <= decay |V[t-1]| + gain |X| + 2 for the two shifts, and |V| <= max(|H|, 1/2): a geometric sum.
             step = float(inputs[0].abs().max()) + 2 + 2**unit.neuron.fraction_bits
-            largest.append(torch.tensor(step / (1 - unit.neuron.decay) if unit.neuron.decay < 1 else math.inf))
-        seen[name] = float(max(map(float, largest)))
+            potentials = step / (1 - unit.neuron.decay) if unit.neuron.decay < 1 else math.inf
+        seen[name] = Bounds(float(unit.largest_sum().max()), potentials, float(unit.largest_output().max()))
         return unit.largest_output().view(-1, 1, 1).expand_as(output)
 
     units = {name: module for name, module in network.named_modules() if isinstance(module, IntegerConv)}
@@ -222,18 +248,23 @@ def _bounds_flow(network: nn.Module, seen: dict[str, float]) -> Iterator[None]:
 
 
 @torch.no_grad()
-def largest_values(network: nn.Module, in_channels: int) -> dict[str, float]:
-    """For each unit the largest absolute value that any of its integers can reach, by the weights alone.
+def bounds(network: nn.Module, in_channels: int) -> dict[str, Bounds]:
+    """For each unit the largest absolute values that its integers can reach, by the weights alone.
 
     Sums, potentials with a history of any length, outputs, and the sums of outputs on the shortcuts that feed a unit:
     every unit gives its bound, and the network adds, joins and pools the bounds as it does the potentials.
     """
-    seen: dict[str, float] = {}
+    seen: dict[str, Bounds] = {}
     side = STRIDES[-1]
     with _bounds_flow(network, seen):
         device = next(network.buffers()).device
         network(torch.zeros(1, in_channels, side, side, device=device))
     return seen
+
+
+def largest_values(network: nn.Module, in_channels: int) -> dict[str, float]:
+    """For each unit the largest of its `bounds`."""
+    return {name: found.largest for name, found in bounds(network, in_channels).items()}
 
 
 def fits_in_32_bits(network: nn.Module, in_channels: int) -> bool:
