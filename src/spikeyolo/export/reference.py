@@ -266,7 +266,7 @@ def compare(folder: str | Path, slots: bool = False) -> int:
             at = tuple(int(axis[0]) for axis in np.nonzero(different))
             place = ", ".join(f"{name} {i}" for name, i in zip("TBCHW"[-len(at) :], at, strict=True))
             raise PackageError(
-                f"{layer}: {kind or 'sums'} differ in {different.sum()} of {ours.size} values, first at {place}: "
+                f"{layer}: {different.sum()} of {ours.size} values of {kind or 'sums'} differ, first at {place}: "
                 f"{ours[at]} here, {theirs[at]} in {GOLDEN}"
             )
 
