@@ -15,6 +15,7 @@ from tests.helpers.golden import GOLDEN, NETWORKS, golden_input
 from tests.helpers.networks import lively
 
 import spikeyolo
+from spikeyolo.artefact import read_artefact
 from spikeyolo.errors import ConfigError, ShapeError
 from spikeyolo.export import integer as integer_export
 from spikeyolo.export import reference
@@ -114,6 +115,7 @@ def test_what_the_folder_holds(package, model):
     Draft202012Validator(schema).validate(manifest)
     assert not Draft202012Validator(schema).is_valid({**manifest, "more": 1})
     assert manifest["names"] == list(model.names)
+    assert (manifest["input"], manifest["artefact"]) == (None, None)  # recordings, of which nothing is known
     assert manifest["in"] == {"channels": 3, "rows": 64, "columns": 96}
     assert manifest["golden"] == {"images": 1, "rows": 64, "columns": 64}
     assert (package / "reference.py").read_bytes() == SOURCE.read_bytes()
@@ -132,6 +134,17 @@ def test_what_the_folder_holds(package, model):
     halves = [slot * one + one // 2 for slot in range(4)]  # the tie itself fires where it rounds up to even
     assert weights["thresholds"].tolist() == [halves[0] + 1, halves[1], halves[2] + 1, halves[3]]
     assert weights["thresholds"].dtype == np.int32
+
+
+def test_what_programs_read_of_the_input(tmp_path):
+    model = lively(dtype=torch.float32, names=["a", "b"])
+    folder = written(tmp_path / "chip", model, torch.rand(1, 3, 32, 64))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    Draft202012Validator(json.loads((folder / "manifest.schema.json").read_text())).validate(manifest)
+    assert manifest["input"] == {"kind": "images", "size_hw": [32, 64]}  # of the images, not the model's 640
+    artefact = read_artefact(json.dumps(manifest["artefact"]), "manifest.json")
+    assert (artefact.precision, artefact.outputs, list(artefact.size_hw)) == ("integer", "logits", [32, 64])
+    assert (artefact.names, artefact.fraction_bits) == (("a", "b"), manifest["fraction_bits"])
 
 
 def test_shapes_and_bounds_of_the_manifest_hold_for_the_golden_values(tmp_path, model):

@@ -14,11 +14,13 @@ from torch import Tensor
 
 from ..errors import ConfigError, VerificationError, one_line, quote
 from ..files import write_whole
+from ..imaging.image_input import ImageInput
 from ..limits import MAX_SIDE, check_range
 from ..model.detector import SpikeYOLO
 from ..model.forms.convert import converted
 from ..model.forms.form import Form
 from ..model.forms.integer import thresholds
+from ..model.inputs import Input
 from ..structures import STRIDES
 from .golden import count_at_once, golden_bytes, golden_values
 from .graph import Graph, read_graph
@@ -61,7 +63,9 @@ class IntegerConfig:
             check_range("golden_size", self.golden_size, STRIDES[-1], MAX_SIDE)
 
 
-def write_integer(model: SpikeYOLO, folder: Path, config: IntegerConfig, images: Tensor) -> None:
+def write_integer(
+    model: SpikeYOLO, folder: Path, config: IntegerConfig, images: Tensor, seen: Input | None = None
+) -> None:
     """Write the chip package of a network into a folder.
 
     Args:
@@ -70,6 +74,7 @@ def write_integer(model: SpikeYOLO, folder: Path, config: IntegerConfig, images:
         config: how many golden images, of which size.
         images: (B, C, H, W) or (T, B, C, H, W), as `model.forward` takes them; the package is made for their H and W,
             and its golden values are of the first of them.
+        seen: what the package says of its input; None: the model's own, of the size of the images.
 
     Raises:
         ConfigError: an ANN twin, a decay or gain that is no power of two, sums beyond 32 bits, or golden values of more
@@ -84,12 +89,14 @@ def write_integer(model: SpikeYOLO, folder: Path, config: IntegerConfig, images:
     count_at_once(network)
     graph, bound = read_graph(network), proven_bounds(network)
     rows, columns = images.shape[-2:]
+    if seen is None and isinstance(model.input, ImageInput):
+        seen = model.input.changed((rows, columns))
     chosen = _golden_images(images, config)
     _check_size(graph, chosen, network.config.timesteps)
     golden = golden_values(network, graph, chosen)
     sha256 = {name: _write(folder / name, arrays) for name, arrays in ((WEIGHTS, _weights(graph)), (GOLDEN, golden))}
     shape = dict(zip(("images", "rows", "columns"), (len(golden["logits8"]), *chosen.shape[-2:]), strict=True))
-    manifest = make_manifest(network, graph, bound, (rows, columns), shape, sha256)
+    manifest = make_manifest(network, seen or model.input, graph, bound, (rows, columns), shape, sha256)
     write_whole(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
     write_whole(folder / "README.md", README.encode())
     for name in ("reference.py", SCHEMA):

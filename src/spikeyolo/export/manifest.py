@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +11,9 @@ from .. import __version__
 from ..errors import ConfigError
 from ..model.detector import SpikeYOLO
 from ..model.forms.integer import LIMIT, MAX_INPUT, Bounds, bounds, thresholds
-from ..model.inputs import to_metadata
+from ..model.inputs import Input, to_metadata
 from ..structures import REG_MAX, STRIDES
+from .describe import describe
 from .graph import INPUT, Add, Concatenate, Graph, MaxPool, Node, Unit, Upsample
 
 FORMAT = "spikeyolo-chip-package"
@@ -148,6 +150,7 @@ def _neuron(graph: Graph) -> dict[str, Any]:
 
 def make_manifest(
     network: SpikeYOLO,
+    seen: Input | None,
     graph: Graph,
     bound: Mapping[str, Bounds],
     size_hw: tuple[int, int],
@@ -158,7 +161,8 @@ def make_manifest(
 
     Args:
         network: in the integer form.
-        graph: the same.
+        seen: its input; None: not known.
+        graph: of the network.
         bound: its `proven_bounds`.
         size_hw: rows and columns of the input.
         golden: images, rows and columns of the golden values.
@@ -166,7 +170,10 @@ def make_manifest(
     """
     config = network.config
     known = shapes(graph, (config.in_channels, *size_hw))
-    logits = []
+    artefact, logits = None, []
+    if seen is not None:
+        own = describe(network, seen, size_hw=size_hw, precision="integer", outputs="logits", batch=None)
+        artefact = json.loads(own.to_json())
     for stride, (boxes, classes) in zip(STRIDES, graph.levels, strict=True):
         _, rows, columns = known[boxes]
         shape = 4 * REG_MAX + config.num_classes, rows, columns
@@ -178,7 +185,7 @@ def make_manifest(
         "version": VERSION,
         "spikeyolo": __version__,
         "names": list(network.names),
-        "input": None if network.input is None else to_metadata(network.input),
+        "input": None if seen is None else to_metadata(seen),
         "config": config.to_dict(),
         "timesteps": config.timesteps,
         "fraction_bits": graph.fraction_bits,
@@ -190,5 +197,6 @@ def make_manifest(
         "logits": logits,
         "tensors": TENSORS,
         "golden": dict(golden),
+        "artefact": artefact,
         "sha256": dict(sha256),
     }

@@ -118,7 +118,7 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
             if end > size:
                 raise PackageError(f"{name}: cut short in {path.name}, which ends at {size} of at least {end} bytes")
             tensors[name] = raw[begin:end].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PackageError(f"{path.name}: no safetensors file of integers ({error!r})") from error
     return tensors
 
@@ -157,7 +157,7 @@ class Network:
             self.layers, self.rule = self.manifest["layers"], self.manifest["neuron"]
             self.levels, self.sha256 = self.manifest["logits"], self.manifest["sha256"]
             self._check()
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise PackageError(f"{MANIFEST}: damaged, or not of this kind ({error!r})") from error
 
     def _check(self) -> None:
