@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -76,6 +77,15 @@ def test_placement_there_and_back(scale, offset, box):
     placement = Placement((70, 80), scale, offset)
     boxes = torch.tensor([[box[0], box[1], box[0] + box[2], box[1] + box[3]]], dtype=torch.float64)
     torch.testing.assert_close(placement.to_original(placement.to_canvas(boxes)), boxes, atol=1e-6, rtol=0)
+
+
+def test_placement_takes_arrays_as_it_takes_tensors():
+    placement = Placement((30, 40), (0.3, 0.7), (3, 0))
+    boxes = torch.rand(50, 4) * 60 - 10
+    for way in (placement.to_canvas, placement.to_original):
+        moved = way(boxes.numpy())
+        assert moved.dtype == np.float32
+        assert np.array_equal(moved, way(boxes).numpy())
 
 
 def test_placement_clips_to_the_original():

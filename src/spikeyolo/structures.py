@@ -14,13 +14,9 @@ import torch
 from torch import Tensor
 
 from .errors import ShapeError
+from .placement import REG_MAX, STRIDES, Placement
 
-STRIDES = (8, 16, 32)
-"""Pixels between neighbouring positions of the three levels of logits."""
-
-REG_MAX = 16
-"""Bins of the distribution over the distance to each side of a box: the first 4 * REG_MAX channels of the logits are
-left, top, right, bottom, REG_MAX bins each; the classes follow. Source: Li et al., GFL, NeurIPS 2020."""
+__all__ = ["REG_MAX", "STRIDES", "Batch", "Detections", "Placement", "Targets"]
 
 
 def _expect(condition: bool, what: str) -> None:
@@ -139,31 +135,6 @@ class Targets:
         if not boxes:
             return cls(image_index, torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4), 0)
         return cls(image_index, torch.cat(list(labels)), torch.cat(list(boxes)), len(boxes))
-
-
-@dataclass(frozen=True)
-class Placement:
-    """How an original image was scaled and shifted onto the canvas that the network sees, and the way back.
-
-    Attributes:
-        size_hw: rows and columns of the original image.
-        scale_xy: canvas pixels for one original pixel, along x and along y.
-        offset_xy: canvas position of the original's top left corner.
-    """
-
-    size_hw: tuple[int, int]
-    scale_xy: tuple[float, float] = (1.0, 1.0)
-    offset_xy: tuple[float, float] = (0.0, 0.0)
-
-    def to_canvas(self, boxes: Tensor) -> Tensor:
-        """(N, 4) xyxy in original pixels -> canvas pixels."""
-        return boxes * boxes.new_tensor(self.scale_xy * 2) + boxes.new_tensor(self.offset_xy * 2)
-
-    def to_original(self, boxes: Tensor) -> Tensor:
-        """(N, 4) xyxy in canvas pixels -> original pixels, clipped to the original image."""
-        rows, columns = self.size_hw
-        original = (boxes - boxes.new_tensor(self.offset_xy * 2)) / boxes.new_tensor(self.scale_xy * 2)
-        return original.clamp(min=0).minimum(original.new_tensor([columns, rows, columns, rows]))
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from spikeyolo.detection import nms
 from spikeyolo.detection.boxes import box_iou
 from spikeyolo.detection.nms import non_maximum_suppression
 
-IMPLEMENTATIONS = {"opencv": nms._keep_by_opencv, "blocks": nms._keep_in_blocks}
+IMPLEMENTATIONS = {"opencv": nms._by_arrays, "blocks": nms._in_blocks}
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 def implementation(request, monkeypatch):
     """Each of the two implementations in turn, on the CPU."""
-    monkeypatch.setattr(nms, "_keep_by_opencv", IMPLEMENTATIONS[request.param])
+    monkeypatch.setattr(nms, "_by_arrays", IMPLEMENTATIONS[request.param])
 
 
 @pytest.mark.usefixtures("implementation")
@@ -64,8 +64,11 @@ def greedy(boxes, scores, labels, iou):
 def test_equals_the_definition(multi_label, seed, count, classes, iou, name):
     boxes, scores = random_predictions(seed, count, classes)
     candidates = nms._candidates(boxes[0], scores[0], 0.2, multi_label)
-    keep = IMPLEMENTATIONS[name](candidates.boxes, candidates.scores, candidates.labels, iou, 300)
-    assert keep.tolist() == greedy(candidates.boxes, candidates.scores, candidates.labels, iou)
+    found = IMPLEMENTATIONS[name](boxes[0], scores[0], 0.2, iou, 300, multi_label)
+    kept = greedy(candidates.boxes, candidates.scores, candidates.labels, iou)
+    assert torch.equal(found.boxes, candidates.boxes[kept])
+    assert torch.equal(found.scores, candidates.scores[kept])
+    assert torch.equal(found.labels, candidates.labels[kept])
 
 
 @pytest.mark.usefixtures("implementation")

@@ -1,17 +1,13 @@
-"""Non-maximum suppression: of boxes that overlap, the best of each class."""
+"""Non-maximum suppression of tensors: on a CPU that of `suppression`, elsewhere one that stays on the device."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..structures import Detections
 from .boxes import box_iou
-
-MAX_CANDIDATES = 30_000
-"""Boxes of an image that are considered: the best by score."""
+from .suppression import MAX_CANDIDATES, suppressed
 
 _BLOCK = 512
 
@@ -32,13 +28,28 @@ def non_maximum_suppression(
     Returns:
         For each image its detections, best first; of equal scores the earlier box first.
     """
-    result = []
-    for image_boxes, image_scores in zip(boxes.detach(), scores.detach(), strict=True):
-        found = _candidates(image_boxes, image_scores, conf, multi_label)
-        suppress = _keep_by_opencv if found.boxes.device.type == "cpu" else _keep_in_blocks
-        keep = suppress(found.boxes, found.scores, found.labels, iou, max_det)
-        result.append(Detections(found.boxes[keep], found.scores[keep], found.labels[keep]))
-    return result
+    detect = _by_arrays if boxes.device.type == "cpu" else _in_blocks
+    return [
+        detect(image_boxes, image_scores, conf, iou, max_det, multi_label)
+        for image_boxes, image_scores in zip(boxes.detach(), scores.detach(), strict=True)
+    ]
+
+
+def _by_arrays(
+    boxes: Tensor, scores: Tensor, conf: float, iou: float, max_det: int, multi_label: bool = False
+) -> Detections:
+    """Of one image, on the CPU: boxes (A, 4), scores (A, C)."""
+    kept = suppressed(boxes.numpy(), scores.numpy(), conf, iou, max_det, multi_label)
+    return Detections(*map(torch.from_numpy, kept))
+
+
+def _in_blocks(
+    boxes: Tensor, scores: Tensor, conf: float, iou: float, max_det: int, multi_label: bool = False
+) -> Detections:
+    """Do the same on any device, without leaving it."""
+    found = _candidates(boxes, scores, conf, multi_label)
+    keep = _keep_in_blocks(found.boxes, found.scores, found.labels, iou, max_det)
+    return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
 
 
 def _candidates(boxes: Tensor, scores: Tensor, conf: float, multi_label: bool) -> Detections:
@@ -54,22 +65,8 @@ def _candidates(boxes: Tensor, scores: Tensor, conf: float, multi_label: bool) -
     return Detections(boxes[index[order]], best[order], labels[order])
 
 
-def _keep_by_opencv(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float, max_det: int) -> Tensor:
-    """Return the indices kept, best first, of boxes sorted by score; OpenCV's implementation, the fastest on a CPU."""
-    if len(boxes) == 0:
-        return labels
-    import cv2  # costs 0.1 s to import
-
-    # OpenCV keeps classes apart by moving each by the largest coordinate, which is far enough from 0 on only.
-    left_top = boxes[:, :2].double() - boxes[:, :2].amin(0)
-    left_top_sides = torch.cat([left_top, (boxes[:, 2:] - boxes[:, :2]).double()], dim=1)
-    suppress: Any = cv2.dnn.NMSBoxesBatched  # its stubs ask for lists where it takes arrays
-    keep = suppress(left_top_sides.numpy(), scores.float().numpy(), labels.int().numpy(), -1.0, iou)
-    return torch.as_tensor(keep, dtype=torch.int64).flatten()[:max_det]
-
-
 def _keep_in_blocks(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float, max_det: int) -> Tensor:
-    """Return the same on any device without leaving it, a block of boxes at a time, until `max_det` are kept.
+    """Return the indices kept, best first, of boxes sorted by score, a block at a time until `max_det` are.
 
     Within a block the greedy rule "kept if no better kept box overlaps it" is applied to all boxes at once until
     nothing changes; by induction from the best box on, that is the sequential result.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..imaging.letterbox import letterbox
-from ..structures import Placement
+from ..placement import Placement
 from .event_input import EventInput
 from .recording import Recording
 from .types import Events

@@ -5,13 +5,15 @@ from __future__ import annotations
 import colorsys
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ShapeError
-from ..structures import Detections
 from .lettering import letter, shown_names
+
+if TYPE_CHECKING:
+    from ..structures import Detections
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _APART = 80  # boxes; in a larger crowd there is no room for all names

@@ -1,4 +1,4 @@
-"""What a network of images sees: a square or rectangular canvas on which images are letter-boxed."""
+"""What a network of images sees: a square or rectangular canvas on which images are letter-boxed. Needs no torch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..errors import ConfigError, ShapeError, quote
 from ..limits import MAX_SIDE, check_range
+from ..placement import STRIDES, Placement
 from ..strict import build
-from ..structures import STRIDES, Placement
 from .io import read_rgb
 from .letterbox import letterbox
 
@@ -53,7 +51,7 @@ class ImageInput:
         """Return a square canvas for one number, or one of these rows and columns."""
         return cls((imgsz, imgsz) if isinstance(imgsz, int) else tuple(imgsz))  # type: ignore[arg-type]
 
-    def load(self, images: Sequence[Image]) -> tuple[Tensor, list[Placement]]:
+    def load(self, images: Sequence[Image]) -> tuple[np.ndarray, list[Placement]]:
         """Read and letter-box images.
 
         Returns:
@@ -73,8 +71,8 @@ class ImageInput:
             canvases.append(canvas)
             placements.append(placement)
         if not canvases:
-            return torch.zeros(0, 3, *self.size_hw, dtype=torch.uint8), []
-        return torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2), placements
+            return np.zeros((0, 3, *self.size_hw), np.uint8), []
+        return np.stack(canvases).transpose(0, 3, 1, 2), placements
 
     def changed(self, imgsz: int | Sequence[int] | None = None, window_us: int | None = None) -> ImageInput:
         """Return the input with what a user wants changed; ConfigError for what images do not have."""

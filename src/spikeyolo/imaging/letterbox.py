@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..structures import Placement
+from ..placement import Placement
 
 PAD_VALUE = 114  # the grey that YOLO networks, the published one too, were trained to see around an image
 

@@ -110,9 +110,10 @@ class SpikeYOLO(SpikingNetwork):
         else:
             several = isinstance(images, Sequence) and not isinstance(images, str)
             canvas = cast(ImageInput, chosen_input(self, imgsz, kind=ImageInput.kind))
-            tensor, placements = canvas.load(images if several else [images])  # type: ignore[arg-type,list-item]
+            loaded, placements = canvas.load(images if several else [images])  # type: ignore[arg-type,list-item]
             if not placements:
                 return []
+            tensor = torch.from_numpy(loaded)
         network = self._predictor()
         with evaluating(network):
             return postprocess(network(as_input(tensor, self.device, self.dtype)), thresholds, placements)

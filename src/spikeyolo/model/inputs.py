@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConfigError, quote
 from ..events.event_input import PREPARATIONS, EventInput
 from ..imaging.image_input import ImageInput
-from .presets import NetworkConfig
+
+if TYPE_CHECKING:
+    from .presets import NetworkConfig
 
 Input = ImageInput | EventInput
 
