@@ -60,7 +60,7 @@ class SpikeYOLO(SpikingNetwork):
         self.names = self._class_names(names)
         self.input = self._default_input() if input is None else input
         if self.input is not None:
-            self.input.check_fits(self.config.in_channels, self.config.timesteps)
+            self.check_input(self.input)
         self._folded: tuple[Any, SpikeYOLO] | None = None  # in a tuple: no part of the network
 
     def _class_names(self, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -73,6 +73,10 @@ class SpikeYOLO(SpikingNetwork):
     def _default_input(self) -> Input | None:
         images = self.config.in_channels == 3 and self.config.neuron != "gen1"
         return ImageInput() if images else None
+
+    def check_input(self, input: Input) -> None:
+        """Raise ConfigError unless the network takes what an input gives."""
+        input.check_fits(self.config.in_channels, self.config.timesteps)
 
     @torch.no_grad()
     def predict(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..errors import ConfigError, quote
 from ..events.event_input import PREPARATIONS, EventInput
 from ..imaging.image_input import ImageInput
-
-if TYPE_CHECKING:
-    from .presets import NetworkConfig
 
 Input = ImageInput | EventInput
 
@@ -20,8 +17,12 @@ KINDS: dict[str, type[ImageInput] | type[EventInput]] = {cls.kind: cls for cls i
 class Seeing(Protocol):
     """A network that says what it sees."""
 
-    config: NetworkConfig
-    input: Input | None
+    @property
+    def input(self) -> Input | None:
+        """Its own; None where it is of events and does not say which."""
+
+    def check_input(self, input: Input) -> None:
+        """Raise ConfigError unless the network takes what an input gives."""
 
 
 def to_metadata(input: Input) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def chosen_input(
         raise ConfigError(f"the model sees {own.kind}, the data are {kind}; {mend}")
     found = own.changed(imgsz, window_us)
     try:
-        found.check_fits(model.config.in_channels, model.config.timesteps)
+        model.check_input(found)
     except ConfigError as error:
         raise ConfigError(f"preparation: {error}" if preparation is not None else str(error)) from error
     return found
