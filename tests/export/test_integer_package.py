@@ -19,8 +19,8 @@ from spikeyolo.artefact import read_artefact
 from spikeyolo.errors import ConfigError, ShapeError
 from spikeyolo.export import integer as integer_export
 from spikeyolo.export import reference
+from spikeyolo.export.configs import IntegerConfig
 from spikeyolo.export.golden import count_at_once
-from spikeyolo.export.integer import IntegerConfig
 from spikeyolo.export.reference import Network, compare
 from spikeyolo.model.forms.convert import converted
 from spikeyolo.model.forms.form import Form

@@ -10,8 +10,9 @@ from typing import Literal
 
 from ..artefact import Outputs
 from ..detection.thresholds import Thresholds
-from ..errors import ConfigError
-from ..limits import MAX_BATCH, check_range
+from ..errors import ConfigError, quote
+from ..limits import MAX_BATCH, MAX_SIDE, check_range
+from ..placement import STRIDES
 
 Precision = Literal["float32", "float16", "int8"]
 
@@ -100,22 +101,41 @@ class IntegerOnnxConfig:
 
 @dataclass(frozen=True)
 class IntegerConfig:
-    """The package for chips.
+    """What can be chosen for the chip package.
 
     Attributes:
-        images: golden images at most, the first of the samples
-        golden_size: rows and columns cut from the middle of each, a multiple of 32; the whole image unless given
+        images: golden images at most, the first of those given
+        golden_size: rows and columns of what is cut from their middle, a multiple of 32; none: whole images
         check: run reference.py on the package before it is handed over
+
+    Raises:
+        ConfigError: a value out of range.
     """
 
     images: int = 1
-    golden_size: int | None = None
+    golden_size: int | None = 256
     check: bool = True
 
     def __post_init__(self) -> None:
-        check_range("images", self.images, 1, MAX_BATCH)
-        if self.golden_size is not None and (self.golden_size < 32 or self.golden_size % 32):
-            raise ConfigError(f"golden_size: {self.golden_size} is not a multiple of 32")
+        check_range("images", self.images, 1, 64)
+        if self.golden_size is not None:
+            if self.golden_size % STRIDES[-1]:
+                raise ConfigError(f"golden_size: {quote(self.golden_size)} is not a multiple of {STRIDES[-1]}")
+            check_range("golden_size", self.golden_size, STRIDES[-1], MAX_SIDE)
+
+
+@dataclass(frozen=True)
+class NirConfig:
+    """What can be chosen for NIR.
+
+    Attributes:
+        dense: RepConv as one convolution, which is fed by counts alone; else as three in a chain
+        grouped: keep depthwise convolutions as such; else they are written as full ones, mostly of zeros, because
+            nir.read (1.0.8) takes convolutions in groups only with type_check=False
+    """
+
+    dense: bool = True
+    grouped: bool = False
 
 
 @dataclass(frozen=True)

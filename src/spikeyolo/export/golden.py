@@ -13,8 +13,7 @@ from ..model.detector import SpikeYOLO
 from ..model.forms.integer import MAX_INPUT, IntegerConv
 from ..spiking import NeuronState
 from ..structures import STRIDES
-from .graph import INPUT, Concatenate, Graph, Unit
-from .manifest import Shape, shapes
+from .graph import INPUT, Concatenate, Graph, Shape, Unit, shapes
 
 Arrays = dict[str, np.ndarray]
 
@@ -24,7 +23,7 @@ def golden_bytes(graph: Graph, known: Mapping[str, Shape], images: int, timestep
 
     Args:
         graph: of the network.
-        known: channels, rows and columns of what each node gives, see `manifest.shapes`.
+        known: channels, rows and columns of what each node gives, see `graph.shapes`.
         images: B.
         timesteps: T.
     """

@@ -26,6 +26,9 @@ from ..spiking import ILIF
 
 INPUT = "input"
 
+Shape = tuple[int, int, int]
+"""Channels, rows and columns."""
+
 EXPORTABLE = (Form.SEPARABLE, Form.DENSE, Form.INTEGER)
 """The forms that have a graph. The spike-driven one is the dense one, slot by slot; the trained one is folded first."""
 
@@ -301,25 +304,30 @@ def read_graph(network: SpikingNetwork) -> Graph:
     return Graph(tuple(reader.nodes.values()), levels, network.form, network.fraction_bits)
 
 
-def node_shapes(graph: Graph, size_hw: tuple[int, int]) -> dict[str, tuple[int, int, int]]:
-    """Return (C, H, W) of each node's result, and of the input, for an input of these rows and columns."""
-    first = next(graph.units).convolutions[0]
-    shapes = {INPUT: (first.weight.shape[1], *size_hw)}
+def shapes(graph: Graph, into: Shape) -> dict[str, Shape]:
+    """Return channels, rows and columns of what each node gives.
+
+    Args:
+        graph: of a network.
+        into: channels, rows and columns of the input.
+    """
+    found: dict[str, Shape] = {INPUT: into}
     for node in graph.nodes:
-        channels, rows, columns = shapes[node.sources[0]]
+        given = [found[source] for source in node.sources]
+        channels, rows, columns = given[0]
         match node:
-            case Unit():
-                for conv in node.convolutions:
+            case Unit(convolutions=convolutions):
+                for conv in convolutions:
                     rows, columns = (
-                        (size + 2 * pad - kernel) // stride + 1
-                        for size, pad, kernel, stride in zip(
+                        (side + 2 * padding - kernel) // stride + 1
+                        for side, padding, kernel, stride in zip(
                             (rows, columns), conv.padding, conv.weight.shape[2:], conv.stride, strict=True
                         )
                     )
-                    channels = conv.weight.shape[0]
+                channels = len(convolutions[-1].weight)
             case Concatenate():
-                channels = sum(shapes[source][0] for source in node.sources)
+                channels = sum(shape[0] for shape in given)
             case Upsample():
                 rows, columns = 2 * rows, 2 * columns
-        shapes[node.name] = (channels, rows, columns)
-    return shapes
+        found[node.name] = channels, rows, columns
+    return found

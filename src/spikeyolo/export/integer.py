@@ -5,26 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save as to_bytes
 from torch import Tensor
 
-from ..errors import ConfigError, VerificationError, one_line, quote
+from ..errors import ConfigError, VerificationError, one_line
 from ..files import write_whole
 from ..imaging.image_input import ImageInput
-from ..limits import MAX_SIDE, check_range
 from ..model.detector import SpikeYOLO
 from ..model.forms.convert import converted
 from ..model.forms.form import Form
 from ..model.forms.integer import thresholds
 from ..model.inputs import Input
-from ..structures import STRIDES
+from .configs import IntegerConfig
 from .golden import count_at_once, golden_bytes, golden_values
-from .graph import Graph, read_graph
-from .manifest import SCHEMA, make_manifest, proven_bounds, shapes
+from .graph import Graph, read_graph, shapes
+from .manifest import SCHEMA, make_manifest, proven_bounds
 from .reference import GOLDEN, MANIFEST, THRESHOLDS, WEIGHTS, PackageError, compare
 
 MOST_GOLDEN = 4 << 30
@@ -36,31 +34,6 @@ README = """# Chip package
 leaves each of them on real images. `python reference.py` (numpy alone) runs the first two and compares with the third.
 How to compute with them is written in `docs/chip-package.md` of spikeyolo.
 """
-
-
-@dataclass(frozen=True)
-class IntegerConfig:
-    """What can be chosen for the chip package.
-
-    Attributes:
-        images: golden images at most, the first of those given
-        golden_size: rows and columns of what is cut from their middle, a multiple of 32; none: whole images
-        check: run reference.py on the package before it is handed over
-
-    Raises:
-        ConfigError: a value out of range.
-    """
-
-    images: int = 1
-    golden_size: int | None = 256
-    check: bool = True
-
-    def __post_init__(self) -> None:
-        check_range("images", self.images, 1, 64)
-        if self.golden_size is not None:
-            if self.golden_size % STRIDES[-1]:
-                raise ConfigError(f"golden_size: {quote(self.golden_size)} is not a multiple of {STRIDES[-1]}")
-            check_range("golden_size", self.golden_size, STRIDES[-1], MAX_SIDE)
 
 
 def write_integer(

@@ -14,7 +14,7 @@ from ..model.forms.integer import LIMIT, MAX_INPUT, Bounds, bounds, thresholds
 from ..model.inputs import Input, to_metadata
 from ..structures import REG_MAX, STRIDES
 from .describe import describe
-from .graph import INPUT, Add, Concatenate, Graph, MaxPool, Node, Unit, Upsample
+from .graph import INPUT, Add, Concatenate, Graph, MaxPool, Node, Shape, Unit, Upsample, shapes
 
 FORMAT = "spikeyolo-chip-package"
 VERSION = 1
@@ -54,37 +54,6 @@ TENSORS = {
         "<logits>": "int64 (B, C, H, W): boxes then classes, summed over the timesteps",
     },
 }
-
-Shape = tuple[int, int, int]
-
-
-def shapes(graph: Graph, into: Shape) -> dict[str, Shape]:
-    """Return channels, rows and columns of what each node gives.
-
-    Args:
-        graph: of a network.
-        into: channels, rows and columns of the input.
-    """
-    found: dict[str, Shape] = {INPUT: into}
-    for node in graph.nodes:
-        given = [found[source] for source in node.sources]
-        channels, rows, columns = given[0]
-        match node:
-            case Unit(convolutions=convolutions):
-                for conv in convolutions:
-                    rows, columns = (
-                        (side + 2 * padding - kernel) // stride + 1
-                        for side, padding, kernel, stride in zip(
-                            (rows, columns), conv.padding, conv.weight.shape[2:], conv.stride, strict=True
-                        )
-                    )
-                channels = len(convolutions[-1].weight)
-            case Concatenate():
-                channels = sum(shape[0] for shape in given)
-            case Upsample():
-                rows, columns = 2 * rows, 2 * columns
-        found[node.name] = channels, rows, columns
-    return found
 
 
 def proven_bounds(network: SpikeYOLO) -> dict[str, Bounds]:

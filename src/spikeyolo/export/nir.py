@@ -9,7 +9,7 @@ this is in the biases.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from ..model.forms.convert import converted
 from ..model.forms.form import Form
 from ..optional import optional_module
 from ..structures import STRIDES
-from .graph import INPUT, Add, Convolution, Graph, read_graph
-from .manifest import Shape, shapes
+from .configs import NirConfig
+from .graph import INPUT, Add, Convolution, Graph, Shape, read_graph, shapes
 
 ENDS_AT = "backbone.sppf.reduce"
 """The unit whose spike counts are the output."""
@@ -40,20 +40,6 @@ LIMITS = (
     "There is no upper limit: above max_count spikes the trained network gives max_count. "
     "Exact halves are rounded up, in the trained network to the even count."
 )
-
-
-@dataclass(frozen=True)
-class NirConfig:
-    """What can be chosen for NIR.
-
-    Attributes:
-        dense: RepConv as one convolution, which is fed by counts alone; else as three in a chain
-        grouped: keep depthwise convolutions as such; else they are written as full ones, mostly of zeros, because
-            nir.read (1.0.8) takes convolutions in groups only with type_check=False
-    """
-
-    dense: bool = True
-    grouped: bool = False
 
 
 def write_nir(model: SpikeYOLO, path: Path, config: NirConfig, size_hw: tuple[int, int]) -> None:

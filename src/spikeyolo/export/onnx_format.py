@@ -10,7 +10,7 @@ from ..artefact import BOXES, DETECTIONS, IMAGES, KEY, LOGITS, Artefact
 from ..errors import ConfigError
 from ..structures import REG_MAX, STRIDES
 from .configs import GraphConfig, IntegerOnnxConfig
-from .graph import Graph, node_shapes
+from .graph import Graph, shapes
 from .onnx_builder import Builder
 from .onnx_decode import write_boxes, write_detections
 from .onnx_integer import MAX_LEVEL, IntegerArithmetic
@@ -58,14 +58,14 @@ def write_graph(
     still = artefact.input["kind"] == "images"
     channels = next(graph.units).convolutions[0].weight.shape[1]
     images = _input(build, config, artefact, channels, dtype)
-    shapes = None
+    potentials = None
     if config.streaming:
         if artefact.size_hw is None:
             raise ConfigError("streaming: membrane potentials need a fixed size")
-        every = node_shapes(graph, artefact.size_hw)
+        every = shapes(graph, (channels, *artefact.size_hw))
         sources = {unit.neuron.name: unit.sources[0] for unit in graph.units if unit.neuron is not None}
-        shapes = {name: [config.batch, *every[source]] for name, source in sources.items()}
-    writer = NetworkWriter(build, graph, arithmetic, artefact.timesteps, still, shapes)
+        potentials = {name: [config.batch, *every[source]] for name, source in sources.items()}
+    writer = NetworkWriter(build, graph, arithmetic, artefact.timesteps, still, potentials)
     logits = writer.write(images)
     _outputs(build, logits, config, artefact)
 

@@ -1,0 +1,131 @@
+"""From weights to a file or folder for another runtime, written whole and measured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from ..files import new_file, new_folder, whole_folder
+from .registry import Format, chosen, find_format
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: the file or folder.
+        format: its name.
+        size: bytes, of all files together.
+        parity: how close it comes to PyTorch, measured by `measure_parity`; None where nothing here runs it.
+    """
+
+    path: Path
+    format: str
+    size: int
+    parity: Any
+
+
+def export(
+    weights: Any,
+    format: str = "onnx",
+    out: str | os.PathLike[str] | None = None,
+    *,
+    imgsz: int | tuple[int, int] | None = None,
+    sensor: Sequence[int] | None = None,
+    samples: Sequence[str] = (),
+    overwrite: bool = False,
+    **choices: Any,
+) -> Exported:
+    """Write a network for another runtime, and measure how close that comes to PyTorch.
+
+    Args:
+        weights: a saved model, a published checkpoint, or a `SpikeYOLO`.
+        format: see `registry.FORMATS`.
+        out: the file or folder; the name of the weights, with the format, beside them unless given.
+        imgsz: rows and columns of the input (one number: square), in place of the model's own.
+        sensor: rows and columns of the event camera, for a network whose frames keep its size.
+        samples: images to measure on, which are generated unless given.
+        overwrite: files that are there may be replaced.
+        **choices: of the format; see its config in `configs`.
+
+    Raises:
+        ConfigError: a format or choice that does not exist, that does not go with the others, or not with this network.
+        MissingPackage: what the format needs is not installed.
+        CheckpointError: the weights cannot be used.
+        WriteError: nothing may be written there, or it cannot be.
+    """
+    entry = find_format(format)
+    config = chosen(entry, choices)
+    is_model = not isinstance(weights, str | os.PathLike)
+    target = _target(entry, out, None if is_model else Path(weights), samples, overwrite)
+    from ..interop.reference import load_any  # torch: only now
+
+    try:
+        model = weights if is_model else load_any(weights)
+        return _write(model, entry, config, target, imgsz, sensor, samples, overwrite)
+    except BaseException:
+        if not entry.suffix:
+            with suppress(OSError):
+                target.rmdir()  # which only an empty one can be
+        raise
+
+
+def _target(entry: Format, out: Any, weights: Path | None, samples: Sequence[str], overwrite: bool) -> Path:
+    """Where it goes."""
+    if out is None:
+        if weights is None:
+            raise ConfigError("out: name a file or folder to write")
+        out = weights.with_name(f"{weights.stem}-{entry.name}{entry.suffix}")
+    reads: list[str | os.PathLike[str]] = [*samples] if weights is None else [weights, *samples]
+    if entry.suffix:
+        return new_file(out, [entry.suffix], reads=reads, overwrite=overwrite)
+    return new_folder(out, reads=reads, overwrite=overwrite)
+
+
+def _write(
+    model: Any,
+    entry: Format,
+    config: Any,
+    target: Path,
+    imgsz: Any,
+    sensor: Sequence[int] | None,
+    samples: Sequence[str],
+    overwrite: bool,
+) -> Exported:
+    from ..model.inputs import chosen_input
+    from .describe import canvas_of
+    from .job import Job
+    from .parity import measure_parity
+    from .samples import sample_inputs
+
+    seen = chosen_input(model, imgsz)
+    size_hw = canvas_of(seen, None if sensor is None else _sensor(sensor))
+    given = sample_inputs(seen, size_hw, samples, model.config.timesteps)
+    job = Job(model.cpu().eval(), seen, size_hw, given)
+    writer = import_module(f".{entry.module}", __package__)
+    if entry.suffix:
+        reference = writer.write(job, config, target)
+    else:
+        with whole_folder(target, replaces=lambda file: overwrite) as folder:
+            reference = writer.write(job, config, folder)
+    inside = config.thresholds if getattr(config, "outputs", "") == "detections" else None
+    parity = measure_parity(target, reference, given, inside) if entry.runs else None
+    return Exported(target, entry.name, _size(target), parity)
+
+
+def _sensor(sensor: Sequence[int]) -> tuple[int, int]:
+    if len(sensor) != 2 or min(sensor) < 1:
+        raise ConfigError(f"sensor: {list(sensor)} is not rows and columns, such as 240 304")
+    return sensor[0], sensor[1]
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)

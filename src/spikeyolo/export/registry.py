@@ -1,0 +1,124 @@
+"""The formats, as a table: what each is, what it needs, and how it is chosen. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..errors import ConfigError
+from ..optional import require_packages
+from ..strict import build, closest
+from .configs import IntegerConfig, IntegerOnnxConfig, NirConfig, OnnxConfig, QonnxConfig
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that networks are exported to.
+
+    Attributes:
+        name: as on the command line.
+        about: a line about it.
+        config: what can be chosen, a dataclass.
+        module: of this package, with a function `write`.
+        packages: that must be installed, to write it and to measure what was written.
+        suffix: of the file; empty for a folder.
+        runs: whether a runtime of this package runs it, so that it can be measured beside PyTorch.
+    """
+
+    name: str
+    about: str
+    config: type[Any]
+    module: str
+    packages: tuple[str, ...]
+    suffix: str = ""
+    runs: bool = True
+
+
+FORMATS = {
+    entry.name: entry
+    for entry in (
+        Format(
+            "onnx",
+            "a graph for ONNX Runtime, TensorRT and others",
+            OnnxConfig,
+            "write_onnx",
+            ("onnx", "onnxruntime"),
+            ".onnx",
+        ),
+        Format(
+            "integer-onnx",
+            "the integer network as ONNX of integer operators alone",
+            IntegerOnnxConfig,
+            "write_integer_onnx",
+            ("onnx", "onnxruntime"),
+            ".onnx",
+        ),
+        Format(
+            "qonnx",
+            "the integer network at T = 1 with MultiThreshold nodes, for FINN",
+            QonnxConfig,
+            "write_qonnx",
+            ("onnx",),
+            ".onnx",
+            runs=False,
+        ),
+        Format(
+            "integer",
+            "a folder from which hardware can be written: integers, manifest, golden values, a program that checks",
+            IntegerConfig,
+            "write_integer",
+            (),
+            runs=False,
+        ),
+        Format(
+            "nir",
+            "the backbone for neuromorphic simulators and chips: NIR holds no more",
+            NirConfig,
+            "write_nir",
+            ("nir",),
+            ".nir",
+            runs=False,
+        ),
+    )
+}
+
+
+def find_format(name: str) -> Format:
+    """Return a format by its name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"format: no format {name!r}, {closest(name, FORMATS)}; known are {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def chosen(entry: Format, choices: Mapping[str, Any]) -> Any:
+    """Return the config of a format; whatever cannot work is refused here, before anything heavy is imported.
+
+    Args:
+        entry: the format.
+        choices: by name; those of `thresholds` as `conf`, `iou` and `max_det`.
+
+    Raises:
+        ConfigError: a choice that the format does not have, or that does not go with the others.
+        MissingPackage: what the format needs is not installed.
+    """
+    known = {field.name for field in fields(entry.config)}
+    given = dict(choices)
+    if "thresholds" in known and "thresholds" not in given:
+        kept = {name: given.pop(name) for name in ("conf", "iou", "max_det") if name in given}
+        if kept:
+            given["thresholds"] = kept
+    for name in given:
+        if name not in known:
+            having = [other for other, one in FORMATS.items() if name in {f.name for f in fields(one.config)}]
+            of = f", it is of {', '.join(having)}" if having else ""
+            raise ConfigError(
+                f"{name}: does not apply to {entry.name}{of}; {entry.name} has {', '.join(sorted(known))}"
+            )
+    config = build(entry.config, given)
+    require_packages(entry.packages, "export")
+    return config
