@@ -13,7 +13,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,19 @@ DTYPES = {"I8": "<i1", "U8": "<u1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
 PARTS = {"weight": "int8", "shift": "int8", "bias": "int32"}
 INPUT, THRESHOLDS = "input", "thresholds"
 
+Layer = dict[str, Any]  # as in the manifest
 State = dict[str, np.ndarray]  # of each layer with neurons the potentials (B, C, H, W) after the last reset
 Watch = Callable[[str, str, np.ndarray], None]  # layer; "counts", "potentials" or "out"; values (T, B, C, H, W)
 
 
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError)
+
+
 class PackageError(Exception):
     """What is wrong with a package, in one line that names the layer or the file."""
+
+    def __str__(self) -> str:  # a damaged file may hold what confuses a terminal
+        return "".join(letter if letter.isprintable() else "?" for letter in super().__str__()[:500])
 
 
 # The arithmetic
@@ -63,15 +70,14 @@ def neurons(x: np.ndarray, v: np.ndarray | None, rule: dict[str, Any], threshold
     return [np.stack(counts), np.stack(potentials)]
 
 
-def weigh(x: np.ndarray, weight: np.ndarray, layer: dict[str, Any]) -> np.ndarray:
+def weigh(x: np.ndarray, weight: np.ndarray, layer: Layer) -> np.ndarray:
     """Return the sums of weights (N, out, H', W') of counts or levels (N, in, H, W), zero beyond the border."""
     (above, left), (down, across) = layer["padding"], layer["stride"]
     # Processors multiply matrices of floating point fastest; where no sum reaches 2**24 (2**53) it is exact.
     dtype = np.float32 if layer["bounds"]["sums"] < 2**24 else np.float64
     padded = np.pad(x.astype(dtype), ((0, 0), (0, 0), (above, above), (left, left)))
-    weight = weight.astype(dtype)
-    kernel = weight.shape[2:]
-    rows, columns = ((p - k) // s + 1 for p, k, s in zip(padded.shape[2:], kernel, (down, across), strict=True))
+    weight, kernel = weight.astype(dtype), weight.shape[2:]
+    rows, columns = ((p - k) // s + 1 for p, k, s in zip(padded.shape[2:], kernel, layer["stride"], strict=True))
     sums = np.zeros((len(x), len(weight), rows, columns), dtype)
     for i, j in np.ndindex(kernel):
         seen = padded[:, :, i : i + down * rows : down, j : j + across * columns : across]
@@ -118,14 +124,13 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
             if end > size:
                 raise PackageError(f"{name}: cut short in {path.name}, which ends at {size} of at least {end} bytes")
             tensors[name] = raw[begin:end].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise PackageError(f"{path.name}: no safetensors file of integers ({error!r})") from error
+    except DAMAGE as error:
+        raise PackageError(f"{path.name}: no file of integers ({type(error).__name__}: {error})") from error
     return tensors
 
 
-def same_names(file: str, found: Iterable[str], expected: Iterable[str]) -> None:
+def same_names(file: str, found: dict[str, np.ndarray], expected: list[str]) -> None:
     """Raise PackageError unless a file holds the tensors that the manifest speaks of."""
-    found, expected = list(found), list(expected)
     for name in expected:
         if name not in found:
             raise PackageError(f"{name}: missing in {file}")
@@ -155,10 +160,11 @@ class Network:
         try:
             self.manifest = json.loads((Path(folder) / MANIFEST).read_bytes())
             self.layers, self.rule = self.manifest["layers"], self.manifest["neuron"]
-            self.levels, self.sha256 = self.manifest["logits"], self.manifest["sha256"]
+            self.levels = self.manifest["logits"]
+            self.sha256 = {name: self.manifest["sha256"][name] for name in (WEIGHTS, GOLDEN)}
             self._check()
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise PackageError(f"{MANIFEST}: damaged, or not of this kind ({error!r})") from error
+        except DAMAGE as error:
+            raise PackageError(f"{MANIFEST}: damaged, or not of this kind ({type(error).__name__}: {error})") from error
 
     def _check(self) -> None:
         known, expected = [INPUT], [THRESHOLDS]
@@ -175,9 +181,8 @@ class Network:
             raise PackageError(f"{THRESHOLDS}: not the same in {WEIGHTS} and {MANIFEST}")
         for layer in (layer for layer in self.layers if layer["kind"] == "convolution"):
             out, into = layer["out"]["channels"], layer["in"]["channels"] // layer["groups"]
-            shapes = {"weight": (out, into, *layer["kernel"]), "shift": (out,), "bias": (out,)}
-            for part, shape in shapes.items():
-                name, due = f"{layer['name']}.{part}", (PARTS[part], shape)
+            for part, axes in {"weight": (into, *layer["kernel"]), "shift": (), "bias": ()}.items():
+                name, due = f"{layer['name']}.{part}", (PARTS[part], (out, *axes))
                 if (found := (self.tensors[name].dtype, self.tensors[name].shape)) != due:
                     raise PackageError(f"{name}: {found[0]} {found[1]} in {WEIGHTS}, {due[0]} {due[1]} expected")
 
@@ -203,19 +208,16 @@ class Network:
         for number, layer in enumerate(self.layers):
             try:
                 out = self._layer(layer, [values[source] for source in layer["sources"]], state, slots, watch)
-            except (KeyError, TypeError, ValueError) as error:
-                raise PackageError(f"{layer['name']}: cannot be computed ({error})") from error
+            except DAMAGE as error:
+                raise PackageError(f"{layer['name']}: cannot be computed ({type(error).__name__}: {error})") from error
             watch(layer["name"], "out", out)
             values[layer["name"]] = out
-            for source in set(layer["sources"]):
-                if last[source] == number:
-                    del values[source]  # nobody needs it any more
+            for source in (source for source in set(layer["sources"]) if last[source] == number):
+                del values[source]  # nobody needs it any more
         joined = [np.concatenate([values[level["boxes"]], values[level["classes"]]], 2) for level in self.levels]
         return [level.sum(0, dtype=np.int64) for level in joined], state
 
-    def _layer(
-        self, layer: dict[str, Any], inputs: list[np.ndarray], state: State, slots: bool, watch: Watch
-    ) -> np.ndarray:
+    def _layer(self, layer: Layer, inputs: list[np.ndarray], state: State, slots: bool, watch: Watch) -> np.ndarray:
         """What one layer gives, (T, B, C, H, W) int32."""
         kind, x = layer["kind"], inputs[0]
         if kind == "add":
