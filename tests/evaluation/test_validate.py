@@ -125,6 +125,8 @@ def test_validate_gives_numbers_and_speed(shapes):
     content = validate(model_of(index.names), index, SMALL).to_json()
     assert set(TWELVE) <= content.keys()
     assert (content["images"], content["detections"] > 0) == (4, True)
+    assert (content["form"], content["precision"]) == ("trainable", "float32")
+    assert content["engine"] == f"torch {torch.__version__}"
     assert list(content["speed_ms"]) == ["load", "prepare", "network", "boxes"]
     assert all(value > 0 for value in content["speed_ms"].values())
 
@@ -163,7 +165,7 @@ def test_the_headline_of_recordings_is_by_the_protocol_that_it_names(recordings,
     numbers = json.loads((tmp_path / "n.json").read_text())
     assert list(numbers) == [
         *("AP", "AP50", "AP75", "images", "boxes", "protocol", "prophesee", "plain_coco"),
-        *("instants_without_output", "outputs_without_instant", "form", "speed_ms"),
+        *("instants_without_output", "outputs_without_instant", "form", "precision", "engine", "speed_ms"),
     ]
     assert (numbers["protocol"], numbers["AP"], numbers["images"], numbers["boxes"]) == ("gen1", None, 0, 0)
     assert numbers["plain_coco"]["boxes"] == 3

@@ -179,7 +179,7 @@ def test_a_stream_leaves_the_model_in_its_mode(model, recording):
     try:
         stream = iter(EventStream(model, recording, PREPARATION))
         next(stream)
-        assert not model.training
+        assert [module.training for module in model.modules()] == before  # between the steps too
         stream.close()  # as an interruption does
         assert [module.training for module in model.modules()] == before
     finally:

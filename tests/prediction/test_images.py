@@ -18,7 +18,6 @@ from spikeyolo.errors import ConfigError, DataError, MissingPackage, WriteError
 from spikeyolo.events import EventInput
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.io import IMAGE_SUFFIXES, read_rgb
-from spikeyolo.model.presets import network_config
 from spikeyolo.prediction.predictor import predict_sources
 from spikeyolo.prediction.settings import PredictionSettings
 from spikeyolo.prediction.sources import find_sources
@@ -32,10 +31,12 @@ class FixedDetector:
 
     names = ("a/b", "other")
     input = ImageInput((64, 64))
-    config = network_config("t")
 
     def __init__(self):
         self.sizes, self.canvases, self.brightness = [], [], []
+
+    def check_input(self, seen):
+        seen.check_fits(3, 1)
 
     def predict(self, images, conf, iou, max_det, imgsz):
         self.sizes.append(len(images))

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 Weights = Annotated[str, "a saved model (.safetensors), or a published checkpoint (.pt)"]
+Runnable = Annotated[
+    str,
+    "a saved model (.safetensors), a published checkpoint (.pt), or what export wrote: a .onnx, an OpenVINO folder, or "
+    "a package for chips",
+]
 Data = Annotated[str, "a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file"]
 Split = Annotated[Literal["train", "val", "test"], "the part of the data set"]
 ImageSize = Annotated[

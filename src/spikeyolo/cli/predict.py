@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 from ..detection.thresholds import Thresholds
 from ..terminal import say
-from .options import Batch, Device, Fold, ImageSize, Overwrite, Preparation, Weights
+from .exported import exported_detector
+from .options import Batch, Device, Fold, ImageSize, Overwrite, Preparation, Runnable
 
 if TYPE_CHECKING:
+    from ..model.detector import SpikeYOLO
     from ..prediction.settings import Summary
 
 PREDICTION = Thresholds()
 
 
 def predict(
-    weights: Weights,
+    weights: Runnable,
     source: list[str],
     out: str | None = None,
     thresholds: Thresholds = PREDICTION,
@@ -48,25 +50,24 @@ def predict(
         window_us: length of a window of a recording in microseconds, in place of what the model says
 
     Examples:
-        spikeyolo predict --weights best.safetensors --source images/ photo.jpg
+        spikeyolo predict --weights model.onnx --source images/ photo.jpg
         spikeyolo predict --weights best.safetensors --source video.mp4 --track --conf 0.4
         spikeyolo predict --weights best.safetensors --source drive_td.dat --carry
     """
     from ..devices import one_device
     from ..interop.reference import load_any
-    from ..model.forms.form import Form
     from ..prediction.predictor import predict_sources
     from ..prediction.settings import PredictionSettings, Summary
     from ..prediction.sources import find_sources
     from ..progress import progress_bar
 
-    sources, chosen = find_sources(source), one_device(device)
+    sources = find_sources(source)
+    exported = exported_detector(weights, device, {"no-fold": not fold})
+    chosen = one_device("cpu" if exported else device)
     settings = PredictionSettings(
         out, thresholds, imgsz, batch, draw=draw, json=json, text=text, crops=crops, track=track, overwrite=overwrite
     )
-    model = load_any(weights).to(chosen)
-    if fold and model.form is Form.TRAINABLE:
-        model = model.fold()
+    model = exported or _in_fast_form(load_any(weights).to(chosen), fold)
     summary = Summary()
     with progress_bar("frames") as report:
         for summary in predict_sources(
@@ -74,6 +75,12 @@ def predict(
         ):
             report(summary.frames, summary.total)
     _print(summary)
+
+
+def _in_fast_form(model: SpikeYOLO, fold: bool) -> SpikeYOLO:
+    from ..model.forms.form import Form
+
+    return model.fold() if fold and model.form is Form.TRAINABLE else model
 
 
 def _print(summary: Summary) -> None:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from ..detection.thresholds import EVALUATION, Thresholds
 from ..terminal import say, show
-from .options import Batch, Data, Device, Fold, ImageSize, Overwrite, Preparation, Split, Weights, Workers
+from .exported import exported_detector
+from .options import Batch, Data, Device, Fold, ImageSize, Overwrite, Preparation, Runnable, Split, Workers
 
 if TYPE_CHECKING:
     from ..model.detector import SpikeYOLO
 
 
 def val(
-    weights: Weights,
+    weights: Runnable,
     data: Data,
     split: Split = "val",
     batch: Batch = 16,
@@ -41,7 +42,7 @@ def val(
 
     Examples:
         spikeyolo val --weights runs/train/best.safetensors --data data.yaml
-        spikeyolo val --weights best.safetensors --data data.yaml --split test --json numbers.json
+        spikeyolo val --weights model.onnx --data data.yaml --split test --json numbers.json
         spikeyolo val --weights best.safetensors --data data.yaml --spike-driven
     """
     from ..data.open import open_data
@@ -53,12 +54,14 @@ def val(
 
     if spike_driven and integer:
         raise ConfigError("val: --spike-driven and --integer are two forms; name one")
-    chosen = one_device(device)
+    of_models = {"spike-driven": spike_driven, "integer": integer, "no-fold": not fold}
+    exported = exported_detector(weights, device, of_models)
+    chosen = one_device("cpu" if exported else device)  # before anything is read or written
     settings = ValidationSettings(batch, thresholds, workers, imgsz, preparation)
     opened, reads = open_data(data), [weights, data]
     numbers = None if json is None else new_file(json, [".json"], reads=[*reads, *opened.files], overwrite=overwrite)
     folder = None if out is None else new_folder(out, reads=[data, *opened.files], overwrite=overwrite)
-    model = _in_form(load_any(weights).to(chosen), fold, spike_driven, integer)
+    model = exported or _in_form(load_any(weights).to(chosen), fold, spike_driven, integer)
     found = validate(model, opened.split(split), settings)
     if numbers is not None:
         found.write_json(numbers)

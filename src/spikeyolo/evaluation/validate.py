@@ -12,13 +12,11 @@ import torch
 
 from ..data.loader import Loader
 from ..data.sampler import EpochBatchSampler
-from ..detection.postprocess import EVALUATION, Thresholds, postprocess
+from ..detection.thresholds import EVALUATION, Thresholds
 from ..errors import ConfigError, WriteError
 from ..files import write_whole
-from ..imaging.tensors import as_input
 from ..limits import MAX_BATCH, MAX_WORKERS, check_range
 from ..model.inputs import chosen_input
-from ..model.network import evaluating
 from .evaluator import Evaluation, make_evaluator
 from .metrics import Metrics
 from .timer import StageTimer
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..data.data_set import Index
-    from ..model.detector import SpikeYOLO
+    from ..model.detecting import Detecting
 
 
 @dataclass(frozen=True)
@@ -64,11 +62,15 @@ class Validation:
         evaluation: the numbers, with curves.
         timer: milliseconds of each stage.
         form: the model's; see `model.forms`.
+        precision: of its numbers.
+        engine: what ran it, with its version.
     """
 
     evaluation: Evaluation
     timer: StageTimer
     form: str
+    precision: str
+    engine: str
 
     @property
     def metrics(self) -> Metrics:
@@ -76,8 +78,14 @@ class Validation:
         return self.evaluation.metrics
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers, the form, and the speed of each stage in ms an image, as plain values."""
-        return {**self.evaluation.to_json(), "form": str(self.form), "speed_ms": self.timer.milliseconds()}
+        """Return the numbers, what they are of, and the speed of each stage in ms an image, as plain values."""
+        return {
+            **self.evaluation.to_json(),
+            "form": str(self.form),
+            "precision": self.precision,
+            "engine": self.engine,
+            "speed_ms": self.timer.milliseconds(),
+        }
 
     def tables(self) -> list[Table]:
         """Return the numbers and the speed, for `rich.print`."""
@@ -117,7 +125,7 @@ def check_classes(model_names: Sequence[str], data_names: Sequence[str]) -> None
 
 
 @torch.inference_mode()
-def validate(model: SpikeYOLO, index: Index, settings: ValidationSettings | None = None) -> Validation:
+def validate(model: Detecting, index: Index, settings: ValidationSettings | None = None) -> Validation:
     """Return the average precision of a model on the images or instants of an index, on the model's device.
 
     Afterwards the model is in the mode in which it was.
@@ -133,16 +141,15 @@ def validate(model: SpikeYOLO, index: Index, settings: ValidationSettings | None
     loader = Loader(dataset, EpochBatchSampler(len(index), settings.batch, shuffle=False), workers=settings.workers)
     timer = StageTimer(model.device)
     batches = iter(loader)
-    with evaluating(model):
-        for _ in range(len(loader)):
-            with timer.stage("load"):
-                batch = next(batches)
-            with timer.stage("prepare"):
-                images = as_input(batch.images, model.device, model.dtype)
-            with timer.stage("network"):
-                logits = model(images)
-            with timer.stage("boxes"):
-                found = postprocess(logits, settings.thresholds, batch.placements, multi_label=True)
-            evaluator.update(batch.image_ids, found)
-            timer.end_batch(batch.batch_size)
-    return Validation(evaluator.compute(curves=True), timer, model.form)
+    for _ in range(len(loader)):
+        with timer.stage("load"):
+            batch = next(batches)
+        with timer.stage("prepare"):
+            images = model.prepare(batch.images)
+        with timer.stage("network"):
+            outputs, _ = model.look(images)
+        with timer.stage("boxes"):
+            found = model.detect(outputs, settings.thresholds, batch.placements, multi_label=True)
+        evaluator.update(batch.image_ids, found)
+        timer.end_batch(batch.batch_size)
+    return Validation(evaluator.compute(curves=True), timer, model.form, model.precision, model.engine)

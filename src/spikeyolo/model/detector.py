@@ -18,7 +18,8 @@ from ..errors import CheckpointError, ConfigError, quote
 from ..events.event_input import EventInput
 from ..imaging.image_input import Image, ImageInput
 from ..imaging.tensors import as_input
-from ..structures import Detections
+from ..spiking import NeuronState
+from ..structures import Detections, Placement
 from ..text import class_name
 from . import checkpoint
 from .forms.convert import convert, converted
@@ -77,6 +78,47 @@ class SpikeYOLO(SpikingNetwork):
     def check_input(self, input: Input) -> None:
         """Raise ConfigError unless the network takes what an input gives."""
         input.check_fits(self.config.in_channels, self.config.timesteps)
+
+    @property
+    def timesteps(self) -> int:
+        """T of a whole window."""
+        return self.config.timesteps
+
+    @property
+    def precision(self) -> str:
+        """Of its numbers: a floating point type, or integer."""
+        return "integer" if self.form is Form.INTEGER else str(self.dtype).removeprefix("torch.")
+
+    @property
+    def engine(self) -> str:
+        """What runs it."""
+        return f"torch {torch.__version__}"
+
+    def check_carry(self) -> None:
+        """Potentials can always be carried from call to call: `forward` takes and gives them."""
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Return images or event frames as the network takes them; see `as_input`."""
+        return as_input(images, self.device, self.dtype)
+
+    def look(self, prepared: Tensor, state: Mapping[str, Tensor] | None = None) -> tuple[Sequence[Tensor], NeuronState]:
+        """Return logits, and the state where one was given; for inference, in whatever mode the network is."""
+        with evaluating(self):
+            if state is None:
+                return self(prepared), NeuronState()
+            logits, new_state = self(prepared, state)
+        return logits, new_state
+
+    def detect(
+        self,
+        outputs: Sequence[Tensor],
+        thresholds: Thresholds,
+        placements: Sequence[Placement],
+        *,
+        multi_label: bool = False,
+    ) -> list[Detections]:
+        """Return what was found on each image; see `postprocess`."""
+        return postprocess(outputs, thresholds, placements, multi_label=multi_label)
 
     @torch.no_grad()
     def predict(

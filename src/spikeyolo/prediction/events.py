@@ -9,19 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ..detection.postprocess import Thresholds, postprocess
+from ..detection.thresholds import Thresholds
 from ..errors import ConfigError, DataError
 from ..events import EventInput, Events, Recording, RepresentationConfig, open_recording
 from ..events.render import render_events
-from ..imaging.tensors import as_input, frames_image
-from ..model.detector import SpikeYOLO
-from ..model.network import evaluating
-from ..spiking import NeuronState
+from ..imaging.tensors import frames_image
+from ..model.detecting import Detecting, Outputs, State
 from ..structures import Detections, Placement
 from .settings import PredictionSettings, Summary, open_writers
 from .sources import Frame, Source
@@ -39,14 +37,14 @@ class Step:
         end_us: the instant: events before it were seen.
         events: those of this step alone.
         detections: on the CPU, boxes in pixels of the sensor.
-        logits: of the timesteps of this step alone, as the network gives them.
+        logits: of the timesteps of this step alone, as the network gives them; of an exported one what its graph gives.
         latency_ms: time from events to boxes.
     """
 
     end_us: int
     events: Events
     detections: Detections
-    logits: tuple[Tensor, ...]
+    logits: Outputs
     latency_ms: float
 
 
@@ -72,7 +70,7 @@ class EventStream:
 
     def __init__(
         self,
-        model: SpikeYOLO,
+        model: Detecting,
         recording: Recording,
         seen: EventInput,
         *,
@@ -82,6 +80,7 @@ class EventStream:
         self.model, self.recording, self.carry = model, recording, carry
         self.thresholds = thresholds or Thresholds()
         if carry:
+            model.check_carry()
             if seen.order != "oldest-first":
                 raise ConfigError(f"carry: the network sees the timesteps of a window {seen.order}, not in order")
             if seen.window_us % seen.timesteps:
@@ -109,30 +108,27 @@ class EventStream:
             yield from self._steps(stretch)
 
     def _steps(self, ends_us: range) -> Iterator[Step]:
-        state = NeuronState()
-        recent: deque[tuple[Tensor, ...]] = deque(maxlen=self.model.config.timesteps if self.carry else 1)
-        with evaluating(self.model):
-            for end_us in ends_us:
-                start = time.perf_counter()
-                events = self.recording.window(end_us - self.step_us, end_us)
-                images, placement = self._images(events, end_us)
-                with torch.inference_mode():
-                    if self.carry:
-                        logits, state = self.model(images, state)
-                    else:
-                        logits = self.model(images)
-                    recent.append(logits)
-                    (found,) = postprocess(_mean(recent), self.thresholds, [placement])
-                yield Step(end_us, events, found.to("cpu"), logits, (time.perf_counter() - start) * 1e3)
+        state: State | None = {} if self.carry else None
+        recent: deque[Outputs] = deque(maxlen=self.model.timesteps if self.carry else 1)
+        for end_us in ends_us:
+            start = time.perf_counter()
+            events = self.recording.window(end_us - self.step_us, end_us)
+            images, placement = self._images(events, end_us)
+            with torch.inference_mode():
+                logits, new_state = self.model.look(images, state)
+                recent.append(logits)
+                (found,) = self.model.detect(_mean(recent), self.thresholds, [placement])
+            state = new_state if self.carry else None
+            yield Step(end_us, events, found.to("cpu"), logits, (time.perf_counter() - start) * 1e3)
 
-    def _images(self, events: Events, end_us: int) -> tuple[Tensor, Placement]:
-        """(T, 1, C, H, W) of the events before an instant, and how the sensor lies on them."""
+    def _images(self, events: Events, end_us: int) -> tuple[Any, Placement]:
+        """The events before an instant as the network takes them, and how the sensor lies on them."""
         frames, placement = render_events(events, end_us, self.recording.sensor_size_hw, self.seen)
         images = torch.from_numpy(np.ascontiguousarray(frames)).unsqueeze(1)
-        return as_input(images, self.model.device, self.model.dtype), placement
+        return self.model.prepare(images), placement
 
 
-def _mean(recent: Sequence[tuple[Tensor, ...]]) -> Sequence[Tensor]:
+def _mean(recent: Sequence[Outputs]) -> Outputs:
     """The mean logits of the last steps, level by level."""
     if len(recent) == 1:
         return recent[0]
@@ -140,7 +136,7 @@ def _mean(recent: Sequence[tuple[Tensor, ...]]) -> Sequence[Tensor]:
 
 
 def predict_recordings(
-    model: SpikeYOLO,
+    model: Detecting,
     sources: Sequence[Source],
     seen: EventInput,
     settings: PredictionSettings,

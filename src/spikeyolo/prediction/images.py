@@ -7,7 +7,7 @@ from itertools import islice
 
 from ..errors import DataError
 from ..imaging.image_input import ImageInput
-from ..model.detector import SpikeYOLO
+from ..model.detecting import Detecting
 from .settings import PredictionSettings, Summary, open_writers
 from .sources import Frame, Source
 from .tracking import Tracker
@@ -15,7 +15,7 @@ from .writers import FrameResult
 
 
 def predict_images(
-    model: SpikeYOLO, sources: Sequence[Source], seen: ImageInput, settings: PredictionSettings
+    model: Detecting, sources: Sequence[Source], seen: ImageInput, settings: PredictionSettings
 ) -> Iterator[Summary]:
     """Run the detector over all sources; yield the running summary after each batch, so that progress can be shown.
 
@@ -65,7 +65,7 @@ def _readable_frames(source: Source, summary: Summary) -> Iterator[Frame]:
 
 
 def _predict_batch(
-    model: SpikeYOLO, frames: list[Frame], seen: ImageInput, settings: PredictionSettings
+    model: Detecting, frames: list[Frame], seen: ImageInput, settings: PredictionSettings
 ) -> Iterator[FrameResult]:
     kept = settings.thresholds
     found = model.predict(

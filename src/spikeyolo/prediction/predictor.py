@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..errors import ConfigError
 from ..imaging.image_input import ImageInput
-from ..model.detector import SpikeYOLO
+from ..model.detecting import Detecting
 from ..model.inputs import chosen_input
 from .events import predict_recordings
 from .images import predict_images
@@ -15,7 +15,7 @@ from .sources import Source, divided, kind_of
 
 
 def predict_sources(
-    model: SpikeYOLO,
+    model: Detecting,
     sources: Sequence[Source],
     settings: PredictionSettings,
     *,
