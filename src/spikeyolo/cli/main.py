@@ -35,6 +35,7 @@ COMMANDS = {
     "events view": "draw windows of a recording, with the boxes labelled in them",
     "events prepare": "write an event data set in RVT's layout; training here does not need it",
     "export": "write a network for ONNX Runtime, OpenVINO, TensorRT or a chip",
+    "benchmark": "every form of a network and every runtime side by side: size, AP, latency, energy",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
 }
 """Each command, with its line in the help: `events view` is the function `view` in the module `events_view`."""

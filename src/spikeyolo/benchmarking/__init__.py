@@ -1,0 +1,1 @@
+"""Every form of a network and every runtime, measured side by side."""

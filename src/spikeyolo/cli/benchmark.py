@@ -1,0 +1,61 @@
+"""`spikeyolo benchmark`: every form and every runtime side by side."""
+
+from __future__ import annotations
+
+from ..terminal import say, show
+from .options import Data, Overwrite, Split, Technology, Weights
+
+
+def benchmark(
+    weights: Weights,
+    data: Data,
+    split: Split = "val",
+    formats: list[str] | None = None,
+    batch: int = 8,
+    repeats: int = 20,
+    threads: int | None = None,
+    sensor: list[int] | None = None,
+    technology: Technology = "45nm-fp32",
+    out: str | None = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure every form of a network, in PyTorch and exported: size, average precision, latency, energy.
+
+    Latencies are measured in turn, from the prepared image to boxes; what cannot be made says why.
+
+    Args:
+        formats: which, such as trained separable onnx openvino-int8; all unless given
+        batch: images of a batch, beside single ones
+        repeats: how often each latency is measured
+        threads: that one run takes; as many as PyTorch takes unless given
+        sensor: rows and columns of the event camera, for a network whose frames keep its size
+        out: folder for benchmark.json, benchmark.md and benchmark.png; runs/benchmark, or the next free number
+
+    Examples:
+        spikeyolo benchmark --weights best.safetensors --data data.yaml
+        spikeyolo benchmark --weights best.safetensors --data data.yaml --formats trained onnx openvino-int8
+    """
+    from ..benchmarking.contenders import find_contenders
+    from ..benchmarking.measure import BenchmarkSettings
+    from ..benchmarking.measure import benchmark as measure
+    from ..data.open import open_data
+    from ..energy.technology import find_technology
+    from ..files import new_folder, numbered
+    from ..interop.reference import load_any
+
+    chosen, costs = find_contenders(formats), find_technology(technology)
+    settings = BenchmarkSettings(batch, repeats, threads)
+    opened = open_data(data)
+    if out is None:
+        folder = numbered("runs/benchmark")
+    else:
+        folder = new_folder(out, reads=[weights, data, *opened.files], overwrite=overwrite)
+    how = {} if sensor is None else {"sensor": sensor}
+    report = measure(load_any(weights), opened.split(split), chosen, settings, costs, _announce, **how)
+    files = report.write(folder)
+    show(report.table())
+    say(f"written: {', '.join(map(str, files))}")
+
+
+def _announce(step: str) -> None:
+    say(f"measuring {step}")
