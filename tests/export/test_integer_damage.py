@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tests.helpers.chip_packages import small_package
 
-from spikeyolo.export import reference
-from spikeyolo.export.reference import PackageError, compare
+from spikeyolo.runtime import reference
+from spikeyolo.runtime.reference import PackageError, compare
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ import spikeyolo
 from spikeyolo.artefact import read_artefact
 from spikeyolo.errors import ConfigError, ShapeError
 from spikeyolo.export import integer as integer_export
-from spikeyolo.export import reference
 from spikeyolo.export.configs import IntegerConfig
 from spikeyolo.export.golden import count_at_once
-from spikeyolo.export.reference import Network, compare
 from spikeyolo.model.forms.convert import converted
 from spikeyolo.model.forms.form import Form
+from spikeyolo.runtime import reference
+from spikeyolo.runtime.reference import Network, compare
 
 SOURCE = Path(reference.__file__)
 

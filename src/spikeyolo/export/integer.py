@@ -19,11 +19,12 @@ from ..model.forms.convert import converted
 from ..model.forms.form import Form
 from ..model.forms.integer import thresholds
 from ..model.inputs import Input
+from ..runtime import reference
+from ..runtime.reference import GOLDEN, MANIFEST, THRESHOLDS, WEIGHTS, PackageError, compare
 from .configs import IntegerConfig
 from .golden import count_at_once, golden_bytes, golden_values
 from .graph import Graph, read_graph, shapes
 from .manifest import SCHEMA, make_manifest, proven_bounds
-from .reference import GOLDEN, MANIFEST, THRESHOLDS, WEIGHTS, PackageError, compare
 
 MOST_GOLDEN = 4 << 30
 """Bytes of golden values: as many again are in memory while they are written."""
@@ -72,8 +73,8 @@ def write_integer(
     manifest = make_manifest(network, seen or model.input, graph, bound, (rows, columns), shape, sha256)
     write_whole(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
     write_whole(folder / "README.md", README.encode())
-    for name in ("reference.py", SCHEMA):
-        shutil.copyfile(Path(__file__).with_name(name), folder / name)
+    shutil.copyfile(reference.__file__, folder / "reference.py")
+    shutil.copyfile(Path(__file__).with_name(SCHEMA), folder / SCHEMA)
     if config.check:
         try:
             compare(folder)

@@ -9,10 +9,8 @@ from typing import Literal
 from ..errors import CheckpointError, ConfigError
 from ..reading import file_kind, shown
 from .openvino_session import NETWORK
+from .reference import MANIFEST
 from .session import Session
-
-MANIFEST = "manifest.json"
-"""Of a package for chips."""
 
 Kind = Literal["onnx", "openvino", "integer"]
 
@@ -56,7 +54,9 @@ def open_session(
 
             return OpenVinoSession(path, device, threads)
         case "integer":
-            raise CheckpointError(f"{shown(path)}: a package for chips; it cannot be run yet")
+            from .integer_session import IntegerSession
+
+            return IntegerSession(path, device, threads)
     what = file_kind(path, CheckpointError)
     if not what:
         raise CheckpointError(f"{shown(path)}: no such file or folder")
