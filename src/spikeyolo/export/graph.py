@@ -53,18 +53,25 @@ class Neuron:
     spiking: bool = True
     shifts: tuple[int, int | None] | None = None
 
+    @property
+    def step(self) -> float:
+        """What 1 stands for in 8 bits: one spike; of the twin's values, a part of the range that both signs have."""
+        return 1.0 if self.spiking else self.max_count / 127
+
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
     """A zero-padded convolution.
 
     Attributes:
-        weight: (out, in / groups, kh, kw), floating point, or int8 in the integer form.
-        bias: (out,) floating point, or int32 in the format of potentials.
+        weight: (out, in / groups, kh, kw), floating point, or int8 in the integer form and with a scale.
+        bias: (out,) floating point, or int32 in the format of potentials, or of the sums of weights.
         stride: rows and columns.
         padding: rows above and below, columns left and right.
         groups: 1, or the number of channels of a depthwise one.
         shift: (out,) int8 of the integer form: left shift from sums of weights to potentials.
+        scale: (out,) float32 of int8 weights, see `quantise`: factor from sums of weights to potentials.
+        rounded: what it takes is rounded to -128..127: int8 between the convolutions of a chain.
     """
 
     weight: np.ndarray
@@ -73,6 +80,8 @@ class Convolution:
     padding: tuple[int, int]
     groups: int
     shift: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    rounded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +103,12 @@ class Unit(Node):
 
     neuron: Neuron | None
     convolutions: tuple[Convolution, ...]
+
+    def named_convolutions(self) -> list[tuple[str, Convolution]]:
+        """Return its convolutions and a name for each."""
+        if len(self.convolutions) == 1:
+            return [(self.name, self.convolutions[0])]
+        return [(f"{self.name}.{index}", conv) for index, conv in enumerate(self.convolutions)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,34 +9,44 @@ import numpy as np
 from ..artefact import BOXES, DETECTIONS, IMAGES, KEY, LOGITS, Artefact
 from ..errors import ConfigError
 from ..structures import REG_MAX, STRIDES
-from .configs import GraphConfig, IntegerOnnxConfig
+from .configs import GraphConfig, IntegerOnnxConfig, OnnxConfig, OpenVinoConfig
 from .graph import Graph, shapes
 from .onnx_builder import Builder
 from .onnx_decode import write_boxes, write_detections
+from .onnx_int8 import OperatorArithmetic, QdqArithmetic
 from .onnx_integer import MAX_LEVEL, IntegerArithmetic
 from .onnx_network import Arithmetic, FloatArithmetic, NetworkWriter
+from .quantise import Ranges, quantise
 
 BATCH, ROWS, COLUMNS = "batch", "rows", "columns"
 """Names of dimensions that are free."""
 
 
-def build_onnx(graph: Graph, config: GraphConfig, artefact: Artefact) -> Any:
+def build_onnx(graph: Graph, config: GraphConfig, artefact: Artefact, ranges: Ranges | None = None) -> Any:
     """Return the ONNX model of a floating point graph.
 
     Args:
         graph: of a folded network.
-        config: how it is written.
+        config: how it is written; of an `OpenVinoConfig`, what OpenVINO reads best.
         artefact: what it says of itself.
+        ranges: of int8: what is known of the values inside chains; see `calibration`.
 
     Raises:
         ConfigError: choices that do not fit the network.
     """
     build = Builder()
     memory = config.streaming or artefact.timesteps > 1
-    if config.precision == "int8":
-        raise ConfigError("precision: int8 is not there yet")
     dtype = np.float16 if config.precision == "float16" else np.float32
-    write_graph(build, graph, FloatArithmetic(build, dtype, memory), config, artefact, dtype)
+    arithmetic = FloatArithmetic(build, dtype, memory)
+    if config.precision == "int8":
+        graph = quantise(graph, ranges)
+        if isinstance(config, OpenVinoConfig):
+            arithmetic = QdqArithmetic(build, np.uint8, memory)
+        elif isinstance(config, OnnxConfig) and config.signed:
+            arithmetic = QdqArithmetic(build, np.int8, memory)
+        else:
+            arithmetic = OperatorArithmetic(build, memory)
+    write_graph(build, graph, arithmetic, config, artefact, dtype)
     return build.model("SpikeYOLO", {KEY: artefact.to_json()}, artefact.spikeyolo)
 
 

@@ -33,6 +33,14 @@ class Arithmetic(ABC):
     def convolve(self, x: str, unit: Unit) -> str:
         """Weigh counts, or the input: potentials."""
 
+    def fuses(self, neuron: Neuron) -> bool:
+        """Whether `weigh_and_fire` is there for these neurons."""
+        return False
+
+    def weigh_and_fire(self, x: str, unit: Unit, neuron: Neuron) -> str:
+        """Weigh counts and let the neurons behind fire, where nobody else needs their potentials."""
+        raise NotImplementedError
+
     @abstractmethod
     def charge(self, current: str, v: str | None, neuron: Neuron) -> str:
         """Return H of a timestep."""
@@ -95,13 +103,16 @@ class FloatArithmetic(Arithmetic):
 
     def convolve(self, x: str, unit: Unit) -> str:
         """Weigh by one convolution after the other."""
-        for index, conv in enumerate(unit.convolutions):
-            name = f"{unit.name}.{index}" if len(unit.convolutions) > 1 else unit.name
-            more = [self.build.constant(conv.weight, self.dtype, f"{name}.weight")]
-            if conv.bias is not None:
-                more.append(self.build.constant(conv.bias, self.dtype, f"{name}.bias"))
-            x = self.convolution(x, conv, *more)
+        for name, conv in unit.named_convolutions():
+            x = self.weigh(x, conv, name, unit.neuron)
         return x
+
+    def weigh(self, x: str, conv: Convolution, name: str, neuron: Neuron | None) -> str:
+        """Weigh by one convolution of a unit with these neurons."""
+        more = [self.build.constant(conv.weight, self.dtype, f"{name}.weight")]
+        if conv.bias is not None:
+            more.append(self.build.constant(conv.bias, self.dtype, f"{name}.bias"))
+        return self.convolution(x, conv, *more)
 
     def charge(self, current: str, v: str | None, neuron: Neuron) -> str:
         """Return H, in float32 where it is widened."""
@@ -163,12 +174,23 @@ class NetworkWriter:
 
     def __post_init__(self) -> None:
         self.nodes: dict[str, Node] = {node.name: node for node in self.graph.nodes}
+        fuses = self.state_shapes is None and all(map(self.arithmetic.fuses, self.graph.neurons))
+        self.fused = self._seen_by_neurons_alone() if fuses else set()
+
+    def _seen_by_neurons_alone(self) -> set[str]:
+        """Units that end in an int8 convolution whose potentials go nowhere but into neurons."""
+        wanted = {name for level in self.graph.levels for name in level}
+        for node in reversed(self.graph.nodes):
+            if isinstance(node, Add) or (node.name in wanted and not isinstance(node, Unit)):
+                wanted.update(node.sources)
+        units = (unit for unit in self.graph.units if unit.convolutions[-1].scale is not None)
+        return {unit.name for unit in units} - wanted
 
     def write(self, images: str) -> list[str]:
         """Add the network on an input; return the logits of each level, float32."""
         self.values[INPUT] = images
         for node in self.graph.nodes:  # in order, so that the recursion below stays shallow
-            if isinstance(node, Unit | Add):
+            if isinstance(node, Unit | Add) and node.name not in self.fused:
                 self.potentials(node.name)
         levels = [[self.potentials(name) for name in level] for level in self.graph.levels]
         return [self.arithmetic.logits(level, self.timesteps) for level in levels]
@@ -219,6 +241,9 @@ class NetworkWriter:
                 case MaxPool() if self.timesteps == 1:
                     inner = self.counts(node.sources[0], neuron)
                     self.fired[key] = self.arithmetic.pool(inner, node.kernel_size)
+                case Unit(neuron=Neuron() as before) if source in self.fused:
+                    inner = self.counts(node.sources[0], before)
+                    self.fired[key] = self.arithmetic.weigh_and_fire(inner, node, neuron)
                 case _:
                     self.fired[key] = self.fire(self.potentials(source), neuron)
         return self.fired[key]
