@@ -31,6 +31,9 @@ from ..structures import Batch, Detections
 from .contenders import Contender, make, set_threads
 from .report import Report, Row, machine
 
+CALIBRATION = 16
+"""Images on which the ranges of int8 are found, the first of the data."""
+
 WARM_UP = 2
 LONGEST_S = 60.0
 """After so many seconds the latency of a contender is known well enough."""
@@ -89,6 +92,7 @@ def benchmark(
     said("energy")
     energy = energy_json(measure_energy(model, index, batch=settings.batch), technology)
     reference: list[Detections] | None = None
+    how["samples"] = next(_batches(model, index, CALIBRATION)).images
     rows, runs = [], {}
     with TemporaryDirectory(prefix="spikeyolo-benchmark-") as folder:
         for contender in contenders:

@@ -39,7 +39,7 @@ def export(
     *,
     imgsz: int | tuple[int, int] | None = None,
     sensor: Sequence[int] | None = None,
-    samples: Sequence[str] = (),
+    samples: Any = (),
     overwrite: bool = False,
     **choices: Any,
 ) -> Exported:
@@ -51,7 +51,8 @@ def export(
         out: the file or folder; the name of the weights, with the format, beside them unless given.
         imgsz: rows and columns of the input (one number: square), in place of the model's own.
         sensor: rows and columns of the event camera, for a network whose frames keep its size.
-        samples: images to measure on, which are generated unless given.
+        samples: images to measure on, and to find the ranges of int8 on: paths, or a tensor as the network sees them
+            (uint8 (N, 3, H, W) or frames (T, N, C, H, W)); generated unless given.
         overwrite: files that are there may be replaced.
         **choices: of the format; see its config in `configs`.
 
@@ -64,7 +65,8 @@ def export(
     entry = find_format(format)
     config = chosen(entry, choices)
     is_model = not isinstance(weights, str | os.PathLike)
-    target = _target(entry, out, None if is_model else Path(weights), samples, overwrite)
+    files = [sample for sample in samples if isinstance(sample, str | os.PathLike)]
+    target = _target(entry, out, None if is_model else Path(weights), files, overwrite)
     from ..interop.reference import load_any  # torch: only now
 
     try:
@@ -77,7 +79,7 @@ def export(
         raise
 
 
-def _target(entry: Format, out: Any, weights: Path | None, samples: Sequence[str], overwrite: bool) -> Path:
+def _target(entry: Format, out: Any, weights: Path | None, samples: Sequence[Any], overwrite: bool) -> Path:
     """Where it goes."""
     if out is None:
         if weights is None:
@@ -96,7 +98,7 @@ def _write(
     target: Path,
     imgsz: Any,
     sensor: Sequence[int] | None,
-    samples: Sequence[str],
+    samples: Any,
     overwrite: bool,
 ) -> Exported:
     from ..model.inputs import chosen_input
@@ -107,7 +109,7 @@ def _write(
 
     seen = chosen_input(model, imgsz)
     size_hw = canvas_of(seen, None if sensor is None else _sensor(sensor))
-    given = sample_inputs(seen, size_hw, samples, model.config.timesteps)
+    given = samples if hasattr(samples, "ndim") else sample_inputs(seen, size_hw, samples, model.config.timesteps)
     job = Job(model.cpu().eval(), seen, size_hw, given)
     writer = import_module(f".{entry.module}", __package__)
     if entry.suffix:

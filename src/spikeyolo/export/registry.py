@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..optional import require_packages
 from ..strict import build, closest
-from .configs import IntegerConfig, IntegerOnnxConfig, NirConfig, OnnxConfig, QonnxConfig
+from .configs import IntegerConfig, IntegerOnnxConfig, NirConfig, OnnxConfig, OpenVinoConfig, QonnxConfig
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ FORMATS = {
             ".onnx",
             runs=False,
         ),
+        Format("openvino", "a folder for OpenVINO", OpenVinoConfig, "write_openvino", ("onnx", "openvino")),
         Format(
             "integer",
             "a folder from which hardware can be written: integers, manifest, golden values, a program that checks",
             IntegerConfig,
             "write_integer",
             (),
-            runs=False,
         ),
         Format(
             "nir",
