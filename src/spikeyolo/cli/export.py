@@ -88,3 +88,5 @@ def export(
     say(f"written to {done.path}: {done.format}, {done.size / 1e6:.1f} MB")
     if done.parity is not None:
         say(f"beside PyTorch: {done.parity}")
+    if done.program is not None:
+        say(f"python {done.program} IMAGE OUT finds objects without spikeyolo")

@@ -24,12 +24,14 @@ class Exported:
         format: its name.
         size: bytes, of all files together.
         parity: how close it comes to PyTorch, measured by `measure_parity`; None where nothing here runs it.
+        program: run.py, which needs no more than the runtime; None for what does not see single images.
     """
 
     path: Path
     format: str
     size: int
     parity: Any
+    program: Path | None
 
 
 def export(
@@ -101,7 +103,9 @@ def _write(
     samples: Any,
     overwrite: bool,
 ) -> Exported:
+    from ..imaging.image_input import ImageInput
     from ..model.inputs import chosen_input
+    from ..runtime.standalone import write_run_py
     from .describe import canvas_of
     from .job import Job
     from .parity import measure_parity
@@ -112,14 +116,18 @@ def _write(
     given = samples if hasattr(samples, "ndim") else sample_inputs(seen, size_hw, samples, model.config.timesteps)
     job = Job(model.cpu().eval(), seen, size_hw, given)
     writer = import_module(f".{entry.module}", __package__)
+    alone = entry.runs and isinstance(seen, ImageInput) and not getattr(config, "streaming", False)
     if entry.suffix:
         reference = writer.write(job, config, target)
+        program = write_run_py(target) if alone else None
     else:
         with whole_folder(target, replaces=lambda file: overwrite) as folder:
             reference = writer.write(job, config, folder)
+            program = write_run_py(folder) if alone else None
+        program = program and target / program.name
     inside = config.thresholds if getattr(config, "outputs", "") == "detections" else None
     parity = measure_parity(target, reference, given, inside) if entry.runs else None
-    return Exported(target, entry.name, _size(target), parity)
+    return Exported(target, entry.name, _size(target), parity, program)
 
 
 def _sensor(sensor: Sequence[int]) -> tuple[int, int]:
