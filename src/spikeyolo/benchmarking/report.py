@@ -85,6 +85,8 @@ COLUMNS = (
     "mJ",
 )
 
+ONLY_IN_FULL = {"runs in", "ms a batch"}
+
 
 def _shown(value: float | None, how: str) -> str:
     return "-" if value is None else format(value, how)
@@ -112,15 +114,22 @@ class Report:
         )
 
     def table(self) -> Table:
-        """Return a table for `rich.print`."""
+        """Return a table for `rich.print`, narrow enough for a terminal; `markdown` has all columns."""
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
-        table = Table(caption=self.caption)
-        for i, column in enumerate(COLUMNS):
-            table.add_column(column, justify="left" if i < 2 else "right")
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1), caption=self.caption, caption_justify="left")
+        shown = [i for i, column in enumerate(COLUMNS) if column not in ONLY_IN_FULL]
+        for i in shown:
+            table.add_column(COLUMNS[i], justify="right" if i else "left", no_wrap=not i)
         for row in self.rows:
-            table.add_row(*row.cells())
+            cells = row.cells()
+            table.add_row(*(cells[i] for i in shown) if row.status == "ok" else cells[:1])
         return table
+
+    def failures(self) -> list[str]:
+        """Return a line for each contender that could not be measured."""
+        return [f"{row.name}: {row.status}" for row in self.rows if row.status != "ok"]
 
     def markdown(self) -> str:
         """Return the same as text for a README."""

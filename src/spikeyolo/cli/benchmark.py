@@ -54,6 +54,7 @@ def benchmark(
     report = measure(load_any(weights), opened.split(split), chosen, settings, costs, _announce, **how)
     files = report.write(folder)
     show(report.table())
+    say(*report.failures())
     say(f"written: {', '.join(map(str, files))}")
 
 
