@@ -15,9 +15,10 @@ from spikeyolo.export.describe import describe
 from spikeyolo.export.graph import Neuron, read_graph
 from spikeyolo.export.onnx_builder import Builder
 from spikeyolo.export.onnx_int8 import QdqArithmetic
-from spikeyolo.export.openvino_format import METADATA, NETWORK, write_openvino
+from spikeyolo.export.openvino_format import write_openvino
 from spikeyolo.export.quantise import quantise
 from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.runtime.openvino_session import DESCRIPTION, NETWORK
 from spikeyolo.spiking import NeuronState, ilif
 from spikeyolo.structures import STRIDES
 
@@ -43,7 +44,7 @@ def runner(network, config, folder, seen=None, ranges=None):
     core = openvino.Core()
     model = core.read_model(folder / NETWORK)
     assert read_artefact(model.get_rt_info(KEY).astype(str), NETWORK) == artefact
-    assert read_artefact((folder / METADATA).read_text(encoding="utf-8"), METADATA) == artefact
+    assert read_artefact((folder / DESCRIPTION).read_text(encoding="utf-8"), DESCRIPTION) == artefact
     return core.compile_model(model, "CPU", EXACT)
 
 

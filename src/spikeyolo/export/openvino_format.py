@@ -11,13 +11,11 @@ from typing import Any
 
 from ..artefact import KEY, Artefact
 from ..optional import optional_module
+from ..runtime.openvino_session import DESCRIPTION, NETWORK
 from .configs import OpenVinoConfig
 from .graph import Graph
 from .onnx_format import build_onnx
 from .quantise import Ranges
-
-NETWORK, METADATA = "network.xml", "spikeyolo.json"
-"""The files; the weights are in one like the first, with the ending .bin."""
 
 
 def build_openvino(graph: Graph, config: OpenVinoConfig, artefact: Artefact, ranges: Ranges | None = None) -> Any:
@@ -44,7 +42,7 @@ def build_openvino(graph: Graph, config: OpenVinoConfig, artefact: Artefact, ran
 def write_openvino(
     graph: Graph, config: OpenVinoConfig, artefact: Artefact, folder: Path, ranges: Ranges | None = None
 ) -> None:
-    """Write `network.xml`, `network.bin` and `spikeyolo.json`.
+    """Write the three files.
 
     Args:
         graph: of a folded network.
@@ -59,4 +57,4 @@ def write_openvino(
     model = build_openvino(graph, config, artefact, ranges)
     openvino = optional_module("openvino", "export")
     openvino.save_model(model, folder / NETWORK, compress_to_fp16=config.precision == "float16")
-    (folder / METADATA).write_text(artefact.to_json(), encoding="utf-8")
+    (folder / DESCRIPTION).write_text(artefact.to_json(), encoding="utf-8")
