@@ -1,4 +1,4 @@
-"""Weights that are an exported network: what commands do with them in place of opening a model in PyTorch."""
+"""Exported networks as weights, and models in PyTorch in the form and engine that is fastest."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
+from ..terminal import say
 
 if TYPE_CHECKING:
+    from ..export.engines import Engine
+    from ..model.detecting import Detecting
+    from ..model.detector import SpikeYOLO
     from ..runtime.detector import ExportedDetector
 
 
@@ -32,3 +36,34 @@ def exported_detector(weights: str, device: str, of_models: Mapping[str, bool]) 
     from ..runtime.detector import ExportedDetector
 
     return ExportedDetector(weights, "cpu" if device == "auto" else device)
+
+
+def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None, images: int | None) -> Detecting:
+    """Return a model folded, and in the engine that is fastest or named, with a line that says which.
+
+    Args:
+        model: as it was loaded.
+        fold: fold the batch norms first; only PyTorch runs others.
+        engine: see `export.engines.in_engine`.
+        imgsz: as the user gave it.
+        images: how many are coming; None: many.
+
+    Raises:
+        ConfigError: an engine that does not run such a model.
+        MissingPackage: it is not installed.
+    """
+    from ..export.engines import in_engine
+    from ..imaging.image_input import ImageInput
+    from ..model.forms.form import Form
+    from ..model.inputs import chosen_input
+
+    if not fold:
+        if engine not in ("auto", "torch"):
+            raise ConfigError(f"engine: {engine} runs folded models; leave out --no-fold, or take torch")
+        return model
+    model = model.fold() if model.form is Form.TRAINABLE else model
+    seen = chosen_input(model, imgsz) if isinstance(model.input, ImageInput) else model.input
+    found = in_engine(model, seen, engine, images)
+    if found is not model:
+        say(f"computed by {found.engine}; --engine torch takes PyTorch")
+    return found

@@ -19,6 +19,10 @@ ImageSize = Annotated[
 Batch = Annotated[int, "images looked at together"]
 Workers = Annotated[int, "processes that load images"]
 Device = Annotated[str, "auto (a GPU where there is one), cpu, cuda, or the number of a GPU"]
+EngineName = Annotated[
+    Literal["auto", "torch", "onnxruntime", "openvino"],
+    "what computes a model of images on a CPU: auto takes the fastest that is installed and finds the same",
+]
 Fold = Annotated[bool, "fold the batch norms first, which is faster and gives the same result"]
 Preparation = Annotated[
     str | None, "how recordings become frames, by name (counts, gen1-published), in place of what the model says"

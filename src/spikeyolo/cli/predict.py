@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from ..detection.thresholds import Thresholds
 from ..terminal import say
-from .exported import exported_detector
-from .options import Batch, Device, Fold, ImageSize, Overwrite, Preparation, Runnable
+from .exported import exported_detector, in_fast_form
+from .options import Batch, Device, EngineName, Fold, ImageSize, Overwrite, Preparation, Runnable
 
 if TYPE_CHECKING:
-    from ..model.detector import SpikeYOLO
     from ..prediction.settings import Summary
 
 PREDICTION = Thresholds()
@@ -24,6 +23,7 @@ def predict(
     imgsz: ImageSize = None,
     batch: Batch = 1,
     device: Device = "auto",
+    engine: EngineName = "auto",
     fold: Fold = True,
     draw: bool = True,
     json: bool = False,
@@ -62,12 +62,15 @@ def predict(
     from ..progress import progress_bar
 
     sources = find_sources(source)
-    exported = exported_detector(weights, device, {"no-fold": not fold})
+    exported = exported_detector(weights, device, {"no-fold": not fold, "engine": engine != "auto"})
     chosen = one_device("cpu" if exported else device)
     settings = PredictionSettings(
         out, thresholds, imgsz, batch, draw=draw, json=json, text=text, crops=crops, track=track, overwrite=overwrite
     )
-    model = exported or _in_fast_form(load_any(weights).to(chosen), fold)
+    images = None if any(one.moving for one in sources) else len(sources)
+    if preparation is not None and engine == "auto":
+        engine = "torch"  # the model is to see recordings
+    model = exported or in_fast_form(load_any(weights).to(chosen), fold, engine, imgsz, images)
     summary = Summary()
     with progress_bar("frames") as report:
         for summary in predict_sources(
@@ -75,12 +78,6 @@ def predict(
         ):
             report(summary.frames, summary.total)
     _print(summary)
-
-
-def _in_fast_form(model: SpikeYOLO, fold: bool) -> SpikeYOLO:
-    from ..model.forms.form import Form
-
-    return model.fold() if fold and model.form is Form.TRAINABLE else model
 
 
 def _print(summary: Summary) -> None:

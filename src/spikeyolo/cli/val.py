@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..detection.thresholds import EVALUATION, Thresholds
 from ..terminal import say, show
-from .exported import exported_detector
-from .options import Batch, Data, Device, Fold, ImageSize, Overwrite, Preparation, Runnable, Split, Workers
+from .exported import exported_detector, in_fast_form
+from .options import Batch, Data, Device, EngineName, Fold, ImageSize, Overwrite, Preparation, Runnable, Split, Workers
 
 if TYPE_CHECKING:
     from ..model.detector import SpikeYOLO
@@ -22,6 +22,7 @@ def val(
     device: Device = "auto",
     thresholds: Thresholds = EVALUATION,
     workers: Workers = 2,
+    engine: EngineName = "auto",
     fold: Fold = True,
     spike_driven: bool = False,
     integer: bool = False,
@@ -54,15 +55,18 @@ def val(
 
     if spike_driven and integer:
         raise ConfigError("val: --spike-driven and --integer are two forms; name one")
-    of_models = {"spike-driven": spike_driven, "integer": integer, "no-fold": not fold}
+    of_models = {"spike-driven": spike_driven, "integer": integer, "no-fold": not fold, "engine": engine != "auto"}
     exported = exported_detector(weights, device, of_models)
     chosen = one_device("cpu" if exported else device)  # before anything is read or written
     settings = ValidationSettings(batch, thresholds, workers, imgsz, preparation)
     opened, reads = open_data(data), [weights, data]
     numbers = None if json is None else new_file(json, [".json"], reads=[*reads, *opened.files], overwrite=overwrite)
     folder = None if out is None else new_folder(out, reads=[data, *opened.files], overwrite=overwrite)
-    model = exported or _in_form(load_any(weights).to(chosen), fold, spike_driven, integer)
-    found = validate(model, opened.split(split), settings)
+    index = opened.split(split)
+    model = exported or in_fast_form(
+        _in_form(load_any(weights).to(chosen), spike_driven, integer), fold, engine, imgsz, len(index)
+    )
+    found = validate(model, index, settings)
     if numbers is not None:
         found.write_json(numbers)
     written = [] if folder is None else found.write(folder)
@@ -71,9 +75,8 @@ def val(
         say(f"written: {', '.join(map(str, written))}")
 
 
-def _in_form(model: SpikeYOLO, fold: bool, spike_driven: bool, integer: bool) -> SpikeYOLO:
+def _in_form(model: SpikeYOLO, spike_driven: bool, integer: bool) -> SpikeYOLO:
     """The model in the form to measure, with a line about what is proven for it."""
-    from ..model.forms.form import Form
     from ..model.forms.verify import verify_spike_driven
 
     if spike_driven:
@@ -82,6 +85,4 @@ def _in_form(model: SpikeYOLO, fold: bool, spike_driven: bool, integer: bool) ->
     elif integer:
         model = model.to_integer()
         say(f"int8 weights, 32-bit potentials with {model.fraction_bits} fraction bits, no sum beyond 32 bits")
-    elif fold and model.form is Form.TRAINABLE:
-        model = model.fold()
     return model

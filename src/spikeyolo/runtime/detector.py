@@ -19,7 +19,7 @@ from ..model.inputs import Input
 from ..structures import Detections, Placement
 from .decode import Detections as ArrayDetections
 from .inferencer import Inferencer
-from .session import OUTPUTS
+from .session import OUTPUTS, Session
 
 
 class ExportedDetector:
@@ -28,7 +28,7 @@ class ExportedDetector:
         validate(ExportedDetector("model.onnx"), open_data("data.yaml").split("val"))
 
     Args:
-        path: model.onnx, a folder of OpenVINO's files, or a package for chips.
+        path: model.onnx, a folder of OpenVINO's files, or a package for chips; or a session that is open already.
         device: see `Inferencer`.
         threads: see `Inferencer`.
         provider: see `Inferencer`.
@@ -44,7 +44,7 @@ class ExportedDetector:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Session,
         device: str = "cpu",
         threads: int | None = None,
         provider: str | None = None,

@@ -16,7 +16,7 @@ from ..limits import MAX_WORKERS, check_range
 from ..model.inputs import Input, chosen_input
 from ..placement import Placement
 from .decode import Detections, decode, found_on, on_originals
-from .session import State, said_number
+from .session import Session, State, said_number
 from .sessions import open_session
 
 Outputs = Mapping[str, np.ndarray]
@@ -33,7 +33,7 @@ class Inferencer:
     Any number of threads may use one at once.
 
     Args:
-        path: model.onnx, a folder of OpenVINO's files, or a package for chips.
+        path: model.onnx, a folder of OpenVINO's files, or a package for chips; or a session that is open already.
         device: what computes: cpu; cuda for ONNX files; another that OpenVINO finds.
         threads: that one run takes; None: as many as there are cores.
         provider: of ONNX Runtime, by name, in place of that of the device.
@@ -54,14 +54,14 @@ class Inferencer:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Session,
         device: str = "cpu",
         threads: int | None = None,
         provider: str | None = None,
     ) -> None:
         if threads is not None:
             check_range("threads", threads, 1, MAX_WORKERS)
-        self.session = open_session(path, device, threads, provider)
+        self.session = open_session(path, device, threads, provider) if isinstance(path, str | os.PathLike) else path
         self.artefact, self.input = self.session.artefact, self.session.input
         self.names, self.source, self.engine = self.artefact.names, self.session.source, self.session.engine
         self.timesteps = said_number(self.artefact, "timesteps", self.source)

@@ -28,7 +28,8 @@ class OnnxSession(GraphSession):
     """An ONNX file in ONNX Runtime, which any number of threads may run at once; see `Session`.
 
     Args:
-        path: the file.
+        content: of the file.
+        source: its name, for errors.
         device: cpu or cuda.
         threads: that one run takes; None: as many as there are cores.
         provider: of ONNX Runtime, by its name, in place of that of the device.
@@ -40,10 +41,13 @@ class OnnxSession(GraphSession):
     """
 
     def __init__(
-        self, path: str | Path, device: str = "cpu", threads: int | None = None, provider: str | None = None
+        self,
+        content: bytes,
+        source: str,
+        device: str = "cpu",
+        threads: int | None = None,
+        provider: str | None = None,
     ) -> None:
-        source = shown(path)
-        content = read_bytes(path, LARGEST, CheckpointError)
         artefact = read_artefact(onnx_metadata(content, source).get(KEY), source)
         ort = optional_module("onnxruntime", "export")
         options = ort.SessionOptions()
@@ -51,7 +55,7 @@ class OnnxSession(GraphSession):
         if threads is not None:
             options.intra_op_num_threads = threads
         chosen = _provider(ort, device, provider)
-        with naming(path, "cannot be run by ONNX Runtime", CheckpointError):
+        with naming(source, "cannot be run by ONNX Runtime", CheckpointError):
             self._session: Any = ort.InferenceSession(content, options, providers=[chosen])
         self._names = [port.name for port in self._session.get_outputs()]
         engine = f"onnxruntime {ort.__version__}"
@@ -61,6 +65,13 @@ class OnnxSession(GraphSession):
             [_port(given) for given in ports] for ports in (self._session.get_inputs(), self._session.get_outputs())
         )
         super().__init__(artefact, source, engine, inputs, outputs)
+
+    @classmethod
+    def read(
+        cls, path: str | Path, device: str = "cpu", threads: int | None = None, provider: str | None = None
+    ) -> OnnxSession:
+        """Return the session of a file."""
+        return cls(read_bytes(path, LARGEST, CheckpointError), shown(path), device, threads, provider)
 
     def _compute(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(self._names, self._session.run(self._names, feeds), strict=True))

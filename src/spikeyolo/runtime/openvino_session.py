@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..artefact import read_artefact
+from ..artefact import Artefact, read_artefact
 from ..errors import CheckpointError, ConfigError, quote
 from ..optional import optional_module
 from ..reading import file_size, naming, read_text, shown
@@ -26,7 +26,9 @@ class OpenVinoSession(GraphSession):
     Each run takes a request of its own, so that any number of threads may run at once.
 
     Args:
-        folder: with the three files.
+        network: OpenVINO's own, not yet compiled.
+        artefact: what it says of itself.
+        source: the folder, for errors.
         device: cpu, or another that OpenVINO finds on this machine.
         threads: that one run takes; None: as many as there are cores.
 
@@ -36,27 +38,33 @@ class OpenVinoSession(GraphSession):
         MissingPackage: openvino is not installed.
     """
 
-    def __init__(self, folder: str | Path, device: str = "cpu", threads: int | None = None) -> None:
-        folder = Path(folder)
-        for name in (NETWORK, WEIGHTS, DESCRIPTION):
-            file_size(folder / name, CheckpointError)
-        source = shown(folder)
-        artefact = read_artefact(read_text(folder / DESCRIPTION, LONGEST, CheckpointError), str(folder / DESCRIPTION))
+    def __init__(
+        self, network: Any, artefact: Artefact, source: str, device: str = "cpu", threads: int | None = None
+    ) -> None:
         openvino = optional_module("openvino", "export")
-        core = openvino.Core()
-        with naming(folder, "cannot be run by OpenVINO", CheckpointError):
-            network = core.read_model(folder / NETWORK, folder / WEIGHTS)
-        self._compile(core, network, folder, device, threads)
+        self._compile(openvino.Core(), network, source, device, threads)
         self._free: SimpleQueue[Any] = SimpleQueue()
         engine = f"openvino {openvino.__version__.partition('-')[0]}"
         if device != "cpu":
             engine += f" {device}"
-        with naming(folder, "its inputs and outputs have no names", CheckpointError):
+        with naming(source, "its inputs and outputs have no names", CheckpointError):
             inputs, outputs = ([_port(given) for given in ports] for ports in (network.inputs, network.outputs))
         self._names = [port.name for port in outputs]
         super().__init__(artefact, source, engine, inputs, outputs)
 
-    def _compile(self, core: Any, network: Any, folder: Path, device: str, threads: int | None) -> None:
+    @classmethod
+    def read(cls, folder: str | Path, device: str = "cpu", threads: int | None = None) -> OpenVinoSession:
+        """Return the session of a folder with the three files."""
+        folder = Path(folder)
+        for name in (NETWORK, WEIGHTS, DESCRIPTION):
+            file_size(folder / name, CheckpointError)
+        artefact = read_artefact(read_text(folder / DESCRIPTION, LONGEST, CheckpointError), str(folder / DESCRIPTION))
+        openvino = optional_module("openvino", "export")
+        with naming(folder, "cannot be run by OpenVINO", CheckpointError):
+            network = openvino.Core().read_model(folder / NETWORK, folder / WEIGHTS)
+        return cls(network, artefact, shown(folder), device, threads)
+
+    def _compile(self, core: Any, network: Any, source: str, device: str, threads: int | None) -> None:
         there = [name.lower() for name in core.available_devices]
         if device.lower() not in there:
             raise ConfigError(f"device: {quote(device)} is none that OpenVINO finds here; it finds {', '.join(there)}")
@@ -64,7 +72,7 @@ class OpenVinoSession(GraphSession):
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if threads is not None and device.lower() == "cpu":
             config["INFERENCE_NUM_THREADS"] = threads
-        with naming(folder, "cannot be run by OpenVINO", CheckpointError):
+        with naming(source, "cannot be run by OpenVINO", CheckpointError):
             self._compiled = core.compile_model(network, device.upper(), config)
 
     def _compute(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

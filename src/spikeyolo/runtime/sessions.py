@@ -48,11 +48,11 @@ def open_session(
         case "onnx":
             from .onnx_session import OnnxSession
 
-            return OnnxSession(path, device, threads, provider)
+            return OnnxSession.read(path, device, threads, provider)
         case "openvino":
             from .openvino_session import OpenVinoSession
 
-            return OpenVinoSession(path, device, threads)
+            return OpenVinoSession.read(path, device, threads)
         case "integer":
             from .integer_session import IntegerSession
 

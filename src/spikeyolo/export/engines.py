@@ -1,0 +1,99 @@
+"""A model in the engine that runs it fastest on this machine: written in memory, run by `runtime`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Literal
+
+import torch
+
+from ..errors import ConfigError
+from ..imaging.image_input import ImageInput
+from ..model.detecting import Detecting
+from ..model.detector import SpikeYOLO
+from ..model.forms.form import Form
+from ..optional import missing_package
+from ..runtime.detector import ExportedDetector
+from ..runtime.session import Session
+from .configs import OnnxConfig, OpenVinoConfig
+from .describe import describe
+from .graph import read_graph
+
+Engine = Literal["auto", "torch", "onnxruntime", "openvino"]
+
+FASTEST = ("openvino", "onnxruntime")
+"""The order in which they are taken, the fastest on processors first; see `benchmarks/`."""
+
+WORTH = 1e12
+"""Parameters times pixels of all images from which writing and compiling a network, 1 to 2 s, takes less time than it
+saves: 8 images of `t` at 256 x 256, 2 of `t` at 640 x 640, one of `s` at 640 x 640."""
+
+FLOATING = (Form.TRAINABLE, Form.SEPARABLE, Form.DENSE)
+
+
+def in_engine(model: SpikeYOLO, seen: object, engine: Engine = "auto", images: int | None = None) -> Detecting:
+    """Return a model as the engine runs it.
+
+    Args:
+        model: as it was loaded or folded; where it stays in PyTorch, itself.
+        seen: its input, after what a user wants changed.
+        engine: by name, or "auto": the fastest that is installed and computes the same numbers but for their rounding.
+            For models on a GPU, on recordings, in other than float32, in forms that prove something, and for less work
+            than is worth it, that is PyTorch.
+        images: how many are coming; None: many.
+
+    Raises:
+        ConfigError: an engine that does not run such a model.
+        MissingPackage: it is not installed.
+    """
+    if engine == "torch":
+        return model
+    reason = _only_torch(model, seen)
+    if engine == "auto":
+        there = [name for name in FASTEST if find_spec(name) is not None and find_spec("onnx") is not None]
+        if reason or not there or not _worth_it(model, seen, images):
+            return model
+        engine = there[0]  # type: ignore[assignment] # one of the names
+    elif reason:
+        raise ConfigError(f"engine: {engine} runs {reason}; take torch")
+    for package in ("onnx", engine):
+        if find_spec(package) is None:
+            raise missing_package(package, "export")
+    assert isinstance(seen, ImageInput)
+    return ExportedDetector(_session(model, seen, engine))
+
+
+def _only_torch(model: SpikeYOLO, seen: object) -> str | None:
+    """What an engine would need that this model is not."""
+    if model.device.type != "cpu":
+        return "on processors alone, the model is on a GPU"
+    if not isinstance(seen, ImageInput):
+        return "models of images; export one of recordings to run it there"
+    if model.dtype != torch.float32 or model.form not in FLOATING:
+        return f"float32, the model is of {model.precision} in the {model.form} form; export it to run it there"
+    return None
+
+
+def _worth_it(model: SpikeYOLO, seen: object, images: int | None) -> bool:
+    if images is None:
+        return True
+    assert isinstance(seen, ImageInput)
+    numbers = sum(parameter.numel() for parameter in model.parameters())
+    return numbers * seen.size_hw[0] * seen.size_hw[1] * images >= WORTH
+
+
+def _session(model: SpikeYOLO, seen: ImageInput, engine: str) -> Session:
+    """The graph of the model in an engine, with as many threads as PyTorch would have."""
+    folded = model.fold() if model.form is Form.TRAINABLE else model
+    graph, threads = read_graph(folded), torch.get_num_threads()
+    artefact = describe(folded, seen, size_hw=seen.size_hw)
+    if engine == "openvino":
+        from ..runtime.openvino_session import OpenVinoSession
+        from .openvino_format import build_openvino
+
+        return OpenVinoSession(build_openvino(graph, OpenVinoConfig(), artefact), artefact, "the model", "cpu", threads)
+    from ..runtime.onnx_session import OnnxSession
+    from .onnx_format import build_onnx
+
+    content = build_onnx(graph, OnnxConfig(), artefact).SerializeToString()
+    return OnnxSession(content, "the model", "cpu", threads)

@@ -1,0 +1,102 @@
+"""The engine that a model in PyTorch is given to: which is taken, that it finds the same, and what is refused."""
+
+import importlib.util
+import json
+
+import pytest
+import torch
+from tests.helpers.exported import finding, pixels
+
+from spikeyolo import SpikeYOLO
+from spikeyolo.cli.main import main
+from spikeyolo.data.open import open_data
+from spikeyolo.errors import ConfigError, MissingPackage
+from spikeyolo.events import EventInput
+from spikeyolo.export import engines
+from spikeyolo.export.engines import in_engine
+from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.imaging.io import write_rgb
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("openvino")
+
+SIZE = ImageInput((64, 96))
+
+
+@pytest.fixture(scope="module")
+def network(shapes):
+    return finding(input=SIZE, names=open_data(shapes).names)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_an_engine_by_name_finds_the_same(engine, network):
+    detector = in_engine(network, SIZE, engine, images=1)
+    assert detector.engine.startswith(f"{engine} ")
+    images = [pixels(50, 70), pixels(64, 96, 1)]
+    for ours, theirs in zip(detector.predict(images), network.predict(images), strict=True):
+        assert len(ours) == len(theirs) > 0
+        assert torch.equal(ours.labels, theirs.labels)
+        torch.testing.assert_close(ours.boxes, theirs.boxes, rtol=0, atol=5e-3)
+
+
+def test_auto_weighs_what_it_costs(network, monkeypatch):
+    assert in_engine(network, SIZE, "auto", images=1) is network
+    assert in_engine(network, SIZE, "torch") is network
+    assert in_engine(network, SIZE, "auto").engine.startswith("openvino ")
+    large = SpikeYOLO("t")
+    assert not engines._worth_it(large, ImageInput((640, 640)), 0)
+    assert engines._worth_it(large, ImageInput((640, 640)), 4)
+
+
+def test_auto_takes_what_is_installed(network, monkeypatch):
+    for missing, taken in (
+        ({"openvino"}, "onnxruntime "),
+        ({"openvino", "onnxruntime"}, "torch "),
+        ({"onnx"}, "torch "),
+    ):
+        monkeypatch.setattr(engines, "find_spec", lambda name, missing=missing: name not in missing or None)
+        assert in_engine(network, SIZE, "auto").engine.startswith(taken)
+    with pytest.raises(MissingPackage, match="onnx is not installed"):
+        in_engine(network, SIZE, "openvino")
+    assert importlib.util.find_spec("onnx")
+
+
+def test_what_only_pytorch_runs(network):
+    seen = EventInput.of("counts", timesteps=2)
+    of_events = SpikeYOLO("t", num_classes=2, input=seen, **seen.network_fields)
+    for model, its, said in (
+        (of_events, seen, "models of images"),
+        (
+            network.to_spike_driven() if network.form == "dense" else SpikeYOLO("t").to_spike_driven(),
+            SIZE,
+            "spike-driven",
+        ),
+        (SpikeYOLO("t").double(), SIZE, "float64"),
+    ):
+        assert in_engine(model, its, "auto") is model
+        with pytest.raises(ConfigError, match=f"engine: openvino runs .*{said}|engine: openvino runs {said}"):
+            in_engine(model, its, "openvino")
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_on_the_command_line(engine, network, shapes, tmp_path, capsys):
+    network.save(tmp_path / "network.safetensors")
+    weights = ["--weights", str(tmp_path / "network.safetensors")]
+    numbers = []
+    for chosen in (engine, "torch"):
+        file = str(tmp_path / f"{chosen}.json")
+        words = ["--data", str(shapes), "--workers", "0", "--engine", chosen, "--json", file, "--device", "cpu"]
+        assert main(["val", *weights, *words]) == 0
+        numbers.append(json.loads((tmp_path / f"{chosen}.json").read_text()))
+    assert numbers[0]["engine"].startswith(f"{engine} ")
+    assert numbers[0]["AP"] == pytest.approx(numbers[1]["AP"], abs=1e-3)
+    assert f"computed by {engine} " in capsys.readouterr().out
+    write_rgb(tmp_path / "a.png", pixels(50, 70))
+    words = ["--source", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--device", "cpu", "--imgsz", "96"]
+    assert main(["predict", *weights, *words, "--engine", engine]) == 0
+    assert f"computed by {engine} " in capsys.readouterr().out
+    assert main(["predict", *weights, *words, "--overwrite"]) == 0  # a single image is not worth it
+    assert "computed by" not in capsys.readouterr().out
+    assert main(["predict", *weights, *words, "--overwrite", "--engine", engine, "--fold", "false"]) == 1
+    assert "runs folded models" in capsys.readouterr().err
