@@ -30,12 +30,12 @@ from rich.table import Table
 
 from spikeyolo import SpikeYOLO
 from spikeyolo.artefact import IMAGES
-from spikeyolo.export.calibration import calibrate
-from spikeyolo.export.configs import GraphConfig, IntegerOnnxConfig, OnnxConfig, OpenVinoConfig
-from spikeyolo.export.describe import describe
-from spikeyolo.export.graph import read_graph
-from spikeyolo.export.onnx_format import build_integer_onnx, build_onnx
-from spikeyolo.export.openvino_format import build_openvino
+from spikeyolo.exporting.calibration import calibrate
+from spikeyolo.exporting.configs import GraphConfig, IntegerOnnxConfig, OnnxConfig, OpenVinoConfig
+from spikeyolo.exporting.describe import describe
+from spikeyolo.exporting.graph import read_graph
+from spikeyolo.exporting.onnx_format import build_integer_onnx, build_onnx
+from spikeyolo.exporting.openvino_format import build_openvino
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.model.presets import IMAGE_PRESETS
 

@@ -2,7 +2,7 @@
 
     python benchmarks/engine_start.py --model t --imgsz 256 --threads 2
 
-`spikeyolo.export.engines.WORTH` rests on it: parameters * pixels * images at which both are even.
+`spikeyolo.exporting.engines.WORTH` rests on it: parameters * pixels * images at which both are even.
 """
 
 import sys
@@ -13,7 +13,7 @@ import torch
 
 from spikeyolo import SpikeYOLO
 from spikeyolo.cli.main import run_script
-from spikeyolo.export.engines import FASTEST, in_engine
+from spikeyolo.exporting.engines import FASTEST, in_engine
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.model.detecting import Detecting
 

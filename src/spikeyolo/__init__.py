@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from .errors import SpikeYOLOError
 
 if TYPE_CHECKING:
+    from .benchmarking.benchmark import benchmark
+    from .exporting.export import export
     from .interop.reference import load_reference
     from .model.detector import SpikeYOLO, load
     from .model.forms.verify import verify_spike_driven
@@ -22,7 +24,9 @@ __all__ = [
     "NetworkConfig",
     "SpikeYOLO",
     "SpikeYOLOError",
+    "benchmark",
     "counts_to_slots",
+    "export",
     "ilif",
     "load",
     "load_reference",
@@ -34,7 +38,9 @@ _HOMES = {
     "Detections": "structures",
     "NetworkConfig": "model.presets",
     "SpikeYOLO": "model.detector",
+    "benchmark": "benchmarking.benchmark",
     "counts_to_slots": "spiking.slots",
+    "export": "exporting.export",
     "ilif": "spiking.ilif",
     "load": "model.detector",
     "load_reference": "interop.reference",

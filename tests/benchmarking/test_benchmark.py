@@ -8,8 +8,9 @@ import torch
 from tests.helpers.networks import lively
 from tests.trust.harness import small_model, write_users_folder
 
+import spikeyolo
 from spikeyolo.benchmarking.contenders import CONTENDERS, find_contenders
-from spikeyolo.benchmarking.measure import BenchmarkSettings, benchmark
+from spikeyolo.benchmarking.measure import BenchmarkSettings, measure_all
 from spikeyolo.benchmarking.report import COLUMNS, Report, Row
 from spikeyolo.cli.main import main
 from spikeyolo.data.open import open_data
@@ -55,7 +56,9 @@ def test_forms_and_runtimes_side_by_side(user, capsys):
 def test_what_cannot_be_made_says_why_and_the_others_are_measured(user):
     index = open_data("data.yaml").split("val")
     settings = BenchmarkSettings(batch=1, repeats=3, threads=1)
-    report = benchmark(small_model(), index, find_contenders(["onnx"]), settings, find_technology("45nm-fp32"), imgsz=7)
+    report = measure_all(
+        small_model(), index, find_contenders(["onnx"]), settings, find_technology("45nm-fp32"), imgsz=7
+    )
     assert report.rows[0].status == "imgsz: 7 is not a multiple of 32"
     assert report.rows[0].latency_ms is None
     assert "imgsz: 7 is not a multiple of 32" in report.markdown()
@@ -86,8 +89,14 @@ def test_mistakes_are_one_line(user, capsys, words, said):
 def test_a_folded_model_has_lost_what_the_others_are_made_of():
     index = object()
     with pytest.raises(ConfigError, match="needs the trained model, this file holds its separable form"):
-        benchmark(small_model().fold(), index, [], BenchmarkSettings(), find_technology("45nm-fp32"))
+        measure_all(small_model().fold(), index, [], BenchmarkSettings(), find_technology("45nm-fp32"))
 
 
 def test_all_forms_are_known():
     assert [each.name for each in find_contenders(None)] == list(CONTENDERS)
+
+
+def test_the_public_functions_take_what_the_commands_take(user):
+    report = spikeyolo.benchmark("model.safetensors", "data.yaml", formats=["onnx"], repeats=3, threads=1)
+    assert report.rows[0].status == "ok"
+    assert spikeyolo.export("model.safetensors", "onnx", "a.onnx").parity.same == 1

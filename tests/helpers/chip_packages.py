@@ -3,8 +3,8 @@
 import torch
 from tests.helpers.networks import lively
 
-from spikeyolo.export.configs import IntegerConfig
-from spikeyolo.export.integer import write_integer
+from spikeyolo.exporting.configs import IntegerConfig
+from spikeyolo.exporting.integer import write_integer
 
 QUICK = IntegerConfig(check=False)
 

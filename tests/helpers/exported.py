@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from tests.helpers.networks import lively
 
-from spikeyolo.export.configs import OnnxConfig
-from spikeyolo.export.describe import describe
-from spikeyolo.export.graph import read_graph
-from spikeyolo.export.onnx_format import build_onnx
+from spikeyolo.exporting.configs import OnnxConfig
+from spikeyolo.exporting.describe import describe
+from spikeyolo.exporting.graph import read_graph
+from spikeyolo.exporting.onnx_format import build_onnx
 
 
 def finding(preset="t", **changes):

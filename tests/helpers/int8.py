@@ -4,8 +4,8 @@ import copy
 
 import torch
 
-from spikeyolo.export.graph import read_graph
-from spikeyolo.export.quantise import quantise
+from spikeyolo.exporting.graph import read_graph
+from spikeyolo.exporting.quantise import quantise
 from spikeyolo.model.blocks import ClippedReLU
 
 

@@ -12,8 +12,8 @@ from spikeyolo.cli.main import main
 from spikeyolo.data.open import open_data
 from spikeyolo.errors import ConfigError, MissingPackage
 from spikeyolo.events import EventInput
-from spikeyolo.export import engines
-from spikeyolo.export.engines import in_engine
+from spikeyolo.exporting import engines
+from spikeyolo.exporting.engines import in_engine
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.io import write_rgb
 

@@ -13,7 +13,7 @@ from spikeyolo import load_reference
 from spikeyolo.cli.main import main
 from spikeyolo.errors import CheckpointError, ConfigError
 from spikeyolo.events import EventInput
-from spikeyolo.export.integer import IntegerConfig, write_integer
+from spikeyolo.exporting.integer import IntegerConfig, write_integer
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.io import write_rgb
 from spikeyolo.runtime import Inferencer

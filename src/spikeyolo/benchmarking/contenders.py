@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import ConfigError
-from ..export.export import export
+from ..exporting.export import export
 from ..model.detecting import Detecting
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form

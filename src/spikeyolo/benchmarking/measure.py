@@ -21,7 +21,7 @@ from ..energy.report import to_json as energy_json
 from ..energy.technology import Technology
 from ..errors import ConfigError, SpikeYOLOError
 from ..evaluation.validate import ValidationSettings, validate
-from ..export.parity import share_of_same
+from ..exporting.parity import share_of_same
 from ..limits import MAX_BATCH, MAX_WORKERS, check_range
 from ..model.detecting import Detecting
 from ..model.detector import SpikeYOLO
@@ -63,7 +63,7 @@ class BenchmarkSettings:
             check_range("threads", self.threads, 1, MAX_WORKERS)
 
 
-def benchmark(
+def measure_all(
     model: SpikeYOLO,
     index: Index,
     contenders: Sequence[Contender],

@@ -33,30 +33,31 @@ def benchmark(
 
     Examples:
         spikeyolo benchmark --weights best.safetensors --data data.yaml
-        spikeyolo benchmark --weights best.safetensors --data data.yaml --formats trained onnx openvino-int8
+        spikeyolo benchmark --weights best.safetensors --data data.yaml --formats onnx openvino-int8
     """
+    from ..benchmarking.benchmark import benchmark as measure
     from ..benchmarking.contenders import find_contenders
-    from ..benchmarking.measure import BenchmarkSettings
-    from ..benchmarking.measure import benchmark as measure
     from ..data.open import open_data
-    from ..energy.technology import find_technology
     from ..files import new_folder, numbered
-    from ..interop.reference import load_any
 
-    chosen, costs = find_contenders(formats), find_technology(technology)
-    settings = BenchmarkSettings(batch, repeats, threads)
-    opened = open_data(data)
+    find_contenders(formats)  # before a folder is made
     if out is None:
         folder = numbered("runs/benchmark")
     else:
-        folder = new_folder(out, reads=[weights, data, *opened.files], overwrite=overwrite)
-    how = {} if sensor is None else {"sensor": sensor}
-    report = measure(load_any(weights), opened.split(split), chosen, settings, costs, _announce, **how)
+        folder = new_folder(out, reads=[weights, data, *open_data(data).files], overwrite=overwrite)
+    report = measure(
+        weights,
+        data,
+        split=split,
+        formats=formats,
+        batch=batch,
+        repeats=repeats,
+        threads=threads,
+        sensor=sensor,
+        technology=technology,
+        progress=lambda step: say(f"measuring {step}"),
+    )
     files = report.write(folder)
     show(report.table())
     say(*report.failures())
     say(f"written: {', '.join(map(str, files))}")
-
-
-def _announce(step: str) -> None:
-    say(f"measuring {step}")

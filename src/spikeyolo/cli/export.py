@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..artefact import Outputs
-from ..export.configs import Precision
+from ..exporting.configs import Precision
 from ..terminal import say
 from .options import Overwrite, Weights
 
@@ -64,7 +64,7 @@ def export(
         spikeyolo export --weights best.safetensors --format openvino --precision int8 --out openvino/
         spikeyolo export --weights best.safetensors --format integer --out chip/
     """
-    from ..export.export import export as write
+    from ..exporting.export import export as write
 
     choices = {
         "precision": precision,

@@ -9,7 +9,7 @@ from ..errors import ConfigError
 from ..terminal import say
 
 if TYPE_CHECKING:
-    from ..export.engines import Engine
+    from ..exporting.engines import Engine
     from ..model.detecting import Detecting
     from ..model.detector import SpikeYOLO
     from ..runtime.detector import ExportedDetector
@@ -52,7 +52,7 @@ def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None
         ConfigError: an engine that does not run such a model.
         MissingPackage: it is not installed.
     """
-    from ..export.engines import in_engine
+    from ..exporting.engines import in_engine
     from ..imaging.image_input import ImageInput
     from ..model.forms.form import Form
     from ..model.inputs import chosen_input

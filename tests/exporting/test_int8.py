@@ -11,14 +11,14 @@ from tests.helpers.networks import lively
 from spikeyolo.artefact import IMAGES, LOGITS, NEW_STATE, STATE
 from spikeyolo.errors import ConfigError
 from spikeyolo.events import EventInput
-from spikeyolo.export.calibration import calibrate
-from spikeyolo.export.configs import OnnxConfig
-from spikeyolo.export.describe import describe
-from spikeyolo.export.graph import Convolution, Neuron, Unit, read_graph
-from spikeyolo.export.onnx_builder import Builder
-from spikeyolo.export.onnx_format import build_onnx
-from spikeyolo.export.onnx_int8 import OperatorArithmetic, QdqArithmetic
-from spikeyolo.export.quantise import quantise, round_weights
+from spikeyolo.exporting.calibration import calibrate
+from spikeyolo.exporting.configs import OnnxConfig
+from spikeyolo.exporting.describe import describe
+from spikeyolo.exporting.graph import Convolution, Neuron, Unit, read_graph
+from spikeyolo.exporting.onnx_builder import Builder
+from spikeyolo.exporting.onnx_format import build_onnx
+from spikeyolo.exporting.onnx_int8 import OperatorArithmetic, QdqArithmetic
+from spikeyolo.exporting.quantise import quantise, round_weights
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.spiking import NeuronState, ilif
 

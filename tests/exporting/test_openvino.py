@@ -9,14 +9,14 @@ from tests.helpers.networks import lively
 from spikeyolo.artefact import BOXES, IMAGES, KEY, LOGITS, NEW_STATE, STATE, read_artefact
 from spikeyolo.detection.anchors import decode
 from spikeyolo.events import EventInput
-from spikeyolo.export.calibration import calibrate
-from spikeyolo.export.configs import OpenVinoConfig
-from spikeyolo.export.describe import describe
-from spikeyolo.export.graph import Neuron, read_graph
-from spikeyolo.export.onnx_builder import Builder
-from spikeyolo.export.onnx_int8 import QdqArithmetic
-from spikeyolo.export.openvino_format import write_openvino
-from spikeyolo.export.quantise import quantise
+from spikeyolo.exporting.calibration import calibrate
+from spikeyolo.exporting.configs import OpenVinoConfig
+from spikeyolo.exporting.describe import describe
+from spikeyolo.exporting.graph import Neuron, read_graph
+from spikeyolo.exporting.onnx_builder import Builder
+from spikeyolo.exporting.onnx_int8 import QdqArithmetic
+from spikeyolo.exporting.openvino_format import write_openvino
+from spikeyolo.exporting.quantise import quantise
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.runtime.openvino_session import DESCRIPTION, NETWORK
 from spikeyolo.spiking import NeuronState, ilif

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from spikeyolo import SpikeYOLO
 from spikeyolo.errors import ConfigError
-from spikeyolo.export.graph import INPUT, Add, Concatenate, MaxPool, Unit, Upsample, read_graph
+from spikeyolo.exporting.graph import INPUT, Add, Concatenate, MaxPool, Unit, Upsample, read_graph
 from spikeyolo.spiking import ilif
 
 

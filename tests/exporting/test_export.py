@@ -13,9 +13,9 @@ from tests.helpers.networks import lively
 from spikeyolo.cli.main import main
 from spikeyolo.errors import ConfigError, MissingPackage, WriteError
 from spikeyolo.events import EventInput
-from spikeyolo.export.export import export
-from spikeyolo.export.parity import share_of_same
-from spikeyolo.export.registry import FORMATS, chosen, find_format
+from spikeyolo.exporting.export import export
+from spikeyolo.exporting.parity import share_of_same
+from spikeyolo.exporting.registry import FORMATS, chosen, find_format
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.runtime import Inferencer
 from spikeyolo.structures import Detections
@@ -113,7 +113,7 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
 
 def test_what_cannot_work_is_refused_before_torch_is_imported():
     program = (
-        "import sys\nfrom spikeyolo.export.export import export\n"
+        "import sys\nfrom spikeyolo.exporting.export import export\n"
         "try: export('a.safetensors', 'onnx', outputs='detections', batch=4)\n"
         "except Exception as error: print(type(error).__name__, 'torch' in sys.modules)"
     )

@@ -8,8 +8,8 @@ from tests.helpers.networks import lively
 from torch.nn import functional as F
 
 from spikeyolo.errors import ConfigError
-from spikeyolo.export.configs import NirConfig
-from spikeyolo.export.nir import ENDS_AT, LIMITS, write_nir
+from spikeyolo.exporting.configs import NirConfig
+from spikeyolo.exporting.nir import ENDS_AT, LIMITS, write_nir
 from spikeyolo.spiking import ILIF
 
 nir = pytest.importorskip("nir")

@@ -12,10 +12,10 @@ from spikeyolo.detection.anchors import decode
 from spikeyolo.detection.postprocess import Thresholds, postprocess
 from spikeyolo.errors import ConfigError
 from spikeyolo.events import EventInput
-from spikeyolo.export.configs import OnnxConfig
-from spikeyolo.export.describe import describe
-from spikeyolo.export.graph import read_graph
-from spikeyolo.export.onnx_format import build_onnx
+from spikeyolo.exporting.configs import OnnxConfig
+from spikeyolo.exporting.describe import describe
+from spikeyolo.exporting.graph import read_graph
+from spikeyolo.exporting.onnx_format import build_onnx
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.spiking import NeuronState
 from spikeyolo.structures import STRIDES

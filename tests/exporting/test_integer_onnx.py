@@ -9,10 +9,10 @@ from tests.helpers.networks import lively
 from spikeyolo import load_reference
 from spikeyolo.artefact import IMAGES, LOGITS, NEW_STATE, STATE
 from spikeyolo.events import EventInput
-from spikeyolo.export.configs import IntegerOnnxConfig
-from spikeyolo.export.describe import describe
-from spikeyolo.export.graph import read_graph
-from spikeyolo.export.onnx_format import build_integer_onnx
+from spikeyolo.exporting.configs import IntegerOnnxConfig
+from spikeyolo.exporting.describe import describe
+from spikeyolo.exporting.graph import read_graph
+from spikeyolo.exporting.onnx_format import build_integer_onnx
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.spiking import NeuronState
 

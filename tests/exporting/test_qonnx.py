@@ -8,9 +8,9 @@ from tests.helpers.networks import lively
 from spikeyolo import load_reference
 from spikeyolo.artefact import IMAGES, LOGITS
 from spikeyolo.errors import ConfigError
-from spikeyolo.export.configs import QonnxConfig
-from spikeyolo.export.job import Job
-from spikeyolo.export.write_qonnx import small_integer, write
+from spikeyolo.exporting.configs import QonnxConfig
+from spikeyolo.exporting.job import Job
+from spikeyolo.exporting.write_qonnx import small_integer, write
 from spikeyolo.imaging.image_input import ImageInput
 
 pytest.importorskip("qonnx")

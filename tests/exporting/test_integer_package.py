@@ -17,9 +17,9 @@ from tests.helpers.networks import lively
 import spikeyolo
 from spikeyolo.artefact import read_artefact
 from spikeyolo.errors import ConfigError, ShapeError
-from spikeyolo.export import integer as integer_export
-from spikeyolo.export.configs import IntegerConfig
-from spikeyolo.export.golden import count_at_once
+from spikeyolo.exporting import integer as integer_export
+from spikeyolo.exporting.configs import IntegerConfig
+from spikeyolo.exporting.golden import count_at_once
 from spikeyolo.model.forms.convert import converted
 from spikeyolo.model.forms.form import Form
 from spikeyolo.runtime import reference

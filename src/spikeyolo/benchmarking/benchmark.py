@@ -1,0 +1,54 @@
+"""From weights and a data set to a report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..data.open import open_data
+from ..energy.technology import find_technology
+from ..interop.reference import load_any
+from .contenders import find_contenders
+from .measure import BenchmarkSettings, measure_all
+from .report import Report
+
+
+def benchmark(
+    weights: Any,
+    data: str | os.PathLike[str],
+    *,
+    split: str = "val",
+    formats: Sequence[str] | None = None,
+    batch: int = 8,
+    repeats: int = 20,
+    threads: int | None = None,
+    sensor: Sequence[int] | None = None,
+    technology: str = "45nm-fp32",
+    progress: Callable[[str], None] = lambda step: None,
+) -> Report:
+    """Measure every form of a network, in PyTorch and exported: size, average precision, latency, energy.
+
+    Args:
+        weights: a saved model, a published checkpoint, or a `SpikeYOLO`, in its trained form.
+        data: a data.yaml or a COCO annotation file.
+        split: of the data.
+        formats: names of `contenders.CONTENDERS`; all unless given.
+        batch: see `BenchmarkSettings`, like the next two.
+        repeats: how often each latency is measured.
+        threads: that one run takes.
+        sensor: rows and columns of the event camera, for a network whose frames keep its size.
+        technology: what operations cost.
+        progress: called with the name of each step before it.
+
+    Raises:
+        ConfigError: a name or setting that does not exist, or a model that is folded already.
+        CheckpointError: the weights cannot be used.
+        DataError: the data cannot be read.
+    """
+    chosen, costs = find_contenders(formats), find_technology(technology)
+    settings = BenchmarkSettings(batch, repeats, threads)
+    index = open_data(str(data)).split(split)
+    model = load_any(weights) if isinstance(weights, str | os.PathLike) else weights
+    how = {} if sensor is None else {"sensor": sensor}
+    return measure_all(model, index, chosen, settings, costs, progress, **how)
