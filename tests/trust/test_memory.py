@@ -27,9 +27,10 @@ def test_memory_of_a_case(case: Case, template, tmp_path, monkeypatch):
     folder = tmp_path / "user"
     shutil.copytree(template, folder, symlinks=True)
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     case.prepare(folder)
     words = [sys.executable, "-m", "spikeyolo", *shlex.split(case.command)]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (tmp_path / "said").open("wb") as said:
         process = subprocess.Popen(words, env=environment, stdout=said, stderr=subprocess.STDOUT)
         _, status, used = os.wait4(process.pid, 0)
