@@ -1,8 +1,9 @@
 """The integer network as a graph of ONNX's integer operators alone, equal to `to_integer()` bit for bit.
 
 Weights are uint8 with a zero point of 128, the same integers as the int8 ones, and counts are int8 where they are
-weighed: ONNX Runtime weighs signed numbers by unsigned ones several times as fast as numbers of the same kind. ONNX has no shift of signed integers: a left shift is a product with a power of two; a right shift,
-which rounds down, clears the lowest bits first, after which the division by a power of two is exact.
+weighed: ONNX Runtime weighs signed numbers by unsigned ones several times as fast as numbers of the same kind. ONNX has
+no shift of signed integers: a left shift is a product with a power of two; a right shift, which rounds down, clears the
+lowest bits first, after which the division by a power of two is exact.
 """
 
 from __future__ import annotations
