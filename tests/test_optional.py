@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,3 +54,16 @@ def test_what_needs_a_package_names_it_where_it_is_missing(monkeypatch, package,
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingPackage, match=f"^{package} is not installed: pip install"):
         use()
+
+
+def test_openvino_tells_nobody_that_it_is_imported(tmp_path):
+    """Its package of telemetry would write ~/intel and ask a server."""
+    pytest.importorskip("openvino")
+    program = (
+        "import sys\nfrom spikeyolo.optional import import_openvino\nimport_openvino()\n"
+        "print([name for name in sys.modules if name.startswith('openvino_telemetry')])"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert not list(tmp_path.iterdir())

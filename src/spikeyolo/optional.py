@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
@@ -27,6 +28,9 @@ EXTRAS = {
 """The extra of each package, as in pyproject.toml."""
 
 
+TELEMETRY = "openvino_telemetry"
+
+
 def missing_package(name: str, extra: str | None = None) -> MissingPackage:
     """Return the error that says how to install a package or module that is not there."""
     package = name.partition(".")[0]
@@ -48,6 +52,22 @@ def optional_module(name: str, extra: str) -> Any:
         if (error.name or "").partition(".")[0] != name.partition(".")[0]:
             raise  # the package is there, and something that it needs itself is not
         raise missing_package(name, extra) from error
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which tells a server of every import and writes into the home folder.
+
+    Raises:
+        MissingPackage: it is not installed.
+    """
+    silenced = "openvino" not in sys.modules and TELEMETRY not in sys.modules
+    if silenced:
+        sys.modules[TELEMETRY] = None  # so OpenVINO takes it for not installed
+    try:
+        return optional_module("openvino", "export")
+    finally:
+        if silenced:
+            del sys.modules[TELEMETRY]
 
 
 def require_extra(extra: str) -> None:

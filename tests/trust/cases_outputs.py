@@ -16,6 +16,7 @@ VAL = "val --weights model.safetensors --data data.yaml --workers 0"
 ENERGY = "energy --weights model.safetensors --data data.yaml --workers 0 --no-verify"
 VIEW = "events view events/train/a_td.dat"
 TRAIN = "train --epochs 1 --batch 2 --workers 0 --device cpu"
+EXPORT = "export --weights model.safetensors"
 SWEEP = "sweep --data data.yaml --timesteps 1 --max-count 4 --workers 0 --device cpu"
 THERE, READS, FOLDER = "exists already", "this command reads", "holds files already, such as"
 
@@ -145,6 +146,15 @@ CASES = [
     Case("convert: over weights of the user's", "convert no.pt model.safetensors", THERE),
     Case("convert: over its own input", "convert model.safetensors model.safetensors --overwrite", READS),
     Case("convert: to another ending", "convert no.pt model.pt", "must end in .safetensors"),
+    Case("export: over a file of notes", f"{EXPORT} --out notes.txt", "must end in .onnx"),
+    Case("export: over its own input", f"{EXPORT} --format nir --out model.safetensors", "must end in .nir"),
+    Case("export: over a network of the user's", f"{EXPORT} --out mine.onnx", THERE, with_file("mine.onnx")),
+    Case("export: over a link", f"{EXPORT} --out l.onnx --overwrite", "is a link", with_link("l.onnx", "photo.jpg")),
+    Case("export: a folder of images", f"{EXPORT} --format openvino --out images", FOLDER),
+    Case("export: a run.py of the user's", f"{EXPORT} --out a.onnx", "run_a.py", with_file("run.py"), code=0),
+    Case(
+        "benchmark: a folder of images", "benchmark --weights model.safetensors --data data.yaml --out images", FOLDER
+    ),
     Case("view: over the recording", f"{VIEW} --out events/train/a_td.dat", "must end in .png"),
     Case("view: over a photo", f"{VIEW} --out photo.jpg", THERE),
     Case("view: numbers itself", VIEW, "events-2.png", with_file("events.png"), code=0),
@@ -221,6 +231,9 @@ CASES = [
             ("events prepare events/events.yaml prepared --workers 1", "written to prepared"),
             (f"{TRAIN} --data data.yaml --model model.safetensors --imgsz 64", "runs/train/best.safetensors"),
             (f"{TRAIN} --data events/events.yaml --model model-events.safetensors", "runs/train/best.safetensors"),
+            (EXPORT, "model-onnx.onnx"),
+            (f"{EXPORT} --format integer --golden-size 32", "model-integer"),
+            (f"{EXPORT} --format openvino --precision int8", "model-openvino"),
             (f"{SWEEP} --weights model.safetensors", "runs/sweep"),
             (f"{SWEEP} --train small --model model.safetensors --epochs 1 --imgsz 64", "runs/sweep"),
         )

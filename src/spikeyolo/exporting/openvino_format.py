@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artefact import KEY, Artefact
-from ..optional import optional_module
+from ..optional import import_openvino
 from ..runtime.openvino_session import DESCRIPTION, NETWORK
 from .configs import OpenVinoConfig
 from .graph import Graph
@@ -30,7 +30,7 @@ def build_openvino(graph: Graph, config: OpenVinoConfig, artefact: Artefact, ran
     Raises:
         ConfigError: choices that do not fit the network.
     """
-    openvino = optional_module("openvino", "export")
+    openvino = import_openvino()
     if config.precision == "float16":
         config = replace(config, precision="float32")
     written = build_onnx(graph, config, artefact, ranges)
@@ -55,6 +55,6 @@ def write_openvino(
         ConfigError: choices that do not fit the network.
     """
     model = build_openvino(graph, config, artefact, ranges)
-    openvino = optional_module("openvino", "export")
+    openvino = import_openvino()
     openvino.save_model(model, folder / NETWORK, compress_to_fp16=config.precision == "float16")
     (folder / DESCRIPTION).write_text(artefact.to_json(), encoding="utf-8")

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..artefact import Artefact, read_artefact
 from ..errors import CheckpointError, ConfigError, quote
-from ..optional import optional_module
+from ..optional import import_openvino
 from ..reading import file_size, naming, read_text, shown
 from .session import GraphSession, Port
 
@@ -41,7 +41,7 @@ class OpenVinoSession(GraphSession):
     def __init__(
         self, network: Any, artefact: Artefact, source: str, device: str = "cpu", threads: int | None = None
     ) -> None:
-        openvino = optional_module("openvino", "export")
+        openvino = import_openvino()
         self._compile(openvino.Core(), network, source, device, threads)
         self._free: SimpleQueue[Any] = SimpleQueue()
         engine = f"openvino {openvino.__version__.partition('-')[0]}"
@@ -59,7 +59,7 @@ class OpenVinoSession(GraphSession):
         for name in (NETWORK, WEIGHTS, DESCRIPTION):
             file_size(folder / name, CheckpointError)
         artefact = read_artefact(read_text(folder / DESCRIPTION, LONGEST, CheckpointError), str(folder / DESCRIPTION))
-        openvino = optional_module("openvino", "export")
+        openvino = import_openvino()
         with naming(folder, "cannot be run by OpenVINO", CheckpointError):
             network = openvino.Core().read_model(folder / NETWORK, folder / WEIGHTS)
         return cls(network, artefact, shown(folder), device, threads)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -14,14 +13,15 @@ NETWORK, CONF, IOU = Path(__file__).with_name("network.onnx"), 0.25, 0.7
 def open_network(path: Path) -> tuple:
     """Return what a network says of itself, whether it takes bytes, and a function from images to its outputs."""
     if path.suffix == ".onnx":
-        session = import_module("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = __import__("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
         about = json.loads(session.get_modelmeta().custom_metadata_map["spikeyolo"])
         return about, session.get_inputs()[0].type == "tensor(uint8)", lambda x: session.run(None, {"images": x})
     if path.suffix == ".xml":
-        model = import_module("openvino").Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        sys.modules["openvino_telemetry"] = None  # it would tell a server of each import
+        model = __import__("openvino").Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         about = json.loads(path.with_name("spikeyolo.json").read_text())
         return about, model.inputs[0].element_type.size == 1, lambda x: list(model(x).values())
-    network = import_module("reference").Network(path.parent)  # of a package for chips, which needs numpy alone
+    network = __import__("reference").Network(path.parent)  # of a package for chips, which needs numpy alone
     about, times = network.manifest["artefact"], network.manifest["timesteps"]
     return about, True, lambda x: [v / times / 2.0 ** about["fraction_bits"] for v in network.run([x] * times)[0]]
 
@@ -48,8 +48,8 @@ def detect(image: np.ndarray) -> list[tuple[str, float, list[float]]]:
     new = max(round(columns * scale), 1), max(round(rows * scale), 1)
     left, top = (width - new[0]) // 2, (height - new[1]) // 2
     canvas = np.full((height, width, 3), 114, np.uint8)  # grey, the image in its middle
-    how = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
-    canvas[top : top + new[1], left : left + new[0]] = cv2.resize(image, new, interpolation=how)
+    resized = cv2.resize(image, new, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA)
+    canvas[top : top + new[1], left : left + new[0]] = resized
     images = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None].repeat(about["batch"] or 1, 0))
     found = run(images if bytes_in else images.astype(np.float32) / 255)
     if about["outputs"] == "detections":
