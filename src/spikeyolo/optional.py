@@ -62,7 +62,7 @@ def import_openvino() -> Any:
     """
     silenced = "openvino" not in sys.modules and TELEMETRY not in sys.modules
     if silenced:
-        sys.modules[TELEMETRY] = None  # so OpenVINO takes it for not installed
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment] # so OpenVINO takes it for not installed
     try:
         return optional_module("openvino", "export")
     finally:

@@ -17,7 +17,7 @@ def open_network(path: Path) -> tuple:
         about = json.loads(session.get_modelmeta().custom_metadata_map["spikeyolo"])
         return about, session.get_inputs()[0].type == "tensor(uint8)", lambda x: session.run(None, {"images": x})
     if path.suffix == ".xml":
-        sys.modules["openvino_telemetry"] = None  # it would tell a server of each import
+        sys.modules.update({"openvino_telemetry": None})  # type: ignore[dict-item] # it tells a server of each import
         model = __import__("openvino").Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         about = json.loads(path.with_name("spikeyolo.json").read_text())
         return about, model.inputs[0].element_type.size == 1, lambda x: list(model(x).values())
