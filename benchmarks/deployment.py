@@ -4,7 +4,8 @@
     python benchmarks/deployment.py --profile --forms "onnxruntime int8" "openvino int8"
 
 All take turns on the same image, so that whatever else the machine does falls on each alike. `cpu` counts the seconds
-of processors, which other programs do not lengthen as much; with several threads it also counts their waiting.
+of processors, which other programs do not lengthen as much; with several threads it also counts their waiting, and on a
+machine that others use PyTorch waits most: its threads share the work in equal parts.
 Random weights: the time does not depend on them, nor on the ranges of "ranges", where chains are int8 to their end.
 """
 
