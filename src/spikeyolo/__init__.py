@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import SpikeYOLOError
+from .version import __version__
 
 if TYPE_CHECKING:
     from .benchmarking.benchmark import benchmark
@@ -17,13 +18,12 @@ if TYPE_CHECKING:
     from .spiking import counts_to_slots, ilif, slots_to_counts
     from .structures import Detections
 
-__version__ = "0.1.0"
-
 __all__ = [
     "Detections",
     "NetworkConfig",
     "SpikeYOLO",
     "SpikeYOLOError",
+    "__version__",
     "benchmark",
     "counts_to_slots",
     "export",

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
 from ..evaluation.plots import save_figure
 from ..files import write_whole
 from ..optional import optional_module
+from ..version import __version__
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .. import __version__
 from ..errors import ConfigError, SpikeYOLOError
 from ..interruption import StopRequest, interrupt, on_signals, signals_restored
 from ..optional import EXTRAS, missing_package
 from ..strict import nearest
 from ..terminal import complain, let_all_characters_through, line_of, say
+from ..version import __version__
 from .arguments import REQUIRED, UsageError, arguments_of, options_of, read_file, read_words, to_yaml
 
 COMMANDS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .. import __version__
 from ..artefact import Artefact, Outputs
 from ..errors import ConfigError
 from ..events import EventInput
@@ -13,6 +12,7 @@ from ..imaging.image_input import ImageInput
 from ..model.detector import SpikeYOLO
 from ..model.inputs import Input, to_metadata
 from ..structures import STRIDES
+from ..version import __version__
 
 
 def describe(

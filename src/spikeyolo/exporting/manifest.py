@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .. import __version__
 from ..errors import ConfigError
 from ..model.detector import SpikeYOLO
 from ..model.forms.integer import LIMIT, MAX_INPUT, Bounds, bounds, thresholds
 from ..model.inputs import Input, to_metadata
 from ..structures import REG_MAX, STRIDES
+from ..version import __version__
 from .describe import describe
 from .graph import INPUT, Add, Concatenate, Graph, MaxPool, Node, Shape, Unit, Upsample, shapes
 

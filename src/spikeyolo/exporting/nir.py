@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..errors import ConfigError
 from ..files import whole_path
 from ..limits import MAX_SIDE, check_range
@@ -24,6 +23,7 @@ from ..model.forms.convert import converted
 from ..model.forms.form import Form
 from ..optional import optional_module
 from ..structures import STRIDES
+from ..version import __version__
 from .configs import NirConfig
 from .graph import INPUT, Add, Convolution, Graph, Shape, read_graph, shapes
 
