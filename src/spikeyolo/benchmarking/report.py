@@ -162,6 +162,10 @@ class Report:
                 axes.plot(row.latency_ms[0], row.ap, "o")
                 axes.annotate(row.name, (row.latency_ms[0], row.ap), xytext=(5, 4), textcoords="offset points")
         axes.set(xlabel="latency of one image, ms (logarithmic)", ylabel="AP", xscale="log")
+        axes.xaxis.set_major_locator(optional_module("matplotlib.ticker", "train").LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+        axes.margins(x=0.15, y=0.1)
         axes.grid(alpha=0.3)
         save_figure(figure, file)
 
