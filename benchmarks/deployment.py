@@ -39,6 +39,7 @@ from spikeyolo.exporting.onnx_format import build_integer_onnx, build_onnx
 from spikeyolo.exporting.openvino_format import build_openvino
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.model.presets import IMAGE_PRESETS
+from spikeyolo.runtime.openvino_session import openvino_core
 
 BASELINE = "torch trained"
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -102,7 +103,7 @@ def openvino_compiled(model: Any, threads: int, hint: str = "f32", profile: bool
         "PERFORMANCE_HINT": "LATENCY",
         "PERF_COUNT": profile,
     }
-    return openvino.Core().compile_model(model, "CPU", options)
+    return openvino_core().compile_model(model, "CPU", options)
 
 
 TORCH = {

@@ -18,7 +18,7 @@ from spikeyolo.exporting.onnx_int8 import QdqArithmetic
 from spikeyolo.exporting.openvino_format import write_openvino
 from spikeyolo.exporting.quantise import quantise
 from spikeyolo.imaging.image_input import ImageInput
-from spikeyolo.runtime.openvino_session import DESCRIPTION, NETWORK
+from spikeyolo.runtime.openvino_session import DESCRIPTION, NETWORK, openvino_core
 from spikeyolo.spiking import NeuronState, ilif
 from spikeyolo.structures import STRIDES
 
@@ -41,7 +41,7 @@ def runner(network, config, folder, seen=None, ranges=None):
         streaming=config.streaming,
     )
     write_openvino(read_graph(network), config, artefact, folder, ranges)
-    core = openvino.Core()
+    core = openvino_core()
     model = core.read_model(folder / NETWORK)
     assert read_artefact(model.get_rt_info(KEY).astype(str), NETWORK) == artefact
     assert read_artefact((folder / DESCRIPTION).read_text(encoding="utf-8"), DESCRIPTION) == artefact
@@ -115,7 +115,7 @@ def test_counts_are_those_of_the_neuron_at_ties_and_far_outside(max_count):
     build, neuron = Builder(), Neuron("n", max_count)
     counts = QdqArithmetic(build, np.uint8, memory=False).fire(build.input("x", np.float32, [len(h)]), neuron)
     build.output("y", counts, np.float32, [len(h)])
-    core = openvino.Core()
+    core = openvino_core()
     run = core.compile_model(core.read_model(build.model("m", {}, "0").SerializeToString()), "CPU", EXACT)
     expected = ilif(h[None], decay=0.25, gain=1.0, max_count=max_count)[0]
     np.testing.assert_array_equal(run({"x": h.numpy()})["y"], expected.numpy())

@@ -48,11 +48,14 @@ def write_onnx(path, model, size_hw, **choices):
 
 def write_openvino(folder, model, size_hw, **choices):
     """The same as OpenVINO's files."""
-    import openvino
+    from spikeyolo.optional import import_openvino
+    from spikeyolo.runtime.openvino_session import openvino_core
+
+    openvino = import_openvino()
 
     folder.mkdir()
     content = onnx_model(model, size_hw, **choices)
-    converted = openvino.Core().read_model(content.SerializeToString(), b"")
+    converted = openvino_core().read_model(content.SerializeToString(), b"")
     openvino.save_model(converted, folder / "network.xml", compress_to_fp16=False)
     (folder / "spikeyolo.json").write_text({entry.key: entry.value for entry in content.metadata_props}["spikeyolo"])
     return folder

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..artefact import KEY, Artefact
 from ..optional import import_openvino
-from ..runtime.openvino_session import DESCRIPTION, NETWORK
+from ..runtime.openvino_session import DESCRIPTION, NETWORK, openvino_core
 from .configs import OpenVinoConfig
 from .graph import Graph
 from .onnx_format import build_onnx
@@ -30,11 +30,10 @@ def build_openvino(graph: Graph, config: OpenVinoConfig, artefact: Artefact, ran
     Raises:
         ConfigError: choices that do not fit the network.
     """
-    openvino = import_openvino()
     if config.precision == "float16":
         config = replace(config, precision="float32")
     written = build_onnx(graph, config, artefact, ranges)
-    model = openvino.Core().read_model(written.SerializeToString())
+    model = openvino_core().read_model(written.SerializeToString())
     model.set_rt_info(artefact.to_json(), [KEY])
     return model
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -18,6 +19,16 @@ from .session import GraphSession, Port
 NETWORK, WEIGHTS, DESCRIPTION = "network.xml", "network.bin", "spikeyolo.json"
 LONGEST = 1 << 24
 """Bytes of the description; that of a network with many classes has some thousand."""
+
+
+@lru_cache(maxsize=1)
+def openvino_core() -> Any:
+    """Return OpenVINO's core, one for the whole process.
+
+    Compiling for processors gives the thread another stack for signals, which vanishes with the last core: a Ctrl-C
+    after that would be a segmentation fault.
+    """
+    return import_openvino().Core()
 
 
 class OpenVinoSession(GraphSession):
@@ -42,7 +53,7 @@ class OpenVinoSession(GraphSession):
         self, network: Any, artefact: Artefact, source: str, device: str = "cpu", threads: int | None = None
     ) -> None:
         openvino = import_openvino()
-        self._compile(openvino.Core(), network, source, device, threads)
+        self._compile(openvino_core(), network, source, device, threads)
         self._free: SimpleQueue[Any] = SimpleQueue()
         engine = f"openvino {openvino.__version__.partition('-')[0]}"
         if device != "cpu":
@@ -59,9 +70,9 @@ class OpenVinoSession(GraphSession):
         for name in (NETWORK, WEIGHTS, DESCRIPTION):
             file_size(folder / name, CheckpointError)
         artefact = read_artefact(read_text(folder / DESCRIPTION, LONGEST, CheckpointError), str(folder / DESCRIPTION))
-        openvino = import_openvino()
+        core = openvino_core()
         with naming(folder, "cannot be run by OpenVINO", CheckpointError):
-            network = openvino.Core().read_model(folder / NETWORK, folder / WEIGHTS)
+            network = core.read_model(folder / NETWORK, folder / WEIGHTS)
         return cls(network, artefact, shown(folder), device, threads)
 
     def _compile(self, core: Any, network: Any, source: str, device: str, threads: int | None) -> None:
