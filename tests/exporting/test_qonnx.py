@@ -33,8 +33,8 @@ def test_the_published_network(tmp_path):
 
 
 def check(tmp_path, model):
-    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
-    integer = write(Job(model, ImageInput((64, 64)), (64, 64), images), QonnxConfig(), tmp_path / "model.onnx")
+    images = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+    integer = write(Job(model, ImageInput((32, 32)), (32, 32), images), QonnxConfig(), tmp_path / "model.onnx")
     read = ModelWrapper(str(tmp_path / "model.onnx"))
     assert read.get_tensor_datatype("backbone.stage1.0.token_mixer.0.weight").name == "INT8"
     found = execute_onnx(read, {IMAGES: images.float().numpy()})

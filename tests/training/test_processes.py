@@ -79,7 +79,7 @@ def test_two_processes_write_one_run_like_that_of_one_and_stop_together(tiny, tm
             assert float(b[name]) == pytest.approx(float(a[name]), rel=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_train_on_recordings_in_bf16(tmp_path):
     data = write_data_set(tmp_path / "data")
     settings = TrainSettings(
@@ -90,7 +90,7 @@ def test_two_processes_train_on_recordings_in_bf16(tmp_path):
     assert all(float(row[name]) > 0 for name in ("box_loss", "class_loss", "distribution_loss", "mean_count"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_within_an_epoch_then_resume_gives_the_same_weights(tiny, tmp_path):
     settings = replace(tiny, workers=1, save_steps=1)
     whole, cut = train(settings, tmp_path / "whole"), RunFolder(tmp_path / "cut")

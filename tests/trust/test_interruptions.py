@@ -116,7 +116,10 @@ def test_a_signal_at_any_batch_saves_what_is_done(whole, tmp_path, monkeypatch, 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "said", "delay"),
-    [("SIGINT", 130, "interrupted", 2.0), ("SIGTERM", 143, "stopped by SIGTERM", 0.5)],
+    [
+        pytest.param("SIGINT", 130, "interrupted", 2.0, marks=pytest.mark.long),
+        ("SIGTERM", 143, "stopped by SIGTERM", 0.5),
+    ],
 )
 def test_the_program_says_how_to_go_on_and_leaves_nobody_behind(whole, tmp_path, number, code, said, delay):
     finished, settings = whole
@@ -134,7 +137,7 @@ def test_the_program_says_how_to_go_on_and_leaves_nobody_behind(whole, tmp_path,
     assert_same_run(finished, train(replace(settings, workers=0), resume=tmp_path / "run", given=set(MACHINE)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_that_train_together_stop_together_and_one_speaks(whole, tmp_path):
     _, settings = whole
     process = start([*write_recipe(tmp_path, replace(settings, epochs=1000)), "--processes", "2"], tmp_path)

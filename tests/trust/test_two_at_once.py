@@ -205,6 +205,7 @@ def test_a_worker_that_ends_is_one_line(end, said):
         list(loader)
 
 
+@pytest.mark.long
 def test_workers_heed_the_process_that_started_them_alone(shapes):
     dataset = open_data(shapes).split("train").dataset(ImageInput.of(64))
     loader = Loader(dataset, EpochBatchSampler(10, 1, shuffle=False), workers=1)
