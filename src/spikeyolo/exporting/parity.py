@@ -21,7 +21,7 @@ from ..placement import Placement
 from ..runtime import Inferencer
 from ..structures import STRIDES, Detections
 
-SAME_OVERLAP, SAME_SCORE = 0.98, 0.02
+SAME_OVERLAP, SAME_SCORE = 0.9, 0.1
 """Two detections are the same if they are of one class, overlap by so much, and their scores differ by no more."""
 
 
