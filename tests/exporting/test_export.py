@@ -50,6 +50,15 @@ def test_a_format_is_measured_beside_the_network_it_equals(model, tmp_path, form
     assert found.size > 2e6
 
 
+def test_a_folder_of_the_same_format_is_replaced_if_the_user_says_so(model, tmp_path):
+    for format in ("openvino", "integer"):
+        export(model, format, tmp_path / format)
+        with pytest.raises(WriteError, match="holds files already"):
+            export(model, format, tmp_path / format)
+        found = export(model, format, tmp_path / format, overwrite=True)
+        assert {file.name for file in found.path.iterdir()} == set(FORMATS[format].files)
+
+
 def test_samples_and_another_size(weights, capsys):
     write_image(weights / "a.jpg", 100, 80)
     words = "export --weights best.safetensors --out a.onnx --imgsz 96 --samples a.jpg --outputs logits --dense"

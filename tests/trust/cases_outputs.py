@@ -151,6 +151,12 @@ CASES = [
     Case("export: over a network of the user's", f"{EXPORT} --out mine.onnx", THERE, with_file("mine.onnx")),
     Case("export: over a link", f"{EXPORT} --out l.onnx --overwrite", "is a link", with_link("l.onnx", "photo.jpg")),
     Case("export: a folder of images", f"{EXPORT} --format openvino --out images", FOLDER),
+    Case(
+        "export: a folder of notes with --overwrite",
+        f"{EXPORT} --format openvino --out mine --overwrite",
+        "holds notes.txt; move that elsewhere",
+        with_file("mine/notes.txt"),
+    ),
     Case("export: a run.py of the user's", f"{EXPORT} --out a.onnx", "run_a.py", with_file("run.py"), code=0),
     Case(
         "benchmark: a folder of images", "benchmark --weights model.safetensors --data data.yaml --out images", FOLDER

@@ -121,7 +121,7 @@ def _write(
         reference = writer.write(job, config, target)
         program = write_run_py(target) if alone else None
     else:
-        with whole_folder(target, replaces=lambda file: overwrite) as folder:
+        with whole_folder(target, replaces=lambda file: overwrite and file.name in entry.files) as folder:
             reference = writer.write(job, config, folder)
             program = write_run_py(folder) if alone else None
         program = program and target / program.name

@@ -23,6 +23,7 @@ class Format:
         module: of this package, with a function `write`.
         packages: that must be installed, to write it and to measure what was written.
         suffix: of the file; empty for a folder.
+        files: in the folder: what may be replaced if the user says so; a folder with others in it is refused.
         runs: whether a runtime of this package runs it, so that it can be measured beside PyTorch.
     """
 
@@ -32,6 +33,7 @@ class Format:
     module: str
     packages: tuple[str, ...]
     suffix: str = ""
+    files: tuple[str, ...] = ()
     runs: bool = True
 
 
@@ -63,13 +65,29 @@ FORMATS = {
             ".onnx",
             runs=False,
         ),
-        Format("openvino", "a folder for OpenVINO", OpenVinoConfig, "write_openvino", ("onnx", "openvino")),
+        Format(
+            "openvino",
+            "a folder for OpenVINO",
+            OpenVinoConfig,
+            "write_openvino",
+            ("onnx", "openvino"),
+            files=("network.xml", "network.bin", "spikeyolo.json", "run.py"),
+        ),
         Format(
             "integer",
             "a folder from which hardware can be written: integers, manifest, golden values, a program that checks",
             IntegerConfig,
             "write_integer",
             (),
+            files=(
+                "manifest.json",
+                "manifest.schema.json",
+                "weights.safetensors",
+                "golden.safetensors",
+                "reference.py",
+                "README.md",
+                "run.py",
+            ),
         ),
         Format(
             "nir",
