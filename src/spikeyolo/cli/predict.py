@@ -38,8 +38,7 @@ def predict(
     """Find objects on images, folders, glob patterns, videos and cameras, and on recordings of event cameras.
 
     Args:
-        source: an image, folder, "glob*", video, camera number or stream address, or a recording of an event camera
-            (.dat, .h5, .raw, .aedat4, .es); several after each other
+        source: images, folders, "glob*", videos, camera numbers, streams, or recordings (.dat .h5 .raw .aedat4 .es)
         out: folder for what is written, new or empty; runs/predict, or the next free number, unless given
         draw: write images and videos with boxes
         json: write OUT/predictions.json
@@ -51,7 +50,6 @@ def predict(
 
     Examples:
         spikeyolo predict --weights model.onnx --source images/ photo.jpg
-        spikeyolo predict --weights best.safetensors --source video.mp4 --track --conf 0.4
         spikeyolo predict --weights best.safetensors --source drive_td.dat --carry
     """
     from ..devices import one_device
@@ -68,8 +66,7 @@ def predict(
         out, thresholds, imgsz, batch, draw=draw, json=json, text=text, crops=crops, track=track, overwrite=overwrite
     )
     images = None if any(one.moving for one in sources) else len(sources)
-    if preparation is not None and engine == "auto":
-        engine = "torch"  # the model is to see recordings
+    engine = "torch" if preparation is not None and engine == "auto" else engine  # it is to see recordings
     model = exported or in_fast_form(load_any(weights).to(chosen), fold, engine, imgsz, images)
     summary = Summary()
     with progress_bar("frames") as report:
