@@ -75,6 +75,8 @@ def test_tables_of_rows_that_know_little():
     ("words", "said"),
     [
         ("--formats onxx", "formats: no 'onxx', did you mean 'onnx'?"),
+        ("--data no.yaml", "no.yaml: no such file"),
+        ("--weights no.safetensors", "no.safetensors: no such file"),
         ("--repeats 1", "repeats: 1 is below 3"),
         ("--out images", "holds files already"),
     ],
@@ -84,6 +86,7 @@ def test_mistakes_are_one_line(user, capsys, words, said):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+    assert not (user / "runs").exists()
 
 
 def test_a_folded_model_has_lost_what_the_others_are_made_of():

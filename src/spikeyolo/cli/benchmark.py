@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..terminal import say, show
 from .options import Data, Overwrite, Split, Technology, Weights
 
@@ -41,10 +43,8 @@ def benchmark(
     from ..files import new_folder, numbered
 
     find_contenders(formats)  # before a folder is made
-    if out is None:
-        folder = numbered("runs/benchmark")
-    else:
-        folder = new_folder(out, reads=[weights, data, *open_data(data).files], overwrite=overwrite)
+    reads: list[str | Path] = [weights, data, *open_data(data).files]
+    named = None if out is None else new_folder(out, reads=reads, overwrite=overwrite)
     report = measure(
         weights,
         data,
@@ -57,7 +57,7 @@ def benchmark(
         technology=technology,
         progress=lambda step: say(f"measuring {step}"),
     )
-    files = report.write(folder)
+    files = report.write(named or numbered("runs/benchmark"))
     show(report.table())
     say(*report.failures())
     say(f"written: {', '.join(map(str, files))}")
