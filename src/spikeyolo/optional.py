@@ -22,7 +22,6 @@ EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
     "openvino": "export",
-    "qonnx": "export",
     "nir": "export",
 }
 """The extra of each package, as in pyproject.toml."""

@@ -44,7 +44,7 @@ def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None
     Args:
         model: as it was loaded.
         fold: fold the batch norms first; only PyTorch runs others.
-        engine: see `export.engines.in_engine`.
+        engine: see `exporting.engines.in_engine`.
         imgsz: as the user gave it.
         images: how many are coming; None: many.
 

@@ -20,7 +20,6 @@ from ..errors import ConfigError
 from ..model.blocks import ClippedReLU, SpikingConv
 from ..model.forms.form import Form
 from ..model.forms.integer import IntegerConv, IntegerILIF
-from ..model.forms.spike_driven import SpikeDrivenConv
 from ..model.network import SpikingNetwork
 from ..spiking import ILIF
 
@@ -160,12 +159,6 @@ class Graph:
         """The neurons, in order."""
         return [unit.neuron for unit in self.units if unit.neuron is not None]
 
-    def consumers(self) -> dict[str, int]:
-        """How many nodes and levels take the result of each."""
-        taken = [source for node in self.nodes for source in node.sources]
-        taken += [name for level in self.levels for name in level]
-        return {node.name: taken.count(node.name) for node in self.nodes}
-
 
 class _Layers(nn.Module):
     """The network without the checks of its input."""
@@ -183,7 +176,7 @@ class _Tracer(fx.Tracer):
     """Takes a unit as one thing."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, SpikingConv | IntegerConv | SpikeDrivenConv | nn.MaxPool2d)
+        return isinstance(m, SpikingConv | IntegerConv | nn.MaxPool2d)
 
 
 SAME = {"expand", "flatten", "unflatten", "unsqueeze", "float"}
@@ -222,10 +215,11 @@ class _Reader:
             self.means[at] = (self.names[at.args[0]],)
         elif at.op == "call_function":
             self.function(at)
-        elif at.op not in ("output", "call_method", "get_attr"):
+        elif at.op != "output":
             raise ConfigError(f"export: {at.op} {at.target} is no operation of a graph")
 
     def module(self, at: fx.Node, module: nn.Module) -> None:
+        """Take a unit or a pool."""
         name = str(at.target)
         if isinstance(module, nn.MaxPool2d):
             size = module.kernel_size
@@ -237,6 +231,7 @@ class _Reader:
             self.add(at, lambda n, s: _unit(n, s, module), name, at.args[:1])
 
     def function(self, at: fx.Node) -> None:
+        """Take what the network does between its units."""
         first: Any = at.args[0]
         if at.target is operator.add:
             self.add(at, Add, f"add.{len(self.nodes)}", at.args)

@@ -8,13 +8,14 @@ import numpy as np
 
 from ..artefact import BOXES, DETECTIONS, IMAGES, KEY, LOGITS, Artefact
 from ..errors import ConfigError
+from ..model.forms.integer import MAX_INPUT
 from ..structures import REG_MAX, STRIDES
 from .configs import GraphConfig, IntegerOnnxConfig, OnnxConfig, OpenVinoConfig
 from .graph import Graph, shapes
 from .onnx_builder import Builder
 from .onnx_decode import write_boxes, write_detections
 from .onnx_int8 import OperatorArithmetic, QdqArithmetic
-from .onnx_integer import MAX_LEVEL, IntegerArithmetic
+from .onnx_integer import IntegerArithmetic
 from .onnx_network import Arithmetic, FloatArithmetic, NetworkWriter
 from .quantise import Ranges, quantise
 
@@ -54,7 +55,7 @@ def build_integer_onnx(graph: Graph, config: IntegerOnnxConfig, artefact: Artefa
     """Return the ONNX model of an integer graph, of integer operators alone up to the logits."""
     assert graph.fraction_bits is not None
     build, levels = Builder(), artefact.config["input_levels"]
-    in_bytes = sees_bytes(artefact.input) and levels == MAX_LEVEL
+    in_bytes = sees_bytes(artefact.input) and levels == MAX_INPUT
     arithmetic = IntegerArithmetic(build, graph.fraction_bits, levels, in_bytes)
     around = GraphConfig(outputs=config.outputs, preprocessing=in_bytes, batch=config.batch, streaming=config.streaming)
     write_graph(build, graph, arithmetic, around, artefact, np.uint8 if in_bytes else np.float32)

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ..model.forms.integer import MAX_INPUT, thresholds
 from .graph import INPUT, Neuron, Unit
 from .onnx_builder import Builder
 from .onnx_network import Arithmetic
 
-MAX_LEVEL = 255
 ZERO_POINT = 128
 
 
@@ -79,7 +79,7 @@ class IntegerArithmetic(Arithmetic):
         """Floating point input as levels above and below zero, each 0..255."""
         build, number = self.build, lambda value: self.build.constant(value, np.float32)
         levels = build.op("Round", build.op("Mul", x, number(self.input_levels)))
-        clipped = build.op("Clip", levels, number(-MAX_LEVEL), number(MAX_LEVEL))
+        clipped = build.op("Clip", levels, number(-MAX_INPUT), number(MAX_INPUT))
         above = build.cast(build.op("Max", clipped, number(0)), np.uint8)
         return above, build.cast(build.op("Max", build.op("Neg", clipped), number(0)), np.uint8)
 
@@ -98,9 +98,8 @@ class IntegerArithmetic(Arithmetic):
 
     def fire(self, h: str, neuron: Neuron) -> str:
         """Count the thresholds that are reached."""
-        build, one, counts = self.build, 2**self.fraction_bits, ""
-        for slot in range(neuron.max_count):
-            threshold = slot * one + one // 2 + (slot % 2 == 0)  # as IntegerILIF.fire
+        build, counts = self.build, ""
+        for threshold in thresholds(neuron.max_count, self.fraction_bits):
             fires = build.cast(build.op("GreaterOrEqual", h, self._number(threshold)), np.uint8)
             counts = build.op("Add", counts, fires) if counts else fires
         return counts

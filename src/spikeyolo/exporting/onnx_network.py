@@ -34,12 +34,12 @@ class Arithmetic(ABC):
         """Weigh counts, or the input: potentials."""
 
     def fuses(self, neuron: Neuron) -> bool:
-        """Whether `weigh_and_fire` is there for these neurons."""
+        """Whether `weigh_and_fire` is quicker for these neurons than one after the other."""
         return False
 
     def weigh_and_fire(self, x: str, unit: Unit, neuron: Neuron) -> str:
-        """Weigh counts and let the neurons behind fire, where nobody else needs their potentials."""
-        raise NotImplementedError
+        """Weigh counts and let the neurons behind fire, from rest, where nobody else needs their potentials."""
+        return self.fire(self.charge(self.convolve(x, unit), None, neuron), neuron)
 
     @abstractmethod
     def charge(self, current: str, v: str | None, neuron: Neuron) -> str:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..artefact import LOGITS
+from ..artefact import DETECTIONS, LOGITS
 from ..detection.anchors import decode
 from ..detection.boxes import box_iou
 from ..detection.postprocess import Thresholds, postprocess
 from ..imaging.tensors import as_input
 from ..model.detector import SpikeYOLO
 from ..placement import Placement
-from ..runtime import Inferencer
+from ..runtime.detector import ExportedDetector
+from ..runtime.session import OUTPUTS
 from ..structures import STRIDES, Detections
 
 SAME_OVERLAP, SAME_SCORE = 0.9, 0.1
@@ -72,8 +71,8 @@ def measure_parity(path: Path, model: SpikeYOLO, samples: Tensor, thresholds: Th
         thresholds: of the detections that are compared.
     """
     thresholds = thresholds or Thresholds()
-    inferencer = Inferencer(path)
-    outputs = inferencer.artefact.outputs
+    exported = ExportedDetector(path)
+    names = OUTPUTS[exported.inferencer.artefact.outputs]
     largest: dict[str, float] = {}
     ours: list[Detections] = []
     theirs: list[Detections] = []
@@ -81,17 +80,12 @@ def measure_parity(path: Path, model: SpikeYOLO, samples: Tensor, thresholds: Th
         logits = model(as_input(sample, "cpu", model.dtype))
         boxes, scores = decode(logits, STRIDES)
         expected = {"boxes": boxes, "scores": scores, **dict(zip(LOGITS, logits, strict=True))}
-        values, _ = inferencer.run(sample.numpy())
+        found, _ = exported.look(exported.prepare(sample))
         whole = [Placement(tuple(sample.shape[-2:]))]
         ours += postprocess(logits, thresholds, whole)
-        theirs += [as_tensors(found) for found in inferencer.detections(values, thresholds, whole)]
-        for name, value in values.items() if outputs != "detections" else ():
+        theirs += exported.detect(found, thresholds, whole)
+        for name, values in zip(names, found, strict=True) if names != DETECTIONS else ():
             kind = "logits" if name in LOGITS else name
-            difference = float(np.abs(value - expected[name].numpy()).max())
+            difference = float((values - expected[name]).abs().max())
             largest[kind] = max(largest.get(kind, 0.0), difference)
     return Parity(len(ours), largest, sum(map(len, ours)), share_of_same(ours, theirs))
-
-
-def as_tensors(found: Any) -> Detections:
-    """Return the detections of a runtime as those of PyTorch."""
-    return Detections(*map(torch.from_numpy, (found.boxes, found.scores, found.labels)))

@@ -18,7 +18,7 @@ from ..files import write_whole
 from ..model.detector import SpikeYOLO
 from ..model.forms.convert import converted
 from ..model.forms.form import Form
-from ..model.forms.integer import MAX_FRACTION_BITS, MIN_FRACTION_BITS, largest_values
+from ..model.forms.integer import MAX_FRACTION_BITS, MIN_FRACTION_BITS, largest_values, thresholds
 from ..structures import REG_MAX, STRIDES
 from .configs import GraphConfig, QonnxConfig
 from .graph import Graph, Neuron, Unit, read_graph
@@ -69,12 +69,11 @@ class QonnxArithmetic(Arithmetic):
     def fire(self, h: str, neuron: Neuron) -> str:
         """Count the thresholds that are reached, of the potential before the gain's shift."""
         assert neuron.shifts is not None
-        one = 2**self.fraction_bits
         # floor(x / 2**g) >= t where x >= t * 2**g.
-        values = [(slot * one + one // 2 + (slot % 2 == 0)) * 2 ** neuron.shifts[0] for slot in range(neuron.max_count)]
-        thresholds = self._typed(self.build.constant([values], np.float32, "thresholds"), "INT32")
+        values = [each * 2 ** neuron.shifts[0] for each in thresholds(neuron.max_count, self.fraction_bits)]
+        reached = self._typed(self.build.constant([values], np.float32, "thresholds"), "INT32")
         counts = self.build.op(
-            "MultiThreshold", h, thresholds, domain=DOMAIN, out_dtype=_unsigned(neuron.max_count), data_layout="NCHW"
+            "MultiThreshold", h, reached, domain=DOMAIN, out_dtype=_unsigned(neuron.max_count), data_layout="NCHW"
         )
         return self._typed(counts, _unsigned(neuron.max_count))
 

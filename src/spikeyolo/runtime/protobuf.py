@@ -36,9 +36,7 @@ def onnx_metadata(content: bytes, source: str) -> dict[str, str]:
                 entry = dict(_fields(value))
                 found[bytes(entry[KEY]).decode()] = bytes(entry[VALUE]).decode()
     except (IndexError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{source}: not an ONNX file, or one that is cut short; copy or export it again"
-        ) from error
+        raise CheckpointError(fault) from error
     if not graph:
         raise CheckpointError(fault)
     return found
