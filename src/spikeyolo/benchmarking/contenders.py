@@ -11,8 +11,10 @@ import torch
 
 from ..errors import ConfigError
 from ..exporting.export import export
+from ..exporting.registry import find_format
 from ..model.detecting import Detecting
 from ..model.detector import SpikeYOLO
+from ..model.forms.convert import converted
 from ..model.forms.form import Form
 from ..runtime.detector import ExportedDetector
 from ..strict import closest
@@ -80,14 +82,14 @@ def make(
         model: in its trained form.
         folder: for what is written.
         threads: that one run takes.
-        **how: further arguments of `export`.
+        **how: further arguments of `exporting.export.export`.
 
     Raises:
         SpikeYOLOError: it cannot be made of this network, or its package is missing.
     """
     if contender.format is not None:
         return _exported(contender, model, folder, threads, **how)
-    made = model if contender.form is Form.TRAINABLE else _in_form(model, contender.form)
+    made = model if contender.form is Form.TRAINABLE else converted(model, contender.form)
     file = folder / f"{contender.name}.safetensors"
     made.save(file)
     if contender.compiled:
@@ -95,25 +97,18 @@ def make(
     return lambda batch: made, file.stat().st_size
 
 
-def _in_form(model: SpikeYOLO, form: Form) -> SpikeYOLO:
-    from ..model.forms.convert import converted
-
-    return converted(model, form)
-
-
 def _exported(
     contender: Contender, model: SpikeYOLO, folder: Path, threads: int, **how: Any
 ) -> tuple[Callable[[int], Detecting], int]:
     """A graph for each number of images: those for one image are faster with that number fixed."""
-    assert contender.format is not None
+    entry = find_format(str(contender.format))
     made: dict[int, ExportedDetector] = {}
     sizes: dict[int, int] = {}
 
     def of_batch(batch: int) -> Detecting:
         if batch not in made:
-            suffix = ".onnx" if "onnx" in str(contender.format) else ""
-            out = folder / f"{contender.name}-{batch}{suffix}"
-            found = export(model, str(contender.format), out, batch=batch, **contender.choices, **how)
+            out = folder / f"{contender.name}-{batch}{entry.suffix}"
+            found = export(model, entry.name, out, batch=batch, **contender.choices, **how)
             sizes[batch] = found.size
             made[batch] = ExportedDetector(found.path, threads=threads)
         return made[batch]

@@ -91,7 +91,8 @@ def measure_all(
     threads = set_threads(settings.threads)
     said("energy")
     energy = energy_json(measure_energy(model, index, batch=settings.batch), technology)
-    reference: list[Detections] | None = None
+    said("trained network")
+    trained = _accuracy(model, index, settings)
     how["samples"] = next(_batches(model, index, CALIBRATION)).images
     rows, runs = [], {}
     with TemporaryDirectory(prefix="spikeyolo-benchmark-") as folder:
@@ -102,40 +103,44 @@ def measure_all(
             try:
                 of_batch, row.bytes = make(contender, model, Path(folder), threads, **how)
                 row.engine, row.form = of_batch(1).engine, str(of_batch(1).form)
-                row.ap, found = _accuracy(of_batch(1), index, settings)
-                reference = reference or _found(model, index, settings)
-                row.same = share_of_same(reference, found)
+                is_trained = contender.form is Form.TRAINABLE
+                row.ap, found = trained if is_trained else _accuracy(of_batch(1), index, settings)
+                row.ap_difference, row.same = row.ap - trained[0], share_of_same(trained[1], found)
                 runs[contender.name] = of_batch
             except SpikeYOLOError as error:
                 row.status = str(error)
             _add_energy(row, contender, energy)
         said("latency")
         _add_latencies({row.name: row for row in rows}, runs, model, index, settings)
-    trained = next((row.ap for row in rows if row.name == "trained"), None)
-    for row in rows:
-        if row.ap is not None and trained is not None:
-            row.ap_difference = row.ap - trained
     return Report(rows, {**machine(threads), "batch": settings.batch, "technology": technology.label})
 
 
+class _Recorded:
+    """A model that is evaluated, and keeps what it finds at the usual thresholds."""
+
+    def __init__(self, model: Detecting):
+        self.model = model
+        self.found: list[Detections] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def detect(self, outputs: Any, thresholds: Thresholds, placements: Any, **how: Any) -> list[Detections]:
+        """Detect twice on one look."""
+        self.found += self.model.detect(outputs, Thresholds(), placements)
+        return self.model.detect(outputs, thresholds, placements, **how)
+
+
 def _accuracy(model: Detecting, index: Index, settings: BenchmarkSettings) -> tuple[float, list[Detections]]:
-    ap = validate(model, index, ValidationSettings(settings.batch, workers=0)).metrics.AP
-    return ap, _found(model, index, settings)
+    """Average precision, and what is found at the usual thresholds."""
+    recorded: Any = _Recorded(model)
+    ap = validate(recorded, index, ValidationSettings(settings.batch, workers=0)).metrics.AP
+    return ap, recorded.found
 
 
 def _batches(model: Detecting, index: Index, batch: int) -> Iterator[Batch]:
     dataset = index.dataset(chosen_input(model))
     yield from Loader(dataset, EpochBatchSampler(len(index), batch, shuffle=False), workers=0)
-
-
-@torch.inference_mode()
-def _found(model: Detecting, index: Index, settings: BenchmarkSettings) -> list[Detections]:
-    """What is found at the usual threshold."""
-    found: list[Detections] = []
-    for batch in _batches(model, index, settings.batch):
-        outputs, _ = model.look(model.prepare(batch.images))
-        found += model.detect(outputs, Thresholds(), batch.placements)
-    return found
 
 
 def _add_energy(row: Row, contender: Contender, energy: dict[str, Any]) -> None:
