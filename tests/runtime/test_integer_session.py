@@ -99,6 +99,10 @@ def edit(package, change):
     (package / "manifest.json").write_text(json.dumps(content))
 
 
+def pool(manifest):
+    return next(layer for layer in manifest["layers"] if layer["kind"] == "max_pool")
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -110,6 +114,8 @@ def edit(package, change):
         (lambda p: edit(p, lambda m: m["artefact"].update(names=["a"])), "of other classes"),
         (lambda p: edit(p, lambda m: m["artefact"].update(fraction_bits=None)), "not that of integers"),
         (lambda p: edit(p, lambda m: m["layers"].pop(3)), "missing"),
+        (lambda p: edit(p, lambda m: m["layers"][0].update(padding=[10**9, 10**9])), "has no size that a layer has"),
+        (lambda p: edit(p, lambda m: pool(m).update(kernel=[10**9, 10**9])), "has no size that a layer has"),
     ],
 )
 def test_a_damaged_package_is_one_line(package, tmp_path, damage, said):

@@ -92,8 +92,8 @@ def measure_all(
     said("energy")
     energy = energy_json(measure_energy(model, index, batch=settings.batch), technology)
     said("trained network")
-    trained = _accuracy(model, index, settings)
-    how["samples"] = next(_batches(model, index, CALIBRATION)).images
+    trained = accuracy(model, index, settings)
+    how["samples"] = next(batches(model, index, CALIBRATION)).images
     rows, runs = [], {}
     with TemporaryDirectory(prefix="spikeyolo-benchmark-") as folder:
         for contender in contenders:
@@ -104,7 +104,7 @@ def measure_all(
                 of_batch, row.bytes = make(contender, model, Path(folder), threads, **how)
                 row.engine, row.form = of_batch(1).engine, str(of_batch(1).form)
                 is_trained = contender.form is Form.TRAINABLE
-                row.ap, found = trained if is_trained else _accuracy(of_batch(1), index, settings)
+                row.ap, found = trained if is_trained else accuracy(of_batch(1), index, settings)
                 row.ap_difference, row.same = row.ap - trained[0], share_of_same(trained[1], found)
                 runs[contender.name] = of_batch
             except SpikeYOLOError as error:
@@ -131,14 +131,15 @@ class _Recorded:
         return self.model.detect(outputs, thresholds, placements, **how)
 
 
-def _accuracy(model: Detecting, index: Index, settings: BenchmarkSettings) -> tuple[float, list[Detections]]:
-    """Average precision, and what is found at the usual thresholds."""
+def accuracy(model: Detecting, index: Index, settings: BenchmarkSettings) -> tuple[float, list[Detections]]:
+    """Return average precision, and what is found on each image at the usual thresholds."""
     recorded: Any = _Recorded(model)
     ap = validate(recorded, index, ValidationSettings(settings.batch, workers=0)).metrics.AP
     return ap, recorded.found
 
 
-def _batches(model: Detecting, index: Index, batch: int) -> Iterator[Batch]:
+def batches(model: Detecting, index: Index, batch: int) -> Iterator[Batch]:
+    """Yield the images of an index, in its order, as the model sees them."""
     dataset = index.dataset(chosen_input(model))
     yield from Loader(dataset, EpochBatchSampler(len(index), batch, shuffle=False), workers=0)
 
@@ -160,7 +161,7 @@ def _add_latencies(
 ) -> None:
     """Measure from prepared images to boxes, contenders in turn, so that what else the machine does meets all alike."""
     for number in dict.fromkeys((1, settings.batch)):
-        batch = next(_batches(model, index, number))
+        batch = next(batches(model, index, number))
         ready = {name: (one := of_batch(number), one.prepare(batch.images)) for name, of_batch in runs.items()}
         times: dict[str, list[float]] = {name: [] for name in ready}
         for turn in range(WARM_UP + settings.repeats):

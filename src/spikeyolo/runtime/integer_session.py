@@ -14,13 +14,16 @@ from ..artefact import LOGITS, read_artefact
 from ..errors import CheckpointError, ConfigError, one_line, quote
 from ..placement import REG_MAX
 from ..reading import naming, read_bytes, shown
-from .reference import MANIFEST, WEIGHTS, Network, PackageError
+from .reference import INPUT, MANIFEST, WEIGHTS, Network, PackageError
 from .session import State, Values, input_of, said_number
 
 LARGEST = {MANIFEST: 1 << 26, WEIGHTS: 2 << 30}
 """Bytes of the files that are read."""
 
 MAX_LEVEL = 255
+
+WIDEST = 15
+"""Rows or columns of a kernel; the network's largest has 7."""
 
 
 class IntegerSession:
@@ -60,6 +63,7 @@ class IntegerSession:
             raise CheckpointError(f"{self.source}: {one_line(error, 300)}") from error
         with naming(folder, f"{MANIFEST} cannot be used", CheckpointError):
             self._check_channels()
+            self._check_sizes()
 
     def _manifest(self, folder: Path) -> Mapping[str, Any]:
         """What the manifest says, once the weights are those that it was written for."""
@@ -80,6 +84,17 @@ class IntegerSession:
             found = layers[level["boxes"]]["out"]["channels"], layers[level["classes"]]["out"]["channels"]
             if found != (4 * REG_MAX, len(self.artefact.names)):
                 raise ValueError(f"{level['name']} has {found[0]} and {found[1]} channels, of other classes")
+
+    def _check_sizes(self) -> None:
+        """Refuse layers that would take more memory than what the network sees: its own only ever get smaller."""
+        sides: dict[str, float] = {INPUT: 1.0}
+        for layer in self._network.layers:
+            kernel, stride = layer.get("kernel", [1, 1]), layer.get("stride", [1, 1])
+            padding = layer.get("padding", [0, 0])
+            side = sides[layer["sources"][0]] * (2 if layer["kind"] == "upsample" else 1) / min(stride)
+            sides[layer["name"]] = side
+            if side > 1 or max(kernel) > WIDEST or not all(0 <= p < k for p, k in zip(padding, kernel, strict=True)):
+                raise ValueError(f"{layer['name']} has no size that a layer has")
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
         """Return levels, -255..255 integers."""
