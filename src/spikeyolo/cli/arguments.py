@@ -105,7 +105,7 @@ def options_of(command: Callable[..., Any], positional: bool = False) -> dict[st
     options: list[Option] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if is_dataclass(hints[name]):
-            options += _options_of_fields(hints[name], parameter.default)
+            options += options_of_fields(hints[name], parameter.default)
         elif name != GIVEN:
             required = parameter.default is REQUIRED
             text = _remark(hints[name]) or about.get(name, "")
@@ -114,9 +114,12 @@ def options_of(command: Callable[..., Any], positional: bool = False) -> dict[st
     return {option.name: option for option in options}
 
 
-def _options_of_fields(kind: Any, instance: Any, prefix: str = "") -> Iterator[Option]:
-    """The options of a dataclass's fields; defaults are those of an instance where there is one."""
-    about, hints = Docstring.of(kind).parameters, get_type_hints(kind, include_extras=True)
+def options_of_fields(kind: Any, instance: Any, prefix: str = "") -> Iterator[Option]:
+    """Yield the options of a dataclass's fields; defaults are those of an instance where there is one."""
+    about: dict[str, str] = {}
+    hints = get_type_hints(kind, include_extras=True)
+    for base in reversed(kind.__mro__):  # fields may be those of another dataclass, and said there
+        about |= Docstring.of(base).parameters
     for field in fields(kind):
         default: Any = REQUIRED
         if is_dataclass(instance):
@@ -127,7 +130,7 @@ def _options_of_fields(kind: Any, instance: Any, prefix: str = "") -> Iterator[O
             default = field.default_factory()
         name, hint = prefix + field.name, hints[field.name]
         if is_dataclass(hint):
-            yield from _options_of_fields(hint, default, f"{name}.")
+            yield from options_of_fields(hint, default, f"{name}.")
         else:
             yield Option(name, hint, default, _remark(hint) or about.get(field.name, ""))
 

@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, field, make_dataclass
+from typing import TYPE_CHECKING, Any
 
-from ..artefact import Outputs
-from ..exporting.configs import Precision
+from ..exporting.registry import FORMATS
 from ..terminal import say
+from .arguments import options_of_fields
 from .options import Overwrite, Weights
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What formats let one choose; a format that does not have it refuses it.
+def _choices() -> Any:
+    """A dataclass of all that formats let one choose, None where it is not given, with their own help."""
+    types: dict[str, Any] = {}
+    about: dict[str, str] = {}
+    takers: dict[str, list[str]] = {}
+    for entry in FORMATS.values():
+        for option in options_of_fields(entry.config, None):
+            name = option.name.removeprefix("thresholds.")
+            types.setdefault(name, option.kind | None)
+            about.setdefault(name, option.help)
+            takers.setdefault(name, []).append(entry.name)
+    lines = [f"    {name}: {text} (of {', '.join(takers[name])})" for name, text in about.items()]
+    made = make_dataclass("Choices", [(name, kind, field(default=None)) for name, kind in types.items()])
+    made.__doc__ = "\n".join(["What formats let one choose.", "", "Attributes:", *lines])
+    return made
 
-    Attributes:
-        precision: float32, float16, or int8 (weights of 8 bits on whole counts)
-        dense: each RepConv as one convolution that is fed by counts alone; else as three with fewer operations
-        outputs: boxes (and scores), logits, or detections (overlapping boxes dropped inside)
-        preprocessing: take bytes 0..255 and divide inside; else numbers 0..1
-        batch: images of a run (1 unless given)
-        dynamic_batch: any number of images
-        dynamic_size: any rows and columns that are multiples of 32
-        streaming: one timestep a run; membrane potentials come in and go out
-        signed: with int8, the form that TensorRT takes
-        conf: with --outputs detections, least score
-        iou: with --outputs detections, overlap over which the weaker box is dropped
-        max_det: with --outputs detections, most detections
-        images: of integer, golden images
-        golden_size: of integer, rows and columns cut from the middle of each golden image
-        check: of integer, run its reference.py before it is handed over
-        grouped: of nir, depthwise convolutions as such, which nir.read takes only with type_check=False
-    """
 
-    precision: Precision | None = None
-    dense: bool | None = None
-    outputs: Outputs | None = None
-    preprocessing: bool | None = None
-    batch: int | None = None
-    dynamic_batch: bool | None = None
-    dynamic_size: bool | None = None
-    streaming: bool | None = None
-    signed: bool | None = None
-    conf: float | None = None
-    iou: float | None = None
-    max_det: int | None = None
-    images: int | None = None
-    golden_size: int | None = None
-    check: bool | None = None
-    grouped: bool | None = None
-
+if TYPE_CHECKING:
+    Choices = Any
+else:
+    Choices = _choices()
 
 NOTHING = Choices()
 
