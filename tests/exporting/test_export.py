@@ -74,6 +74,8 @@ def test_recordings_need_the_sensor_and_stream(tmp_path):
     model = lively("t-gen1", dtype=torch.float32, in_channels=2, input=seen)
     with pytest.raises(ConfigError, match="give --sensor ROWS COLUMNS"):
         export(model, "onnx", tmp_path / "a.onnx")
+    with pytest.raises(ConfigError, match="samples: for networks of images"):
+        export(model, "onnx", tmp_path / "a.onnx", sensor=[60, 70], samples=["a.jpg"])
     found = export(model, "onnx", tmp_path / "a.onnx", sensor=[60, 70], streaming=True, outputs="logits")
     assert found.parity.largest["logits"] < 1e-3
     assert Inferencer(found.path).artefact.size_hw == (64, 96)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import ConfigError
 from ..events import EventInput
 from ..imaging.image_input import Image, ImageInput
 from ..model.inputs import Input
@@ -36,6 +37,8 @@ def sample_inputs(seen: Input, size_hw: tuple[int, int], files: Sequence[str], t
         given: Sequence[Image] = files or [random_scene(rng, size_hw).image for _ in range(GENERATED)]
         return torch.from_numpy(seen.load(given)[0])
     assert isinstance(seen, EventInput)
+    if files:
+        raise ConfigError("samples: for networks of images; windows of events are generated")
     shape = timesteps, GENERATED, seen.channels, *size_hw
     if seen.is_grey:
         grey = rng.choice(np.array([0, 127, 255], np.uint8), (timesteps, GENERATED, 1, *size_hw), p=[0.05, 0.9, 0.05])
