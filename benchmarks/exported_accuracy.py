@@ -18,6 +18,7 @@ from rich.table import Table
 from spikeyolo import load
 from spikeyolo.benchmarking.measure import BenchmarkSettings, accuracy, batches
 from spikeyolo.data.open import open_data
+from spikeyolo.energy.counting import on_counts
 from spikeyolo.exporting.export import export
 from spikeyolo.exporting.parity import share_of_same
 from spikeyolo.exporting.registry import FORMATS
@@ -28,7 +29,8 @@ RANGES = 32
 EXPORTS = (
     ("separable", "openvino", {}),
     ("separable", "onnx", {}),
-    ("dense", "onnx", {"dense": True}),
+    ("spike-driven", "openvino", {"dense": True}),
+    ("spike-driven", "onnx", {"dense": True}),
     ("separable", "openvino", {"precision": "float16"}),
     ("separable", "onnx", {"precision": "float16"}),
     ("separable", "openvino", {"precision": "int8"}),
@@ -52,6 +54,7 @@ def main() -> None:
         "trained": model,
         "separable": model.fold(),
         "dense": model.fold(dense=True),
+        "spike-driven": on_counts(model),
         "integer": model.to_integer(),
     }
     own = {name: accuracy(form, index, settings) for name, form in forms.items()}
@@ -63,7 +66,7 @@ def main() -> None:
         ap, same = own[beside][0], share_of_same(own[beside][1], found[1])
         table.add_row(what, beside, f"{found[0]:.4f}", f"{found[0] - ap:+.4f}", f"{same:.1%}")
 
-    for name in ("separable", "dense", "integer"):
+    for name in ("separable", "dense", "spike-driven", "integer"):
         row(f"{name}, PyTorch", "trained", own[name])
     row("dense, PyTorch", "separable", own["dense"])
     with TemporaryDirectory() as folder:

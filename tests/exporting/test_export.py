@@ -65,7 +65,7 @@ def test_samples_and_another_size(weights, capsys):
     assert main(words.split()) == 0
     assert "1 samples: largest difference logits" in capsys.readouterr().out
     artefact = Inferencer("a.onnx").artefact
-    assert (artefact.size_hw, artefact.form, artefact.outputs) == ((96, 96), "dense", "logits")
+    assert (artefact.size_hw, artefact.form, artefact.outputs) == ((96, 96), "spike-driven", "logits")
     assert artefact.input == {"kind": "images", "size_hw": [96, 96]}
 
 

@@ -53,7 +53,7 @@ def assert_equal(found, names, expected, atol=1e-4):
         np.testing.assert_allclose(found[name], one.detach().numpy(), rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("changes", [{}, {"timesteps": 2}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"timesteps": 4}, {"neuron": "relu"}], ids=str)
 def test_logits_and_boxes(changes, tmp_path):
     network = lively("t", num_classes=3, dtype=torch.float32, **changes).fold()
     images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)

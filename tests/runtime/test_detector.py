@@ -78,7 +78,8 @@ def test_val_of_images(engine, choices, network, shapes, tmp_path):
 def test_val_on_the_command_line(network, shapes, tmp_path, capsys):
     path = str(write_onnx(tmp_path / "network.onnx", network, SIZE))
     command = ["val", "--weights", path, "--data", str(shapes), "--workers", "0"]
-    assert main([*command, "--json", str(tmp_path / "n.json"), "--batch", "3"]) == 0
+    how = ["--batch", "3", "--threads", "1", "--provider", "CPUExecutionProvider"]
+    assert main([*command, "--json", str(tmp_path / "n.json"), *how]) == 0
     assert json.loads((tmp_path / "n.json").read_text())["engine"].startswith("onnxruntime")
     capsys.readouterr()
     for options, said in (
@@ -88,6 +89,8 @@ def test_val_on_the_command_line(network, shapes, tmp_path, capsys):
         (["--imgsz", "96"], "imgsz: "),
         (["--device", "cuda"], "device: "),
         (["--device", "7"], "device: '7'; ONNX Runtime takes cpu or cuda"),
+        (["--threads", "0"], "threads: 0 is below 1"),
+        (["--provider", "Nope"], "provider: 'Nope' is none of this ONNX Runtime, which has "),
     ):
         assert main([*command, *options]) == 1
         error = capsys.readouterr().err

@@ -14,6 +14,7 @@ from spikeyolo.errors import ConfigError, MissingPackage
 from spikeyolo.events import EventInput
 from spikeyolo.exporting import engines
 from spikeyolo.exporting.engines import in_engine
+from spikeyolo.exporting.graph import read_graph
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.io import write_rgb
 
@@ -51,8 +52,8 @@ def test_auto_weighs_what_it_costs(network, monkeypatch):
 
 def test_auto_takes_what_is_installed(network, monkeypatch):
     for missing, taken in (
-        ({"openvino"}, "onnxruntime "),
-        ({"openvino", "onnxruntime"}, "torch "),
+        ({"onnxruntime"}, "openvino "),
+        ({"openvino"}, "torch "),  # ONNX Runtime finds the same less often
         ({"onnx"}, "torch "),
     ):
         monkeypatch.setattr(engines, "find_spec", lambda name, missing=missing: name not in missing or None)
@@ -97,6 +98,25 @@ def test_on_the_command_line(engine, network, shapes, tmp_path, capsys):
     assert main(["predict", *weights, *words, "--engine", engine]) == 0
     assert f"computed by {engine} " in capsys.readouterr().out
     assert main(["predict", *weights, *words, "--overwrite"]) == 0  # a single image is not worth it
-    assert "computed by" not in capsys.readouterr().out
-    assert main(["predict", *weights, *words, "--overwrite", "--engine", engine, "--fold", "false"]) == 1
-    assert "runs folded models" in capsys.readouterr().err
+    assert "computed by torch " in capsys.readouterr().out
+    for options, said in (
+        (["--engine", engine, "--fold", "false"], "runs folded models"),
+        (["--provider", "CPUExecutionProvider"], "provider: for an exported .onnx"),
+        (["--threads", "0"], "threads: 0 is below 1"),
+    ):
+        assert main(["predict", *weights, *words, "--overwrite", *options]) == 1
+        assert said in capsys.readouterr().err
+
+
+def test_threads_are_those_of_pytorch_and_of_its_engine(network, tmp_path, monkeypatch):
+    network.save(tmp_path / "network.safetensors")
+    write_rgb(tmp_path / "a.png", pixels(50, 70))
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(engines, "read_graph", lambda model: seen.append(torch.get_num_threads()) or read_graph(model))
+    words = ["--weights", str(tmp_path / "network.safetensors"), "--source", str(tmp_path / "a.png"), "--imgsz", "96"]
+    try:
+        how = ["--device", "cpu", "--engine", "onnxruntime", "--threads", "3", "--out", str(tmp_path / "out")]
+        assert main(["predict", *words, *how]) == 0
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [3]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
+from ..limits import MAX_WORKERS, check_range
 from ..terminal import say
 
 if TYPE_CHECKING:
@@ -15,27 +16,38 @@ if TYPE_CHECKING:
     from ..runtime.detector import ExportedDetector
 
 
-def exported_detector(weights: str, device: str, of_models: Mapping[str, bool]) -> ExportedDetector | None:
+def exported_detector(
+    weights: str, device: str, threads: int | None, provider: str | None, of_models: Mapping[str, bool]
+) -> ExportedDetector | None:
     """Return an exported network, ready to predict; None where the weights are those of a model in PyTorch.
 
     Args:
         weights: as the user named them.
         device: the same.
+        threads: that one run takes, here and by PyTorch from now on; None: as it is.
+        provider: of ONNX Runtime.
         of_models: options that change a model before it runs, and whether they were given.
 
     Raises:
-        ConfigError: such an option, or a device that the runtime does not know.
+        ConfigError: such an option, one that does not apply, or a device that the runtime does not know.
         CheckpointError: it cannot be used.
     """
     from ..runtime.sessions import exported_kind
 
     if exported_kind(weights) is None:
+        if provider is not None:
+            raise ConfigError(f"provider: for an exported .onnx; {weights} is a model in PyTorch")
+        if threads is not None:
+            check_range("threads", threads, 1, MAX_WORKERS)
+            import torch
+
+            torch.set_num_threads(threads)
         return None
     if given := [option for option, is_given in of_models.items() if is_given]:
         raise ConfigError(f"{given[0]}: for models in PyTorch; {weights} is exported, in the form that it has for good")
     from ..runtime.detector import ExportedDetector
 
-    return ExportedDetector(weights, "cpu" if device == "auto" else device)
+    return ExportedDetector(weights, "cpu" if device == "auto" else device, threads, provider)
 
 
 def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None, images: int | None) -> Detecting:
@@ -64,6 +76,5 @@ def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None
     model = model.fold() if model.form is Form.TRAINABLE else model
     seen = chosen_input(model, imgsz) if isinstance(model.input, ImageInput) else model.input
     found = in_engine(model, seen, engine, images)
-    if found is not model:
-        say(f"computed by {found.engine}; --engine torch takes PyTorch")
+    say(f"computed by {found.engine}" + ("" if found is model else "; --engine torch takes PyTorch"))
     return found

@@ -23,6 +23,8 @@ EngineName = Annotated[
     Literal["auto", "torch", "onnxruntime", "openvino"],
     "what computes a model of images on a CPU: auto takes the fastest that is installed and finds the same",
 ]
+Threads = Annotated[int | None, "processor threads that one run takes; as many as there are cores unless given"]
+Provider = Annotated[str | None, "of ONNX Runtime, for an exported .onnx, by its name, in place of the device's"]
 Fold = Annotated[bool, "fold the batch norms first, which is faster and gives the same result"]
 Preparation = Annotated[
     str | None, "how recordings become frames, by name (counts, gen1-published), in place of what the model says"

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from ..detection.thresholds import Thresholds
 from ..terminal import say
 from .exported import exported_detector, in_fast_form
-from .options import Batch, Device, EngineName, Fold, ImageSize, Overwrite, Preparation, Runnable
+from .options import Batch, Device, EngineName, Fold, ImageSize, Overwrite, Preparation, Provider, Runnable, Threads
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..prediction.settings import Summary
 
 PREDICTION = Thresholds()
@@ -24,6 +26,8 @@ def predict(
     batch: Batch = 1,
     device: Device = "auto",
     engine: EngineName = "auto",
+    threads: Threads = None,
+    provider: Provider = None,
     fold: Fold = True,
     draw: bool = True,
     json: bool = False,
@@ -55,12 +59,11 @@ def predict(
     from ..devices import one_device
     from ..interop.reference import load_any
     from ..prediction.predictor import predict_sources
-    from ..prediction.settings import PredictionSettings, Summary
+    from ..prediction.settings import PredictionSettings
     from ..prediction.sources import find_sources
-    from ..progress import progress_bar
 
     sources = find_sources(source)
-    exported = exported_detector(weights, device, {"no-fold": not fold, "engine": engine != "auto"})
+    exported = exported_detector(weights, device, threads, provider, {"no-fold": not fold, "engine": engine != "auto"})
     chosen = one_device("cpu" if exported else device)
     settings = PredictionSettings(
         out, thresholds, imgsz, batch, draw=draw, json=json, text=text, crops=crops, track=track, overwrite=overwrite
@@ -68,16 +71,18 @@ def predict(
     images = None if any(one.moving for one in sources) else len(sources)
     engine = "torch" if preparation is not None and engine == "auto" else engine  # it is to see recordings
     model = exported or in_fast_form(load_any(weights).to(chosen), fold, engine, imgsz, images)
+    _report(predict_sources(model, sources, settings, carry=carry, preparation=preparation, window_us=window_us))
+
+
+def _report(steps: Iterator[Summary]) -> None:
+    """Follow the steps to their end and say what was found."""
+    from ..prediction.settings import Summary
+    from ..progress import progress_bar
+
     summary = Summary()
     with progress_bar("frames") as report:
-        for summary in predict_sources(
-            model, sources, settings, carry=carry, preparation=preparation, window_us=window_us
-        ):
+        for summary in steps:
             report(summary.frames, summary.total)
-    _print(summary)
-
-
-def _print(summary: Summary) -> None:
     say(*summary.left_out, *(f"skipped: {line}" for line in summary.unreadable))
     counts = ", ".join(f"{count} {name}" for name, count in summary.detections.most_common()) or "nothing found"
     say(f"{summary.frames} frames: {counts}; written to {summary.folder}")

@@ -7,9 +7,25 @@ from typing import TYPE_CHECKING
 from ..detection.thresholds import EVALUATION, Thresholds
 from ..terminal import say, show
 from .exported import exported_detector, in_fast_form
-from .options import Batch, Data, Device, EngineName, Fold, ImageSize, Overwrite, Preparation, Runnable, Split, Workers
+from .options import (
+    Batch,
+    Data,
+    Device,
+    EngineName,
+    Fold,
+    ImageSize,
+    Overwrite,
+    Preparation,
+    Provider,
+    Runnable,
+    Split,
+    Threads,
+    Workers,
+)
 
 if TYPE_CHECKING:
+    import torch
+
     from ..model.detector import SpikeYOLO
 
 
@@ -23,6 +39,8 @@ def val(
     thresholds: Thresholds = EVALUATION,
     workers: Workers = 2,
     engine: EngineName = "auto",
+    threads: Threads = None,
+    provider: Provider = None,
     fold: Fold = True,
     spike_driven: bool = False,
     integer: bool = False,
@@ -44,28 +62,24 @@ def val(
     Examples:
         spikeyolo val --weights runs/train/best.safetensors --data data.yaml
         spikeyolo val --weights model.onnx --data data.yaml --split test --json numbers.json
-        spikeyolo val --weights best.safetensors --data data.yaml --spike-driven
     """
     from ..data.open import open_data
     from ..devices import one_device
     from ..errors import ConfigError
     from ..evaluation.validate import ValidationSettings, validate
     from ..files import new_file, new_folder
-    from ..interop.reference import load_any
 
     if spike_driven and integer:
         raise ConfigError("val: --spike-driven and --integer are two forms; name one")
     of_models = {"spike-driven": spike_driven, "integer": integer, "no-fold": not fold, "engine": engine != "auto"}
-    exported = exported_detector(weights, device, of_models)
+    exported = exported_detector(weights, device, threads, provider, of_models)
     chosen = one_device("cpu" if exported else device)  # before anything is read or written
     settings = ValidationSettings(batch, thresholds, workers, imgsz, preparation)
     opened, reads = open_data(data), [weights, data]
     numbers = None if json is None else new_file(json, [".json"], reads=[*reads, *opened.files], overwrite=overwrite)
     folder = None if out is None else new_folder(out, reads=[data, *opened.files], overwrite=overwrite)
     index = opened.split(split)
-    model = exported or in_fast_form(
-        _in_form(load_any(weights).to(chosen), spike_driven, integer), fold, engine, imgsz, len(index)
-    )
+    model = exported or in_fast_form(_load(weights, chosen, spike_driven, integer), fold, engine, imgsz, len(index))
     found = validate(model, index, settings)
     if numbers is not None:
         found.write_json(numbers)
@@ -75,10 +89,12 @@ def val(
         say(f"written: {', '.join(map(str, written))}")
 
 
-def _in_form(model: SpikeYOLO, spike_driven: bool, integer: bool) -> SpikeYOLO:
+def _load(weights: str, device: torch.device, spike_driven: bool, integer: bool) -> SpikeYOLO:
     """The model in the form to measure, with a line about what is proven for it."""
+    from ..interop.reference import load_any
     from ..model.forms.verify import verify_spike_driven
 
+    model = load_any(weights).to(device)
     if spike_driven:
         model = model.to_spike_driven()
         say(f"verified: {verify_spike_driven(model)}")

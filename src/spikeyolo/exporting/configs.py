@@ -23,7 +23,8 @@ class GraphConfig:
 
     Attributes:
         precision: float32, float16, or int8 weights on counts
-        dense: RepConv as one convolution, which is fed by counts alone; else as three, with fewer operations
+        dense: RepConv as one convolution, fed by counts alone: in float32 no sum is rounded and every runtime gives the
+            same bits; else as three, with fewer operations
         outputs: boxes and scores, raw logits, or detections (non-maximum suppression inside, of one image)
         preprocessing: take uint8, which is divided by 255 inside; else floating point 0..1
         batch: images of a run

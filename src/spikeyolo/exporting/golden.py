@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..model.detector import SpikeYOLO
-from ..model.forms.integer import MAX_INPUT, IntegerConv
+from ..model.forms.exact import MAX_INPUT
+from ..model.forms.integer import IntegerConv
 from ..spiking import NeuronState
 from ..structures import STRIDES
 from .graph import INPUT, Concatenate, Graph, Shape, Unit, shapes

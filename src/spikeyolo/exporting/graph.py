@@ -18,8 +18,10 @@ from torch.nn import functional as F
 
 from ..errors import ConfigError
 from ..model.blocks import ClippedReLU, SpikingConv
+from ..model.forms.convert import as_dense
 from ..model.forms.form import Form
 from ..model.forms.integer import IntegerConv, IntegerILIF
+from ..model.forms.spike_driven import LevelConvolution
 from ..model.network import SpikingNetwork
 from ..spiking import ILIF
 
@@ -28,8 +30,8 @@ INPUT = "input"
 Shape = tuple[int, int, int]
 """Channels, rows and columns."""
 
-EXPORTABLE = (Form.SEPARABLE, Form.DENSE, Form.INTEGER)
-"""The forms that have a graph. The spike-driven one is the dense one, slot by slot; the trained one is folded first."""
+EXPORTABLE = (Form.SEPARABLE, Form.DENSE, Form.SPIKE_DRIVEN, Form.INTEGER)
+"""The forms that have a graph, the spike-driven one on counts; the trained one is folded first."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +144,14 @@ class Graph:
             means over time, joined along the channels.
         form: of the network.
         fraction_bits: of the integer form; the logits are divided by 2 to their power.
+        input_levels: of the spike-driven form: the first unit sees the input times this.
     """
 
     nodes: tuple[Node, ...]
     levels: tuple[tuple[str, str], ...]
     form: Form
     fraction_bits: int | None
+    input_levels: int | None = None
 
     @property
     def units(self) -> Iterator[Unit]:
@@ -274,7 +278,8 @@ def _unit(name: str, sources: tuple[str, ...], module: nn.Module) -> Unit:
 
 def _convolution(conv: Any) -> Convolution:
     bias = None if conv.bias is None else _array(conv.bias)
-    return Convolution(_array(conv.weight), bias, conv.stride, conv.padding, conv.groups)
+    weight = conv.level_weight if isinstance(conv, LevelConvolution) else conv.weight
+    return Convolution(_array(weight), bias, conv.stride, conv.padding, conv.groups)
 
 
 def _neuron(module: nn.Module | None) -> Neuron | None:
@@ -303,7 +308,8 @@ def read_graph(network: SpikingNetwork) -> Graph:
     if network.form not in EXPORTABLE:
         forms = ", ".join(map(str, EXPORTABLE))
         raise ConfigError(f"export: the {network.form} form has no graph; one of {forms} has")
-    layers = _Layers(network)
+    spike_driven = network.form is Form.SPIKE_DRIVEN
+    layers = _Layers(as_dense(network) if spike_driven else network)
     reader = _Reader(dict(layers.named_modules()))
     traced = _Tracer().trace(layers)
     for at in traced.nodes:
@@ -311,7 +317,8 @@ def read_graph(network: SpikingNetwork) -> Graph:
     (result,) = (at for at in traced.nodes if at.op == "output")
     outputs: Any = result.args[0]
     levels = tuple((boxes, classes) for boxes, classes in (reader.means[level] for level in outputs))
-    return Graph(tuple(reader.nodes.values()), levels, network.form, network.fraction_bits)
+    seen = network.config.input_levels if spike_driven else None
+    return Graph(tuple(reader.nodes.values()), levels, network.form, network.fraction_bits, seen)
 
 
 def shapes(graph: Graph, into: Shape) -> dict[str, Shape]:

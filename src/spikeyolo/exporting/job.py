@@ -10,7 +10,9 @@ from ..artefact import Artefact
 from ..model.detector import SpikeYOLO
 from ..model.forms.convert import converted
 from ..model.forms.form import Form
+from ..model.forms.spike_driven import run_on_slots
 from ..model.inputs import Input
+from ..model.presets import RELU
 from .configs import GraphConfig
 from .describe import describe
 
@@ -36,10 +38,18 @@ class Job:
         return self.model if self.model.form is form else converted(self.model, form)
 
     def folded(self, config: GraphConfig) -> SpikeYOLO:
-        """Return the model as a graph of floating point is written from it: a folded one stays as it is."""
-        if config.dense:
+        """Return the model as a graph of floating point is written from it.
+
+        A folded one stays as it is. A dense one of float32 has its weights on the grid of the spike-driven form, where
+        no runtime rounds a sum.
+        """
+        if not config.dense and self.model.form not in (Form.DENSE, Form.SPIKE_DRIVEN):
+            return self.in_form(Form.SEPARABLE)
+        if config.precision != "float32" or self.model.config.neuron == RELU:
             return self.in_form(Form.DENSE)
-        return self.model if self.model.form is Form.DENSE else self.in_form(Form.SEPARABLE)
+        exact = converted(self.model, Form.SPIKE_DRIVEN)
+        run_on_slots(exact, binary=False)
+        return exact
 
     def described(self, model: SpikeYOLO, config: GraphConfig, precision: str) -> Artefact:
         """Return what the graph says of itself."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..model.detector import SpikeYOLO
-from ..model.forms.integer import LIMIT, MAX_INPUT, Bounds, bounds, thresholds
+from ..model.forms.exact import MAX_INPUT
+from ..model.forms.integer import LIMIT, Bounds, bounds, thresholds
 from ..model.inputs import Input, to_metadata
 from ..structures import REG_MAX, STRIDES
 from ..version import __version__

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..artefact import BOXES, DETECTIONS, IMAGES, KEY, LOGITS, Artefact
 from ..errors import ConfigError
-from ..model.forms.integer import MAX_INPUT
+from ..model.forms.exact import MAX_INPUT
 from ..structures import REG_MAX, STRIDES
 from .configs import GraphConfig, IntegerOnnxConfig, OnnxConfig, OpenVinoConfig
 from .graph import Graph, shapes
@@ -68,7 +68,7 @@ def write_graph(
     """Add everything from the input to the outputs."""
     still = artefact.input["kind"] == "images"
     channels = next(graph.units).convolutions[0].weight.shape[1]
-    images = _input(build, config, artefact, channels, dtype)
+    images = _input(build, config, artefact, channels, dtype, graph.input_levels or 1)
     potentials = None
     if config.streaming:
         if artefact.size_hw is None:
@@ -81,8 +81,8 @@ def write_graph(
     _outputs(build, logits, config, artefact)
 
 
-def _input(build: Builder, config: GraphConfig, artefact: Artefact, channels: int, dtype: Any) -> str:
-    """The input as (T * B or B, C, H, W) of the type that flows."""
+def _input(build: Builder, config: GraphConfig, artefact: Artefact, channels: int, dtype: Any, levels: int) -> str:
+    """The input times `levels`, as (T * B or B, C, H, W) of the type that flows."""
     batch: int | str = BATCH if artefact.batch is None else artefact.batch
     size: tuple[int | str, ...] = artefact.size_hw or (ROWS, COLUMNS)
     still = artefact.input["kind"] == "images"
@@ -90,7 +90,11 @@ def _input(build: Builder, config: GraphConfig, artefact: Artefact, channels: in
     as_bytes = config.preprocessing and sees_bytes(artefact.input)
     x = build.input(IMAGES, np.uint8 if as_bytes else np.float32, shape)
     if as_bytes and dtype != np.uint8:
-        x = build.op("Div", build.cast(x, np.float32), build.constant(255, np.float32))
+        x = build.cast(x, np.float32)
+        if levels != MAX_INPUT:
+            x = build.op("Div", x, build.constant(MAX_INPUT / levels, np.float32))
+    elif levels != 1:
+        x = build.op("Mul", x, build.constant(levels, np.float32))
     if dtype == np.float16:
         x = build.cast(x, dtype)
     if still:

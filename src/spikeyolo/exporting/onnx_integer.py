@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..model.forms.integer import MAX_INPUT, thresholds
+from ..model.forms.exact import MAX_INPUT
+from ..model.forms.integer import thresholds
 from .graph import INPUT, Neuron, Unit
 from .onnx_builder import Builder
 from .onnx_network import Arithmetic

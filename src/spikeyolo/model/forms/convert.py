@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 from typing import TypeVar
 
+import torch
+from torch import nn
+
 from ...errors import ConfigError, quote
 from ..network import SpikingNetwork
 from .folding import fold_network
 from .form import CONVERSIONS, Form
 from .integer import MAX_FRACTION_BITS, MIN_FRACTION_BITS, fits_in_32_bits, to_integer_
-from .spike_driven import to_spike_driven_
+from .spike_driven import LevelConvolution, to_spike_driven_
 
 Network = TypeVar("Network", bound=SpikingNetwork)
 
@@ -33,7 +36,7 @@ def convert(network: SpikingNetwork, form: Form, fraction_bits: int | None = Non
         if network.form is not Form.DENSE:
             fold_network(network, dense=form is not Form.SEPARABLE)
         if form is Form.SPIKE_DRIVEN:
-            to_spike_driven_(network)
+            to_spike_driven_(network, network.config.input_levels)
         if form is Form.INTEGER:
             if fraction_bits is None or not MIN_FRACTION_BITS <= fraction_bits <= MAX_FRACTION_BITS:
                 raise ConfigError(
@@ -52,6 +55,21 @@ def converted(network: Network, form: Form, fraction_bits: int | None = None) ->
     copied = copy.deepcopy(network).eval()
     convert(copied, form, fraction_bits)
     return copied
+
+
+def as_dense(network: SpikingNetwork) -> SpikingNetwork:
+    """Return the dense network with the weights of a spike-driven one: the same numbers, without slots."""
+    with torch.device("meta"):
+        dense = SpikingNetwork(network.config).eval()
+        convert(dense, Form.DENSE)
+    weights = {key.replace("synapses.", "conv."): value for key, value in network.state_dict().items()}
+    known = dense.state_dict()
+    named = {key if key in known else key.replace(".bias", ".conv.bias"): value for key, value in weights.items()}
+    first = dense.backbone.stem.conv
+    assert isinstance(first, nn.Conv2d)
+    dense.backbone.stem.conv = LevelConvolution(first, network.config.input_levels)
+    dense.load_state_dict(named, assign=True)
+    return dense
 
 
 def _integer(network: Network) -> Network:

@@ -15,6 +15,9 @@ import torch
 
 IEEE = "ieee"
 
+MAX_INPUT = 255
+"""Levels of what the network sees, up to which the sums of the first convolution are exact."""
+
 
 def _settings() -> list[tuple[Any, str, Any]]:
     """Where precision is set, with the value that rounds nothing: by operator, or before torch 2.9 by library."""

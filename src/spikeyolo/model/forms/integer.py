@@ -36,13 +36,12 @@ from ...spiking import ILIF, NeuronState, binary_slots
 from ...structures import STRIDES
 from ..blocks import SpikingConv
 from ..head import DetectHead
-from .exact import exact_convolutions
+from .exact import MAX_INPUT, exact_convolutions
 
 MAX_FRACTION_BITS = 16
 MIN_FRACTION_BITS = 6
 LIMIT = 2**31
 MAX_WEIGHT = 127
-MAX_INPUT = 255  # levels
 
 
 def _shift(value: float, name: str) -> int:

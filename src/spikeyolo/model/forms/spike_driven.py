@@ -12,6 +12,8 @@ sees something else. Reduced precision is switched off while they run (`exact`).
 
 Products that remain, and why they may: the first convolution sees the image; the leak is a shift where decay and
 gain are powers of two; the mean over T and the decoding follow the network. `verify_spike_driven` checks all this.
+The first convolution sees whole levels, 0..255 of an 8-bit image, and its weights are on such a grid too: no sum of the
+network is rounded, and every runtime on every machine gives the same spikes.
 
 Source: Luo et al., ECCV 2024, section 3.3.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +30,7 @@ from torch import Tensor, nn
 from ...errors import ConfigError, VerificationError
 from ...spiking import ILIF, NeuronState, binary_slots
 from ..blocks import SpikingConv, SpikingSPPF, use_channels_last
-from .exact import exact_convolutions
+from .exact import MAX_INPUT, exact_convolutions
 
 
 class Synapses(nn.Conv2d):
@@ -47,6 +50,41 @@ class Synapses(nn.Conv2d):
             raise VerificationError(f"a spiking convolution ({self.extra_repr()}) received something else than 0 and 1")
         with exact_convolutions():
             return super().forward(spikes)
+
+
+def _geometry(conv: nn.Conv2d) -> dict[str, Any]:
+    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "groups")
+    return {name: getattr(conv, name) for name in names}
+
+
+class LevelConvolution(nn.Conv2d):
+    """The first convolution: it weighs levels, whole numbers, so that its sums are not rounded either.
+
+    Args:
+        conv: the folded one.
+        levels: steps from 0 to 1 of what the network sees; `NetworkConfig.input_levels`.
+
+    Shape:
+        images: (N, in, H, W) multiples of 1 / levels (others too, with sums that are rounded) -> (N, out, H', W').
+    """
+
+    def __init__(self, conv: nn.Conv2d, levels: int):
+        super().__init__(**_geometry(conv), bias=True, device="meta")
+        self.levels = levels
+        assert conv.bias is not None
+        weight, bias = on_exact_grid(conv.weight.detach() / levels, conv.bias.detach(), MAX_INPUT)
+        self.weight = nn.Parameter(weight * levels)  # of no more bits than the mantissa has
+        self.bias = nn.Parameter(bias)
+
+    @property
+    def level_weight(self) -> Tensor:
+        """The weight of one level."""
+        return self.weight / self.levels
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        with exact_convolutions():
+            return self._conv_forward(images * self.levels, self.level_weight, self.bias)
 
 
 def on_exact_grid(weight: Tensor, bias: Tensor, max_count: int) -> tuple[Tensor, Tensor]:
@@ -82,16 +120,7 @@ class SpikeDrivenConv(nn.Module):
         super().__init__()
         self.binary = True
         self.neuron = neuron
-        self.synapses = Synapses(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,  # type: ignore[arg-type]
-            conv.stride,  # type: ignore[arg-type]
-            conv.padding,  # type: ignore[arg-type]
-            groups=conv.groups,
-            bias=False,
-            device="meta",
-        )
+        self.synapses = Synapses(**_geometry(conv), bias=False, device="meta")
         assert conv.bias is not None
         weight, bias = on_exact_grid(conv.weight.detach(), conv.bias.detach(), neuron.max_count)
         self.synapses.weight = nn.Parameter(weight)
@@ -136,8 +165,8 @@ def run_on_slots(network: nn.Module, binary: bool) -> None:
             module.binary = module.synapses.check = binary
 
 
-def to_spike_driven_(network: nn.Module) -> None:
-    """Turns a dense folded network into the addition-only one, in place.
+def to_spike_driven_(network: nn.Module, input_levels: int) -> None:
+    """Turns a dense folded network into the addition-only one, in place; `input_levels` as in NetworkConfig.
 
     Raises:
         ConfigError: a unit without spiking neurons (the ANN twin).
@@ -146,9 +175,12 @@ def to_spike_driven_(network: nn.Module) -> None:
         if isinstance(module, SpikingSPPF):
             network.set_submodule(name, SpikeDrivenSPPF(module))
     for name, module in list(network.named_modules()):
-        if isinstance(module, SpikingConv) and module.neuron is not None:
+        if isinstance(module, SpikingConv):
+            assert isinstance(module.conv, nn.Conv2d)
+            if module.neuron is None:
+                module.conv = LevelConvolution(module.conv, input_levels)
+                continue
             if not isinstance(module.neuron, ILIF):
                 raise ConfigError("to_spike_driven: a network with neuron='relu' has no spikes")
-            assert isinstance(module.conv, nn.Conv2d)
             network.set_submodule(name, SpikeDrivenConv(module.neuron, module.conv))
     use_channels_last(network)

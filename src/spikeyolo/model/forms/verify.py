@@ -6,6 +6,7 @@ does not matter how a product was hidden, or in which module.
 
     operation                               allowed on
     convolution                             spikes, without a bias; the image, in the first unit alone
+    product with a number                   the image, to count its levels
     addition, subtraction, sum              anything; a bias joins a unit's sum once
     product with a number                   potentials, if the number is a power of two (a shift): leak and gain
     comparison, clipping, rounding          potentials: firing
@@ -32,7 +33,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from ...errors import ConfigError, VerificationError
 from ...spiking import NeuronState
 from ..network import SpikingNetwork
-from .convert import convert
+from .convert import as_dense
 from .exact import are_exact
 from .form import Form
 from .spike_driven import SpikeDrivenConv, Synapses
@@ -201,6 +202,8 @@ class _Watch(TorchDispatchMode):
     def product(self, name: str, args: Any) -> _What:
         numbers = [a for a in args[:2] if not isinstance(a, Tensor)]
         kinds = [self.settled(self.what(a)) for a in args[:2] if isinstance(a, Tensor)]
+        if numbers and kinds == [IMAGE]:
+            return _What(IMAGE)
         if len(numbers) != 1 or kinds != [POTENTIALS]:
             self.fail(f"{name} of {' and '.join(kinds)} is a product, not an addition")
         factor = float(numbers[0] if name == "mul" else 1 / numbers[0])
@@ -279,18 +282,6 @@ def _counts(network: SpikingNetwork, images: Tensor) -> dict[str, Tensor]:
     return seen
 
 
-def _as_counts(network: SpikingNetwork) -> SpikingNetwork:
-    """The dense network with the weights of a spike-driven one."""
-    with torch.device("meta"):
-        dense = SpikingNetwork(network.config).eval()
-        convert(dense, Form.DENSE)
-    weights = {key.replace("synapses.", "conv."): value for key, value in network.state_dict().items()}
-    known = dense.state_dict()
-    named = {key if key in known else key.replace(".bias", ".conv.bias"): value for key, value in weights.items()}
-    dense.load_state_dict(named, assign=True)
-    return dense
-
-
 @torch.no_grad()
 def verify_spike_driven(network: SpikingNetwork, images: Tensor | None = None) -> Audit:
     """Proves on a forward pass that a network is driven by spikes alone, and equal to the one that runs on counts.
@@ -322,7 +313,7 @@ def verify_spike_driven(network: SpikingNetwork, images: Tensor | None = None) -
             watch.known[images] = _What(IMAGE)
             network(images) if state is None else network(images, state)
     exact = copy.deepcopy(network).double()
-    expected = _counts(_as_counts(exact), images.double())
+    expected = _counts(as_dense(exact), images.double())
     for name, counts in _counts(exact, images.double()).items():
         if not torch.equal(counts, expected[name]):
             different = int((counts != expected[name]).sum())
