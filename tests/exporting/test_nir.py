@@ -97,6 +97,27 @@ def test_sinabs_gives_the_counts_of_the_backbone(tmp_path):
     assert torch.equal(found[0] if isinstance(found, tuple) else found, expected)
 
 
+@pytest.mark.parametrize("dense", [True, False], ids=["dense", "separable"])
+@pytest.mark.parametrize("neuron", ["coco", "gen1"])
+def test_norse_gives_the_counts_of_the_backbone(tmp_path, neuron, dense):
+    """Its neurons fire once at most, as NIR defines them; with D = 1 ours do too.
+
+    It asks for torchvision, which it does not need here and this project does not install.
+    """
+    norse = pytest.importorskip("norse.torch", reason="norse is not installed")
+    model = lively(dtype=torch.float32, max_count=1, num_classes=2, neuron=neuron)
+    write_nir(model, tmp_path / "m.nir", NirConfig(dense), SIZE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = norse.from_nir(nir.read(tmp_path / "m.nir")).double()
+    image = torch.rand(2, 3, *SIZE, dtype=torch.float64)
+    with torch.no_grad():
+        found, _ = network(image)
+    expected, _ = counts_of(model, image, dense)
+    assert 0.1 < expected.mean() < 0.9
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize(
     ("make", "size", "said"),
     [
