@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tests.helpers.exported import finding, pixels, write_either, write_onnx
+from tests.helpers.memory import resident_mb
 
 from spikeyolo.detection.postprocess import Thresholds, postprocess
 from spikeyolo.errors import ConfigError, DataError, MissingPackage, ShapeError
@@ -232,11 +233,6 @@ def test_a_missing_engine_names_the_extra(engine, network, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, engine, None)
     with pytest.raises(MissingPackage, match=rf"{engine} is not installed: pip install .*\[export\]"):
         Inferencer(path)
-
-
-def resident_mb():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096 / 1e6
 
 
 @pytest.mark.parametrize("engine", ENGINES)
