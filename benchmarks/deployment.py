@@ -66,7 +66,8 @@ class Networks:
 
     def graph(self, config: GraphConfig, ranges: bool) -> tuple[Any, ...]:
         """What `build_onnx` takes."""
-        model = self.folded(config.dense)
+        exact = config.dense and config.precision == "float32"
+        model = self.trained.to_spike_driven() if exact else self.folded(config.dense)
         artefact = describe(model, ImageInput(), size_hw=self.size_hw, precision=config.precision)
         return read_graph(model), config, artefact, calibrate(model, [self.image]) if ranges else None
 
@@ -114,6 +115,7 @@ TORCH = {
 
 ONNX = {
     "onnxruntime f32": lambda networks: build_onnx(*networks.graph(OnnxConfig(), False)),
+    "onnxruntime f32 dense": lambda networks: build_onnx(*networks.graph(OnnxConfig(dense=True), False)),
     "onnxruntime int8": lambda networks: build_onnx(*networks.graph(OnnxConfig(precision="int8"), False)),
     "onnxruntime int8 ranges": lambda networks: build_onnx(*networks.graph(OnnxConfig(precision="int8"), True)),
     "onnxruntime int8 dense": lambda networks: build_onnx(
@@ -124,6 +126,7 @@ ONNX = {
 
 OPENVINO = {
     "openvino f32": lambda networks: build_openvino(*networks.graph(OpenVinoConfig(), False)),
+    "openvino f32 dense": lambda networks: build_openvino(*networks.graph(OpenVinoConfig(dense=True), False)),
     "openvino bf16": lambda networks: build_openvino(*networks.graph(OpenVinoConfig(), False)),
     "openvino int8": lambda networks: build_openvino(*networks.graph(OpenVinoConfig(precision="int8"), False)),
     "openvino int8 ranges": lambda networks: build_openvino(*networks.graph(OpenVinoConfig(precision="int8"), True)),

@@ -73,6 +73,7 @@ class Convolution:
         shift: (out,) int8 of the integer form: left shift from sums of weights to potentials.
         scale: (out,) float32 of int8 weights, see `quantise`: factor from sums of weights to potentials.
         rounded: what it takes is rounded to -128..127: int8 between the convolutions of a chain.
+        more: a convolution of the same input, whose sums are added.
     """
 
     weight: np.ndarray
@@ -83,6 +84,7 @@ class Convolution:
     shift: np.ndarray | None = None
     scale: np.ndarray | None = None
     rounded: bool = False
+    more: Convolution | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,8 @@ LIMITS = (
     "The backbone alone: NIR has no max-pool, upsampling or concatenation. "
     "The output are the spike counts that enter the pooling pyramid. "
     "One timestep from rest: NIR cannot say what is left of a potential after several spikes. "
-    "IF is to be read as floor(v / v_threshold) spikes for v > 0; NIR's own definition has one spike at most, as the network if max_count is 1. "
+    "IF is to be read as floor(v / v_threshold) spikes for v > 0; NIR's own definition has one spike at most, as the "
+    "network if max_count is 1. "
     "There is no upper limit: above max_count spikes the trained network gives max_count. "
     "Exact halves are rounded up, in the trained network to the even count."
 )

@@ -9,6 +9,7 @@ import numpy as np
 from ..artefact import BOXES, DETECTIONS, IMAGES, KEY, LOGITS, Artefact
 from ..errors import ConfigError
 from ..model.forms.exact import MAX_INPUT
+from ..model.forms.form import Form
 from ..structures import REG_MAX, STRIDES
 from .configs import GraphConfig, IntegerOnnxConfig, OnnxConfig, OpenVinoConfig
 from .graph import Graph, shapes
@@ -17,7 +18,7 @@ from .onnx_decode import write_boxes, write_detections
 from .onnx_int8 import OperatorArithmetic, QdqArithmetic
 from .onnx_integer import IntegerArithmetic
 from .onnx_network import Arithmetic, FloatArithmetic, NetworkWriter
-from .quantise import Ranges, quantise
+from .quantise import Ranges, in_parts, quantise
 
 BATCH, ROWS, COLUMNS = "batch", "rows", "columns"
 """Names of dimensions that are free."""
@@ -47,6 +48,8 @@ def build_onnx(graph: Graph, config: GraphConfig, artefact: Artefact, ranges: Ra
             arithmetic = QdqArithmetic(build, np.int8, memory)
         else:
             arithmetic = OperatorArithmetic(build, memory)
+    elif isinstance(config, OpenVinoConfig) and graph.form is Form.SPIKE_DRIVEN:
+        graph, arithmetic = in_parts(graph), QdqArithmetic(build, np.uint8, memory)
     write_graph(build, graph, arithmetic, config, artefact, dtype)
     return build.model("SpikeYOLO", {KEY: artefact.to_json()}, artefact.spikeyolo)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ class QdqArithmetic(FloatArithmetic):
 
     def weigh(self, x: str, conv: Convolution, name: str, neuron: Neuron | None) -> str:
         """Weigh by int8 weights that are said as floating point."""
+        if conv.more is not None:
+            more = self.weigh(x, conv.more, f"{name}.more", neuron)
+            return self.build.op("Add", more, self.weigh(x, replace(conv, more=None), name, neuron))
         if conv.scale is None:
             return super().weigh(x, conv, name, neuron)
         build = self.build
