@@ -51,10 +51,12 @@ CONTENDERS = {
         Contender("spike-driven", Form.SPIKE_DRIVEN, "spikes"),
         Contender("integer", Form.INTEGER, "spikes"),
         Contender("onnx", Form.SEPARABLE, "separable", "onnx"),
+        Contender("onnx-dense", Form.SPIKE_DRIVEN, None, "onnx", {"dense": True}),
         Contender("onnx-float16", Form.SEPARABLE, None, "onnx", {"precision": "float16"}),
         Contender("onnx-int8", Form.SEPARABLE, None, "onnx", {"precision": "int8"}),
         Contender("integer-onnx", Form.INTEGER, "spikes", "integer-onnx"),
         Contender("openvino", Form.SEPARABLE, "separable", "openvino"),
+        Contender("openvino-dense", Form.SPIKE_DRIVEN, None, "openvino", {"dense": True}),
         Contender("openvino-int8", Form.SEPARABLE, None, "openvino", {"precision": "int8"}),
     )
 }
