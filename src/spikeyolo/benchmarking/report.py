@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,17 +168,32 @@ class Report:
         """Draw average precision against latency, a point for each contender."""
         figure = optional_module("matplotlib.figure", "train").Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()
+        names = []
         for row in self.rows:
             if row.latency_ms is not None and row.ap is not None:
-                axes.plot(row.latency_ms[0], row.ap, "o")
-                axes.annotate(row.name, (row.latency_ms[0], row.ap), xytext=(5, 4), textcoords="offset points")
+                place = row.latency_ms[0], row.ap
+                (point,) = axes.plot(*place, "o")
+                how = {"xytext": (5, 4), "textcoords": "offset points", "color": point.get_color()}
+                names.append(axes.annotate(row.name, place, **how))
         axes.set(xlabel="latency of one image, ms (logarithmic)", ylabel="AP", xscale="log")
         axes.xaxis.set_major_locator(optional_module("matplotlib.ticker", "train").LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
         axes.margins(x=0.15, y=0.1)
         axes.grid(alpha=0.3)
+        _set_apart(figure, names)
         save_figure(figure, file)
+
+
+def _set_apart(figure: Any, names: Sequence[Any]) -> None:
+    """Move names up, the slower first, until none lies on another."""
+    figure.draw_without_rendering()
+    placed: list[Any] = []
+    for name in sorted(names, key=lambda name: -name.xy[0]):
+        while any(name.get_window_extent().overlaps(other) for other in placed):
+            right, up = name.get_position()
+            name.set_position((right, up + 6))
+        placed.append(name.get_window_extent())
 
 
 def machine(threads: int) -> dict[str, Any]:

@@ -262,15 +262,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 def _unit(name: str, sources: tuple[str, ...], module: nn.Module) -> Unit:
     if isinstance(module, IntegerConv):
-        geometry = module.geometry
-        conv = Convolution(
-            _array(module.weight),
-            _array(module.bias),
-            geometry["stride"],
-            geometry["padding"],
-            geometry["groups"],
-            _array(module.shift),
-        )
+        conv = Convolution(_array(module.weight), _array(module.bias), **module.geometry, shift=_array(module.shift))
         return Unit(name, sources, _neuron(module.neuron), (conv,))
     assert isinstance(module, SpikingConv)
     assert module.norm is None
@@ -310,8 +302,8 @@ def read_graph(network: SpikingNetwork) -> Graph:
     if network.form not in EXPORTABLE:
         forms = ", ".join(map(str, EXPORTABLE))
         raise ConfigError(f"export: the {network.form} form has no graph; one of {forms} has")
-    spike_driven = network.form is Form.SPIKE_DRIVEN
-    layers = _Layers(as_dense(network) if spike_driven else network)
+    seen = network.config.input_levels if network.form is Form.SPIKE_DRIVEN else None
+    layers = _Layers(network if seen is None else as_dense(network))
     reader = _Reader(dict(layers.named_modules()))
     traced = _Tracer().trace(layers)
     for at in traced.nodes:
@@ -319,7 +311,6 @@ def read_graph(network: SpikingNetwork) -> Graph:
     (result,) = (at for at in traced.nodes if at.op == "output")
     outputs: Any = result.args[0]
     levels = tuple((boxes, classes) for boxes, classes in (reader.means[level] for level in outputs))
-    seen = network.config.input_levels if spike_driven else None
     return Graph(tuple(reader.nodes.values()), levels, network.form, network.fraction_bits, seen)
 
 
