@@ -47,9 +47,20 @@ class StopRequest:
         self.signum = self.signum or signum
 
 
-def interrupt(signum: int, frame: Any) -> None:
-    """Raise `Interrupted`: the handler for work that can end anywhere."""
-    raise Interrupted(signum)
+class Interrupt:
+    """A handler that raises `Interrupted`, for work that can end anywhere.
+
+    Attributes:
+        signum: the signal that came; 0 before. Imports in C swallow what is raised and fail in another way.
+    """
+
+    def __init__(self) -> None:
+        self.signum = 0
+
+    def __call__(self, signum: int, frame: Any) -> None:
+        """Raise."""
+        self.signum = signum
+        raise Interrupted(signum)
 
 
 def on_signals(handler: Callable[[int, Any], None]) -> None:

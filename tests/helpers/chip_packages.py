@@ -11,7 +11,10 @@ QUICK = IntegerConfig(check=False)
 
 def written(folder, model, images, config=QUICK):
     folder.mkdir()
-    write_integer(model, folder, config, images)
+    seen, size_hw = model.input, tuple(images.shape[-2:])
+    if seen is not None and seen.still and not any(side % 32 for side in size_hw):
+        seen = seen.changed(size_hw)
+    write_integer(model, folder, config, images, seen)
     return folder
 
 

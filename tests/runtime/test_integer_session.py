@@ -34,7 +34,7 @@ def packaged(folder, network):
     folder.mkdir()
     frames = network.timesteps, 1, 3, *SIZE
     images = torch.rand(*(frames if isinstance(network.input, EventInput) else frames[1:]))
-    write_integer(network, folder, IntegerConfig(golden_size=32, check=False), images)
+    write_integer(network, folder, IntegerConfig(golden_size=32, check=False), images, network.input)
     return folder
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from tests.trust.test_interruptions import left_behind, start
@@ -50,11 +51,28 @@ def test_what_ends_a_command_is_a_line_and_a_code(monkeypatch, capsys, error, co
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_a_command_and_the_handlers_are_those_from_before(monkeypatch, capsys, number):
-    before = [signal.getsignal(each) for each in SIGNALS]
-    monkeypatch.setattr(program, "_run", lambda words: signal.raise_signal(number))
-    assert program.main([]) == 128 + number
-    assert capsys.readouterr().err.count("\n") == 1
-    assert [signal.getsignal(each) for each in SIGNALS] == before
+    with signals_restored():
+        signal.signal(number, signal.default_int_handler)  # not ignored, as under nohup
+        before = [signal.getsignal(each) for each in SIGNALS]
+        monkeypatch.setattr(program, "_run", lambda words: signal.raise_signal(number))
+        assert program.main([]) == 128 + number
+        assert capsys.readouterr().err.count("\n") == 1
+        assert [signal.getsignal(each) for each in SIGNALS] == before
+
+
+def test_a_signal_that_an_import_swallows_ends_a_command_all_the_same(monkeypatch, capsys):
+    """As in C, where what was raised is lost and the module cannot be imported a second time."""
+
+    def imports(words):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise ImportError("cannot load module more than once per process")
+
+    monkeypatch.setattr(program, "_run", imports)
+    with signals_restored():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        assert program.main([]) == 130
+    assert capsys.readouterr().err == "spikeyolo: interrupted\n"
 
 
 def test_what_nohup_ignores_stays_ignored():

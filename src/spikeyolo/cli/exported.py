@@ -65,7 +65,6 @@ def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None
         MissingPackage: it is not installed.
     """
     from ..exporting.engines import in_engine
-    from ..imaging.image_input import ImageInput
     from ..model.forms.form import Form
     from ..model.inputs import chosen_input
 
@@ -74,7 +73,7 @@ def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None
             raise ConfigError(f"engine: {engine} runs folded models; leave out --no-fold, or take torch")
         return model
     model = model.fold() if model.form is Form.TRAINABLE else model
-    seen = chosen_input(model, imgsz) if isinstance(model.input, ImageInput) else model.input
+    seen = model.input and chosen_input(model, imgsz)
     found = in_engine(model, seen, engine, images)
     say(f"computed by {found.engine}" + ("" if found is model else "; --engine torch takes PyTorch"))
     return found

@@ -48,6 +48,7 @@ class EventInput:
     """
 
     kind: ClassVar[str] = "recordings"
+    still: ClassVar[bool] = False
 
     representation: RepresentationConfig = field(default_factory=RepresentationConfig)
     timesteps: int = 2
@@ -88,6 +89,11 @@ class EventInput:
         return self.representation.name == "last_event_frame"
 
     @property
+    def in_bytes(self) -> bool:
+        """Whether it gives uint8, of which 255 stands for 1."""
+        return self.is_grey
+
+    @property
     def nothing(self) -> int:
         """What a pixel without events holds."""
         return 127 if self.is_grey else 0
@@ -97,10 +103,12 @@ class EventInput:
         rows, columns = (-(-side // self.downscale) for side in sensor_size_hw)
         return rows, columns
 
-    def canvas_hw(self, sensor_size_hw: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns of what the network sees."""
+    def canvas_hw(self, sensor_size_hw: tuple[int, int] | None) -> tuple[int, int]:
+        """Rows and columns of what the network sees; ConfigError where the sensor decides and is not known."""
         if self.letterbox is not None:
             return self.letterbox, self.letterbox
+        if sensor_size_hw is None:
+            raise ConfigError("sensor: the frames have the size of the camera's sensor; give --sensor ROWS COLUMNS")
         rows, columns = (-(-side // 32) * 32 for side in self.frame_hw(sensor_size_hw))
         return rows, columns
 

@@ -6,9 +6,6 @@ import json
 from typing import Any
 
 from ..artefact import Artefact, Outputs
-from ..errors import ConfigError
-from ..events import EventInput
-from ..imaging.image_input import ImageInput
 from ..model.detector import SpikeYOLO
 from ..model.inputs import Input, to_metadata
 from ..structures import STRIDES
@@ -62,23 +59,3 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """As they are read back: lists for tuples."""
     found: dict[str, Any] = json.loads(json.dumps(values))
     return found
-
-
-def canvas_of(seen: Input, sensor_size_hw: tuple[int, int] | None) -> tuple[int, int]:
-    """Return rows and columns of what the network sees.
-
-    Args:
-        seen: the input.
-        sensor_size_hw: of the event camera, whose frames keep their size.
-
-    Raises:
-        ConfigError: recordings of a camera that is not known.
-    """
-    match seen:
-        case ImageInput():
-            return seen.size_hw
-        case EventInput(letterbox=int(side)):
-            return side, side
-        case EventInput() if sensor_size_hw is not None:
-            return seen.canvas_hw(sensor_size_hw)
-    raise ConfigError("sensor: the frames have the size of the camera's sensor; give --sensor ROWS COLUMNS")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from importlib.util import find_spec
 from typing import Literal
 
 import torch
 
 from ..errors import ConfigError
-from ..imaging.image_input import ImageInput
 from ..model.detecting import Detecting
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form
+from ..model.inputs import Input
 from ..optional import missing_package
 from ..runtime.detector import ExportedDetector
 from ..runtime.session import Session
@@ -32,7 +33,7 @@ saves: 8 images of `t` at 256 x 256, 2 of `t` at 640 x 640, one of `s` at 640 x 
 FLOATING = (Form.TRAINABLE, Form.SEPARABLE, Form.DENSE)
 
 
-def in_engine(model: SpikeYOLO, seen: object, engine: Engine = "auto", images: int | None = None) -> Detecting:
+def in_engine(model: SpikeYOLO, seen: Input | None, engine: Engine = "auto", images: int | None = None) -> Detecting:
     """Return a model as the engine runs it.
 
     Args:
@@ -60,34 +61,33 @@ def in_engine(model: SpikeYOLO, seen: object, engine: Engine = "auto", images: i
     for package in ("onnx", engine):
         if find_spec(package) is None:
             raise missing_package(package, "export")
-    assert isinstance(seen, ImageInput)
+    assert seen is not None
     return ExportedDetector(_session(model, seen, engine))
 
 
-def _only_torch(model: SpikeYOLO, seen: object) -> str | None:
+def _only_torch(model: SpikeYOLO, seen: Input | None) -> str | None:
     """What an engine would need that this model is not."""
     if model.device.type != "cpu":
         return "on processors alone, the model is on a GPU"
-    if not isinstance(seen, ImageInput):
+    if seen is None or not seen.still:
         return "models of images; export one of recordings to run it there"
     if model.dtype != torch.float32 or model.form not in FLOATING:
         return f"float32, the model is of {model.precision} in the {model.form} form; export it to run it there"
     return None
 
 
-def _worth_it(model: SpikeYOLO, seen: object, images: int | None) -> bool:
-    if images is None:
+def _worth_it(model: SpikeYOLO, seen: Input | None, images: int | None) -> bool:
+    if images is None or seen is None:
         return True
-    assert isinstance(seen, ImageInput)
     numbers = sum(parameter.numel() for parameter in model.parameters())
-    return numbers * seen.size_hw[0] * seen.size_hw[1] * images >= WORTH
+    return numbers * math.prod(seen.canvas_hw(None)) * images >= WORTH
 
 
-def _session(model: SpikeYOLO, seen: ImageInput, engine: str) -> Session:
+def _session(model: SpikeYOLO, seen: Input, engine: str) -> Session:
     """The graph of the model in an engine, with as many threads as PyTorch would have."""
     folded = model.fold() if model.form is Form.TRAINABLE else model
     graph, threads = read_graph(folded), torch.get_num_threads()
-    artefact = describe(folded, seen, size_hw=seen.size_hw)
+    artefact = describe(folded, seen, size_hw=seen.canvas_hw(None))
     if engine == "openvino":
         from ..runtime.openvino_session import OpenVinoSession
         from .openvino_format import build_openvino

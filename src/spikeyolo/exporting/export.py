@@ -103,20 +103,18 @@ def _write(
     samples: Any,
     overwrite: bool,
 ) -> Exported:
-    from ..imaging.image_input import ImageInput
     from ..model.inputs import chosen_input
     from ..runtime.standalone import write_run_py
-    from .describe import canvas_of
     from .job import Job
     from .parity import measure_parity
     from .samples import sample_inputs
 
     seen = chosen_input(model, imgsz)
-    size_hw = canvas_of(seen, None if sensor is None else _sensor(sensor))
+    size_hw = seen.canvas_hw(None if sensor is None else _sensor(sensor))
     given = samples if hasattr(samples, "ndim") else sample_inputs(seen, size_hw, samples, model.config.timesteps)
     job = Job(model.cpu().eval(), seen, size_hw, given)
     writer = import_module(f".{entry.module}", __package__)
-    alone = entry.runs and isinstance(seen, ImageInput) and not getattr(config, "streaming", False)
+    alone = entry.runs and seen.still and not getattr(config, "streaming", False)
     if entry.suffix:
         reference = writer.write(job, config, target)
         program = write_run_py(target) if alone else None

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from ..errors import ConfigError, VerificationError, one_line
 from ..files import write_whole
-from ..imaging.image_input import ImageInput
 from ..model.detector import SpikeYOLO
 from ..model.forms.convert import converted
 from ..model.forms.form import Form
@@ -37,9 +36,7 @@ How to compute with them is written in `docs/chip-package.md` of spikeyolo.
 """
 
 
-def write_integer(
-    model: SpikeYOLO, folder: Path, config: IntegerConfig, images: Tensor, seen: Input | None = None
-) -> None:
+def write_integer(model: SpikeYOLO, folder: Path, config: IntegerConfig, images: Tensor, seen: Input) -> None:
     """Write the chip package of a network into a folder.
 
     Args:
@@ -48,7 +45,7 @@ def write_integer(
         config: how many golden images, of which size.
         images: (B, C, H, W) or (T, B, C, H, W), as `model.forward` takes them; the package is made for their H and W,
             and its golden values are of the first of them.
-        seen: what the package says of its input; None: the model's own, of the size of the images.
+        seen: what the package says of its input.
 
     Raises:
         ConfigError: an ANN twin, a decay or gain that is no power of two, sums beyond 32 bits, or golden values of more
@@ -63,14 +60,12 @@ def write_integer(
     count_at_once(network)
     graph, bound = read_graph(network), proven_bounds(network)
     rows, columns = images.shape[-2:]
-    if seen is None and isinstance(model.input, ImageInput):
-        seen = model.input.changed((rows, columns))
     chosen = _golden_images(images, config)
     _check_size(graph, chosen, network.config.timesteps)
     golden = golden_values(network, graph, chosen)
     sha256 = {name: _write(folder / name, arrays) for name, arrays in ((WEIGHTS, _weights(graph)), (GOLDEN, golden))}
     shape = dict(zip(("images", "rows", "columns"), (len(golden["logits8"]), *chosen.shape[-2:]), strict=True))
-    manifest = make_manifest(network, seen or model.input, graph, bound, (rows, columns), shape, sha256)
+    manifest = make_manifest(network, seen, graph, bound, (rows, columns), shape, sha256)
     write_whole(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
     write_whole(folder / "README.md", README.encode())
     shutil.copyfile(reference.__file__, folder / "reference.py")

@@ -10,6 +10,7 @@ from ..artefact import BOXES, DETECTIONS, IMAGES, KEY, LOGITS, Artefact
 from ..errors import ConfigError
 from ..model.forms.exact import MAX_INPUT
 from ..model.forms.form import Form
+from ..model.inputs import from_metadata
 from ..structures import REG_MAX, STRIDES
 from .configs import GraphConfig, IntegerOnnxConfig, OnnxConfig, OpenVinoConfig
 from .graph import Graph, shapes
@@ -58,7 +59,7 @@ def build_integer_onnx(graph: Graph, config: IntegerOnnxConfig, artefact: Artefa
     """Return the ONNX model of an integer graph, of integer operators alone up to the logits."""
     assert graph.fraction_bits is not None
     build, levels = Builder(), artefact.config["input_levels"]
-    in_bytes = sees_bytes(artefact.input) and levels == MAX_INPUT
+    in_bytes = from_metadata(artefact.input).in_bytes and levels == MAX_INPUT
     arithmetic = IntegerArithmetic(build, graph.fraction_bits, levels, in_bytes)
     around = GraphConfig(outputs=config.outputs, preprocessing=in_bytes, batch=config.batch, streaming=config.streaming)
     write_graph(build, graph, arithmetic, around, artefact, np.uint8 if in_bytes else np.float32)
@@ -69,7 +70,7 @@ def write_graph(
     build: Builder, graph: Graph, arithmetic: Arithmetic, config: GraphConfig, artefact: Artefact, dtype: Any
 ) -> None:
     """Add everything from the input to the outputs."""
-    still = artefact.input["kind"] == "images"
+    still = from_metadata(artefact.input).still
     channels = next(graph.units).convolutions[0].weight.shape[1]
     images = _input(build, config, artefact, channels, dtype, graph.input_levels or 1)
     potentials = None
@@ -88,9 +89,9 @@ def _input(build: Builder, config: GraphConfig, artefact: Artefact, channels: in
     """The input times `levels`, as (T * B or B, C, H, W) of the type that flows."""
     batch: int | str = BATCH if artefact.batch is None else artefact.batch
     size: tuple[int | str, ...] = artefact.size_hw or (ROWS, COLUMNS)
-    still = artefact.input["kind"] == "images"
-    shape = [batch, channels, *size] if still else [artefact.timesteps, batch, channels, *size]
-    as_bytes = config.preprocessing and sees_bytes(artefact.input)
+    seen = from_metadata(artefact.input)
+    shape = [batch, channels, *size] if seen.still else [artefact.timesteps, batch, channels, *size]
+    as_bytes = config.preprocessing and seen.in_bytes
     x = build.input(IMAGES, np.uint8 if as_bytes else np.float32, shape)
     if as_bytes and dtype != np.uint8:
         x = build.cast(x, np.float32)
@@ -100,17 +101,12 @@ def _input(build: Builder, config: GraphConfig, artefact: Artefact, channels: in
         x = build.op("Mul", x, build.constant(levels, np.float32))
     if dtype == np.float16:
         x = build.cast(x, dtype)
-    if still:
+    if seen.still:
         return x
     if artefact.size_hw is None:
         end = build.op("Shape", x, start=2)
         return build.op("Reshape", x, build.op("Concat", build.integers(-1), end, axis=0))
     return build.op("Reshape", x, build.integers(-1, channels, *artefact.size_hw))
-
-
-def sees_bytes(input: dict[str, Any]) -> bool:
-    """Whether the input is 0..255, of which 255 stands for 1: images, and frames of grey values."""
-    return input["kind"] == "images" or input["representation"]["name"] == "last_event_frame"
 
 
 def _outputs(build: Builder, logits: list[str], config: GraphConfig, artefact: Artefact) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import singledispatch
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ EVENTS_A_PIXEL = 0.1
 """Of a generated window; a moving camera makes some 0.05 to 0.5."""
 
 
+@singledispatch
 def sample_inputs(seen: Input, size_hw: tuple[int, int], files: Sequence[str], timesteps: int) -> Tensor:
     """Return (N, 3, H, W) uint8 images, or (T, N, C, H, W) event frames.
 
@@ -32,13 +34,21 @@ def sample_inputs(seen: Input, size_hw: tuple[int, int], files: Sequence[str], t
         DataError: a file that is not a readable image.
         ConfigError: files for a network of events.
     """
+    raise NotImplementedError
+
+
+@sample_inputs.register
+def _(seen: ImageInput, size_hw: tuple[int, int], files: Sequence[str], timesteps: int) -> Tensor:
     rng = np.random.default_rng(0)
-    if isinstance(seen, ImageInput):
-        given: Sequence[Image] = files or [random_scene(rng, size_hw).image for _ in range(GENERATED)]
-        return torch.from_numpy(seen.load(given)[0])
-    assert isinstance(seen, EventInput)
+    given: Sequence[Image] = files or [random_scene(rng, size_hw).image for _ in range(GENERATED)]
+    return torch.from_numpy(seen.load(given)[0])
+
+
+@sample_inputs.register
+def _(seen: EventInput, size_hw: tuple[int, int], files: Sequence[str], timesteps: int) -> Tensor:
     if files:
         raise ConfigError("samples: for networks of images; windows of events are generated")
+    rng = np.random.default_rng(0)
     shape = timesteps, GENERATED, seen.channels, *size_hw
     if seen.is_grey:
         grey = rng.choice(np.array([0, 127, 255], np.uint8), (timesteps, GENERATED, 1, *size_hw), p=[0.05, 0.9, 0.05])

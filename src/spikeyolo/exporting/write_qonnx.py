@@ -19,6 +19,7 @@ from ..model.detector import SpikeYOLO
 from ..model.forms.convert import converted
 from ..model.forms.form import Form
 from ..model.forms.integer import MAX_FRACTION_BITS, MIN_FRACTION_BITS, largest_values, thresholds
+from ..model.inputs import from_metadata
 from ..structures import REG_MAX, STRIDES
 from .configs import GraphConfig, QonnxConfig
 from .graph import Graph, Neuron, Unit, read_graph
@@ -125,7 +126,7 @@ def build_qonnx(graph: Graph, artefact: Artefact) -> Any:
     arithmetic = QonnxArithmetic(build, graph.fraction_bits)
     channels = next(graph.units).convolutions[0].weight.shape[1]
     images = build.input(IMAGES, np.float32, [1, channels, *artefact.size_hw])
-    arithmetic.types[images] = "UINT8" if artefact.input["kind"] == "images" else "INT16"
+    arithmetic.types[images] = "UINT8" if from_metadata(artefact.input).in_bytes else "INT16"
     levels = NetworkWriter(build, graph, arithmetic, 1, repeat=True).write(images)
     for name, level, stride in zip(LOGITS, levels, STRIDES, strict=True):
         size = [side // stride for side in artefact.size_hw]

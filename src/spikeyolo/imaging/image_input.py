@@ -32,6 +32,10 @@ class ImageInput:
     """
 
     kind: ClassVar[str] = "images"
+    still: ClassVar[bool] = True
+    """A batch is (B, C, H, W), each image shown as often as the network has timesteps; else it is (T, B, C, H, W)."""
+    in_bytes: ClassVar[bool] = True
+    """It gives uint8, of which 255 stands for 1."""
 
     size_hw: tuple[int, int] = (640, 640)
 
@@ -73,6 +77,10 @@ class ImageInput:
         if not canvases:
             return np.zeros((0, 3, *self.size_hw), np.uint8), []
         return np.stack(canvases).transpose(0, 3, 1, 2), placements
+
+    def canvas_hw(self, sensor_size_hw: tuple[int, int] | None) -> tuple[int, int]:
+        """Rows and columns of what the network sees."""
+        return self.size_hw
 
     def changed(self, imgsz: int | Sequence[int] | None = None, window_us: int | None = None) -> ImageInput:
         """Return the input with what a user wants changed; ConfigError for what images do not have."""

@@ -108,7 +108,7 @@ class Inferencer:
         """Raise ConfigError unless the network takes what an input gives."""
         input.check_fits(self.input.network_fields["in_channels"], self.timesteps)
         size = self.artefact.size_hw
-        if isinstance(input, ImageInput) and size not in (None, input.size_hw):
+        if input.still and size not in (None, input.canvas_hw(None)):
             raise ConfigError(f"imgsz: {self._fixed()}")
 
     def _fixed(self) -> str:

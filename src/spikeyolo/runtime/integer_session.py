@@ -52,7 +52,7 @@ class IntegerSession:
         self.artefact = read_artefact(json.dumps(manifest.get("artefact")), self.source)
         self.input = input_of(self.artefact, self.source)
         self.engine = f"numpy {np.__version__}"
-        self.ranks: tuple[int, ...] = (4,) if self.input.kind == "images" else (5,)
+        self.ranks: tuple[int, ...] = (4,) if self.input.still else (5,)
         self._timesteps = said_number(self.artefact, "timesteps", self.source)
         self._levels = said_number(self.artefact, "input_levels", self.source)
         if self.artefact.fraction_bits is None or self.artefact.outputs != "logits":

@@ -141,7 +141,7 @@ class GraphSession(ABC):
         if np.issubdtype(dtype, np.floating):
             scaled = images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
             return scaled.astype(dtype)
-        if self.input.kind == "images" or np.issubdtype(images.dtype, np.integer):
+        if self.input.in_bytes or np.issubdtype(images.dtype, np.integer):
             raise ShapeError(f"images: {shown(self.source)} takes {dtype}, got {images.dtype}")
         limits, levels = np.iinfo(dtype), np.rint(images)
         return levels.clip(limits.min, limits.max).astype(dtype)  # counts of events, whole numbers themselves
