@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from .errors import ConfigError, quote
 
@@ -45,3 +46,8 @@ def one_device(text: str | int | torch.device) -> torch.device:
             f"device: {quote(str(text))} names {len(devices)} GPUs, and this uses one; only train takes several"
         )
     return devices[0]
+
+
+def divided(x: Tensor, by: float) -> Tensor:
+    """Return x / by, rounded once on GPUs too, where a plain number would be made the factor 1 / by."""
+    return x / x.new_full((), by)

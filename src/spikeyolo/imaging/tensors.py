@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..devices import divided
 from ..errors import ShapeError
 
 
@@ -27,7 +28,7 @@ def as_input(images: Tensor, device: torch.device | str, dtype: torch.dtype) -> 
     """
     images = images.to(device, non_blocking=True)
     if images.dtype == torch.uint8:
-        images = images.to(torch.promote_types(dtype, torch.float32)) / 255  # exact to the last bit of half precision
+        images = divided(images.to(torch.promote_types(dtype, torch.float32)), 255)  # in half precision less is left
     elif not images.is_floating_point():
         raise ShapeError(f"images: expected uint8 0..255 or floating point 0..1, got {images.dtype}")
     elif images.ndim == 4 and images.numel() and (float(images.min()) < 0 or float(images.max()) > 1):

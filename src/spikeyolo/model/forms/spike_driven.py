@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...devices import divided
 from ...errors import ConfigError, VerificationError
 from ...spiking import ILIF, NeuronState, binary_slots
 from ..blocks import SpikingConv, SpikingSPPF, use_channels_last
@@ -79,7 +80,7 @@ class LevelConvolution(nn.Conv2d):
     @property
     def level_weight(self) -> Tensor:
         """The weight of one level."""
-        return self.weight / self.levels
+        return divided(self.weight, self.levels)
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
