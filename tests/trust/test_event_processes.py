@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.helpers.event_datasets import boxes_of, write_recording
+from tests.trust.test_interruptions import as_in_a_terminal
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes from /proc")]
 
@@ -41,7 +42,13 @@ def begun(tmp_path):
     (tmp_path / "data.yaml").write_text("format: prophesee\ntrain: set\nnames: [car]\n")
     command = [sys.executable, "-m", "spikeyolo", "events", "prepare", "data.yaml", "out", "--workers", "2"]
     started = subprocess.Popen(
-        command, cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        start_new_session=True,
+        preexec_fn=as_in_a_terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     out = tmp_path / "out" / "train"
     try:

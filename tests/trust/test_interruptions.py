@@ -23,12 +23,13 @@ from spikeyolo.training.run_folder import RunFolder
 from spikeyolo.training.settings import MACHINE, TrainSettings
 
 
+def as_in_a_terminal() -> None:
+    """What runs in the background ignores a Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(words: Sequence[str], folder: Path) -> subprocess.Popen:
     """The program in a session of its own, so that nothing it leaves behind is overlooked."""
-
-    def as_in_a_terminal() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background ignores it
-
     return subprocess.Popen(
         [sys.executable, "-m", "spikeyolo", *words],
         cwd=folder,
