@@ -68,13 +68,13 @@ def detect(image: np.ndarray) -> list[tuple[str, float, list[float]]]:
 if __name__ == "__main__":
     try:
         source, out = [*sys.argv[1:], "boxes.png"][:2] if sys.argv[1:] else sys.exit(__doc__)
-        picture = cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_COLOR)
-        if picture is None or (Path(out).exists() and Path(out).samefile(source)):
-            raise ValueError(f"{source}: no image" if picture is None else f"{out}: the image itself; name another")
-        for name, score, box in detect(picture[..., ::-1]):
+        loaded = cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_COLOR)
+        if loaded is None or (Path(out).exists() and Path(out).samefile(source)):
+            raise ValueError(f"{source}: no image" if loaded is None else f"{out}: the image itself; name another")
+        for name, score, box in detect(loaded[..., ::-1]):
             print(f"{name} {score:.3f} at {(at := list(map(round, box)))}")
-            cv2.rectangle(picture, at[:2], at[2:], (0, 200, 0), 2)
-            cv2.putText(picture, name, (at[0], max(at[1] - 4, 10)), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 200, 0))
-        sys.exit(None if cv2.imwrite(out, picture) else f"run.py: {out}: cannot be written")
+            cv2.rectangle(loaded, at[:2], at[2:], (0, 200, 0), 2)
+            cv2.putText(loaded, name, (at[0], max(at[1] - 4, 10)), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 200, 0))
+        sys.exit(None if cv2.imwrite(out, loaded) else f"run.py: {out}: cannot be written")
     except Exception as error:
         sys.exit(f"run.py: {' '.join(str(error).split())}")
