@@ -46,7 +46,7 @@ def runner(engine, network, size_hw, folder, **choices):
 
 def check(network, images, seen, engine, folder):
     spiking = network.to_spike_driven()
-    run_on_slots(spiking, binary=False)
+    run_on_slots(spiking, on_slots=False)
     spiking.input = seen
     size_hw = tuple(images.shape[-2:])
     _, run = runner(engine, spiking, size_hw, folder, outputs="logits", batch=images.shape[-4])
@@ -83,7 +83,7 @@ def test_golden_networks(name, engine, tmp_path):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_stream_of_counted_events(engine, tmp_path):
     spiking = lively("t-gen1", dtype=torch.float32, in_channels=2, input=COUNTS).to_spike_driven()
-    run_on_slots(spiking, binary=False)
+    run_on_slots(spiking, on_slots=False)
     shapes, run = runner(engine, spiking, (64, 96), tmp_path, outputs="logits", streaming=True)
     state = {name: np.zeros(shape, np.float32) for name, shape in shapes.items() if name != IMAGES}
     own = NeuronState()

@@ -186,7 +186,7 @@ def test_every_form_that_can_become_the_integer_one_gives_the_same_package(tmp_p
     folders = [written(tmp_path / str(i), m, images) for i, m in enumerate([model.fold(dense=True), integer])]
     for name in ("manifest.json", "weights.safetensors", "golden.safetensors"):
         assert len({(folder / name).read_bytes() for folder in folders}) == 1
-    assert integer.backbone.down2.binary  # the caller's network is as before
+    assert integer.backbone.down2.on_slots  # the caller's network is as before
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,11 @@ def lively(preset="t", seed=0, dtype=torch.float64, **changes):
 
 def received(network, images):
     """Logits, and for each unit what its convolution received, added up over the slots where there are slots."""
-    seen = {}
+    seen, factor = {}, network.slot_code.factor
 
     def hook(name):
         def add(module, inputs):
-            seen[name] = seen[name] + inputs[0] if name in seen else inputs[0]
+            seen[name] = factor * seen[name] + inputs[0] if name in seen else inputs[0]
 
         return add
 

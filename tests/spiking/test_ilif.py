@@ -230,6 +230,8 @@ def test_a_nan_is_not_hidden():
         ({"decay": float("nan")}, "decay"),
         ({"gain": 0.0}, "gain"),
         ({"gain": float("inf")}, "gain"),
+        ({"decay": torch.nn.Parameter(torch.tensor(0.3))}, "decay: a tensor, which would get no gradient"),
+        ({"gain": torch.tensor(1.0)}, "gain: a tensor"),
     ],
 )
 def test_parameters_out_of_range(parameters, word):

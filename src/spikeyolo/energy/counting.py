@@ -202,13 +202,13 @@ def watched(network: SpikeYOLO, see: Callable[[str, nn.Conv2d, Tensor, Tensor], 
 
 
 def on_counts(model: SpikeYOLO) -> SpikeYOLO:
-    """Return the spike-driven form of a model, run on counts: the same spikes as on slots, sooner.
+    """Return the spike-driven form of a model, run on counts: the same spikes as on unary slots, sooner.
 
     Raises:
         ConfigError: an ANN twin or an integer network.
     """
-    network = model.to_spike_driven()
-    run_on_slots(network, binary=False)
+    network = model.to_spike_driven("unary")
+    run_on_slots(network, on_slots=False)
     return network
 
 

@@ -107,7 +107,7 @@ def measure(
     _check(model, index, batch, workers, processes)
     dataset, network = index.dataset(chosen_input(model, imgsz)), model.to_spike_driven()
     audit = verify_spike_driven(network) if verify else None
-    run_on_slots(network, binary=False)  # on counts: the same spikes, sooner
+    run_on_slots(network, on_slots=False)  # on counts: the same spikes, sooner
     if processes == 1:
         total = Tally()
         for images in _batches(network, dataset, batch, workers):

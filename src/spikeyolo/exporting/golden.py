@@ -122,4 +122,4 @@ def count_at_once(network: nn.Module) -> None:
     """Let an integer network weigh counts and not slots one by one: the same integers in less time."""
     for module in network.modules():
         if isinstance(module, IntegerConv):
-            module.binary = False
+            module.on_slots = False

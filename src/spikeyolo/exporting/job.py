@@ -48,7 +48,7 @@ class Job:
         if config.precision != "float32" or self.model.config.neuron == RELU:
             return self.in_form(Form.DENSE)
         exact = converted(self.model, Form.SPIKE_DRIVEN)
-        run_on_slots(exact, binary=False)
+        run_on_slots(exact, on_slots=False)
         return exact
 
     def described(self, model: SpikeYOLO, config: GraphConfig, precision: str) -> Artefact:

@@ -18,7 +18,7 @@ from ..errors import CheckpointError, ConfigError, quote
 from ..events.event_input import EventInput
 from ..imaging.image_input import Image, ImageInput
 from ..imaging.tensors import as_input
-from ..spiking import NeuronState
+from ..spiking import NeuronState, SlotCode
 from ..structures import Detections, Placement
 from ..text import class_name
 from . import checkpoint
@@ -190,26 +190,34 @@ class SpikeYOLO(SpikingNetwork):
         """
         return converted(self, Form.DENSE if dense else Form.SEPARABLE)
 
-    def to_spike_driven(self) -> SpikeYOLO:
-        """Return a copy that runs on binary spikes, T x D slots an image, its convolutions by additions alone.
+    def to_spike_driven(self, slot_code: str | None = None) -> SpikeYOLO:
+        """Return a copy that runs on binary spikes, its convolutions by additions alone.
 
         Equal to this one up to the order in which it adds. It is a proof and the hardware's pattern, not a fast form:
         a CPU or GPU computes each slot as a whole convolution. See `spike_driven` and `verify_spike_driven`.
 
-        Raises:
-            ConfigError: the network is an ANN twin, or already of integers.
-        """
-        return converted(self, Form.SPIKE_DRIVEN)
+        Args:
+            slot_code: "unary": T x D slots an image; "binary": T x 3 for D = 4, with fewer spikes and the same results
+                bit for bit, see `spiking.slots`; None: as it is, unary of a trained network.
 
-    def to_integer(self) -> SpikeYOLO:
+        Raises:
+            ConfigError: the network is an ANN twin, or already of integers, or an unknown code.
+        """
+        return converted(self, Form.SPIKE_DRIVEN, slot_code=None if slot_code is None else SlotCode.of(slot_code))
+
+    def to_integer(self, slot_code: str | None = None) -> SpikeYOLO:
         """Return a copy with int8 weights and 32-bit fixed-point potentials, also on binary spikes; see `integer`.
 
         It has as many fraction bits as leave every sum inside 32 bits, by proof (`integer.fits_in_32_bits`).
 
+        Args:
+            slot_code: see `to_spike_driven`.
+
         Raises:
-            ConfigError: an ANN twin, a decay or gain that is no power of two, or weights too large for 32 bits.
+            ConfigError: an ANN twin, a decay or gain that is no power of two, weights too large for 32 bits, or an
+                unknown code.
         """
-        return converted(self, Form.INTEGER)
+        return converted(self, Form.INTEGER, slot_code=None if slot_code is None else SlotCode.of(slot_code))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights, config, class names, input and form as one safetensors file; an older one is replaced whole.
@@ -226,6 +234,8 @@ class SpikeYOLO(SpikingNetwork):
             metadata["input"] = json.dumps(to_metadata(self.input))
         if self.fraction_bits is not None:
             metadata["fraction_bits"] = str(self.fraction_bits)
+        if self.slot_code is not SlotCode.UNARY:
+            metadata["slot_code"] = str(self.slot_code)
         checkpoint.write(path, metadata, self.state_dict())
 
     @classmethod
@@ -262,7 +272,8 @@ class SpikeYOLO(SpikingNetwork):
                 raise ConfigError(f"config: a network of {needed} numbers, the file has {numbers}")
             form = _of_metadata(Form, metadata, "form")
             bits = _of_metadata(int, metadata, "fraction_bits") if form is Form.INTEGER else None
-            convert(model, form, bits)
+            code = SlotCode.of(metadata["slot_code"]) if "slot_code" in metadata else None
+            convert(model, form, bits, code)
         except ConfigError as error:
             raise CheckpointError(f"{path}: its metadata cannot be used ({error})") from error
         return model

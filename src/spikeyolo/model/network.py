@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ShapeError, one_line, quote
-from ..spiking import ILIF, NeuronState
+from ..spiking import ILIF, NeuronState, SlotCode
 from ..structures import STRIDES
 from .backbone import Backbone
 from .blocks import use_channels_last
@@ -47,6 +47,7 @@ class SpikingNetwork(nn.Module):
         config: the same.
         form: how the convolutions are held and run.
         fraction_bits: of the integer form.
+        slot_code: how counts become slots, in the forms that run on them.
 
     Shape:
         images: (B, C, H, W) still images, each shown `timesteps` times, or (T, B, C, H, W) event frames; floating
@@ -62,6 +63,7 @@ class SpikingNetwork(nn.Module):
         self.config = config
         self.form = Form.TRAINABLE
         self.fraction_bits: int | None = None
+        self.slot_code = SlotCode.UNARY
         self.backbone = Backbone(config)
         self.neck = Neck(config)
         self.head = DetectHead(self.neck.out_channels, config.num_classes, config.make_neuron)

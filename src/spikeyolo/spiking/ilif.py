@@ -28,7 +28,10 @@ MAX_COUNT_LIMIT = 16
 
 
 def check_neuron(decay: float, gain: float, max_count: int) -> None:
-    """Raise ConfigError unless decay is in 0..1, gain is positive and D is an integer in 1..16."""
+    """Raise ConfigError unless decay is a number in 0..1, gain a positive one and D an integer in 1..16."""
+    for name, value in (("decay", decay), ("gain", gain)):
+        if isinstance(value, Tensor):
+            raise ConfigError(f"{name}: a tensor, which would get no gradient here and not be saved; give a number")
     if not 0.0 <= decay <= 1.0:
         raise ConfigError(f"decay: {decay} is outside 0..1")
     if not 0.0 < gain < float("inf"):

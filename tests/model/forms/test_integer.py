@@ -26,7 +26,7 @@ def run(network, images, binary):
     """Logits, and the integers that leave each unit."""
     seen = {}
     for unit in units(network).values():
-        unit.binary = binary
+        unit.on_slots = binary
     handles = [u.register_forward_hook(lambda m, i, o, n=n: seen.__setitem__(n, o)) for n, u in units(network).items()]
     with torch.no_grad():
         logits = network(images)

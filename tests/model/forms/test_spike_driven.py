@@ -88,7 +88,7 @@ def test_float32_layer_by_layer(preset):
             flipped, total = flipped + int((ours != theirs).sum()), total + ours.numel()
             on_slots = spiking.get_submodule(name)
             on_counts = copy.deepcopy(on_slots)
-            run_on_slots(on_counts, binary=False)
+            run_on_slots(on_counts, on_slots=False)
             assert torch.equal(on_slots(x), on_counts(x)), name
     assert len(inputs) == 88
     assert flipped <= 1e-4 * total
@@ -331,7 +331,7 @@ def test_in_float32_slots_and_counts_are_the_same_bits(preset, timesteps, max_co
     spiking = lively(preset, dtype=torch.float32, timesteps=timesteps, max_count=max_count).to_spike_driven()
     images = torch.rand(2, 3, 128, 128)
     logits, slots = received(spiking, images)
-    run_on_slots(spiking, binary=False)
+    run_on_slots(spiking, on_slots=False)
     expected, counts = received(spiking, images)
     assert all(torch.equal(slots[name], counts[name]) for name in counts)
     assert all(torch.equal(a, b) for a, b in zip(logits, expected, strict=True))

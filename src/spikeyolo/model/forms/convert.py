@@ -9,22 +9,26 @@ import torch
 from torch import nn
 
 from ...errors import ConfigError, quote
+from ...spiking import SlotCode
 from ..network import SpikingNetwork
 from .folding import fold_network
 from .form import CONVERSIONS, Form
-from .integer import MAX_FRACTION_BITS, MIN_FRACTION_BITS, fits_in_32_bits, to_integer_
-from .spike_driven import LevelConvolution, to_spike_driven_
+from .integer import MAX_FRACTION_BITS, MIN_FRACTION_BITS, IntegerConv, fits_in_32_bits, to_integer_
+from .spike_driven import LevelConvolution, SpikeDrivenConv, to_spike_driven_
 
 Network = TypeVar("Network", bound=SpikingNetwork)
 
 
-def convert(network: SpikingNetwork, form: Form, fraction_bits: int | None = None) -> None:
+def convert(
+    network: SpikingNetwork, form: Form, fraction_bits: int | None = None, slot_code: SlotCode | None = None
+) -> None:
     """Turn a network into another form, in place.
 
     Args:
         network: to change.
         form: one of `CONVERSIONS[network.form]`.
         fraction_bits: of the integer form.
+        slot_code: of the forms that run on slots; None: as it is.
 
     Raises:
         ConfigError: a form that cannot be made of this one, an ANN twin, which has no spikes, or `fraction_bits` out of
@@ -45,15 +49,29 @@ def convert(network: SpikingNetwork, form: Form, fraction_bits: int | None = Non
             to_integer_(network, fraction_bits, network.config.input_levels)
             network.fraction_bits = fraction_bits
     network.form = form
+    if slot_code is not None:
+        _set_code(network, slot_code)
     network.requires_grad_(form is Form.TRAINABLE)
 
 
-def converted(network: Network, form: Form, fraction_bits: int | None = None) -> Network:
+def _set_code(network: SpikingNetwork, code: SlotCode) -> None:
+    units = [unit for unit in network.modules() if isinstance(unit, SpikeDrivenConv | IntegerConv)]
+    if not units and code is not SlotCode.UNARY:
+        raise ConfigError(f"slot_code: the {network.form} form has no slots")
+    for unit in units:
+        unit.code = code
+    network.slot_code = code
+
+
+def converted(
+    network: Network, form: Form, fraction_bits: int | None = None, slot_code: SlotCode | None = None
+) -> Network:
     """Return a copy of a network in another form, ready to predict; see `convert`."""
     if form is Form.INTEGER and fraction_bits is None and network.form is not Form.INTEGER:
-        return _integer(network)
-    copied = copy.deepcopy(network).eval()
-    convert(copied, form, fraction_bits)
+        copied = _integer(network)
+    else:
+        copied = copy.deepcopy(network).eval()
+    convert(copied, form, fraction_bits, slot_code)
     return copied
 
 

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import ConfigError
-from ...spiking import ILIF, NeuronState, binary_slots
+from ...spiking import ILIF, NeuronState, SlotCode, binary_slots
 from ...structures import STRIDES
 from ..blocks import SpikingConv
 from ..head import DetectHead
@@ -114,7 +114,8 @@ class IntegerConv(nn.Module):
         weight: (out, in / groups, kh, kw) int8.
         shift: (out,) int8, the left shift from sums of weights to potentials.
         bias: (out,) int32, in the format of potentials.
-        binary: True weighs D binary slots one by one, False the counts at once; the result is the same integer.
+        on_slots: True weighs binary slots one by one, False the counts at once; the result is the same integer.
+        code: of the slots; in the binary one sums are shifted left by one bit before each further slot.
 
     Shape:
         x: (T, B, in, H, W) integer potentials, of the first unit what the network sees -> (T, B, out, H', W') integers.
@@ -128,7 +129,7 @@ class IntegerConv(nn.Module):
         super().__init__()
         assert isinstance(unit.conv, nn.Conv2d)
         assert unit.conv.bias is not None
-        self.binary, self.input_levels = True, input_levels
+        self.on_slots, self.code, self.input_levels = True, SlotCode.UNARY, input_levels
         conv = unit.conv
         self.geometry: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "groups": conv.groups}
         self.neuron = IntegerILIF(unit.neuron, fraction_bits) if isinstance(unit.neuron, ILIF) else None
@@ -147,8 +148,10 @@ class IntegerConv(nn.Module):
             sums = self._weigh((x * self.input_levels).round().clamp(-MAX_INPUT, MAX_INPUT).flatten(0, 1))
         else:
             counts = self.neuron(x, state).flatten(0, 1)
-            parts = binary_slots(counts, self.neuron.max_count) if self.binary else [counts]
-            sums = torch.stack([self._weigh(part) for part in parts]).sum(0)
+            first, *others = binary_slots(counts, self.neuron.max_count, self.code) if self.on_slots else [counts]
+            sums = self._weigh(first)
+            for spikes in others:
+                sums = sums * self.code.factor + self._weigh(spikes)
         scale = torch.exp2(self.shift.double())
         return (sums * scale.view(-1, 1, 1) + self.bias.double().view(-1, 1, 1)).unflatten(0, x.shape[:2])
 
@@ -234,14 +237,14 @@ def _bounds_flow(network: nn.Module, seen: dict[str, Bounds]) -> Iterator[None]:
     hooks = [
         unit.register_forward_hook(lambda m, i, o, name=name: bound(name, m, i, o)) for name, unit in units.items()
     ]
-    binary = {name: unit.binary for name, unit in units.items()}
+    on_slots = {name: unit.on_slots for name, unit in units.items()}
     for unit in units.values():
-        unit.binary = False  # of what it computes the shape alone is used, and slots take D times as long
+        unit.on_slots = False  # of what it computes the shape alone is used, and slots take D times as long
     try:
         yield
     finally:
         for name, unit in units.items():
-            unit.binary = binary[name]
+            unit.on_slots = on_slots[name]
         for hook in hooks:
             hook.remove()
 

@@ -4,6 +4,8 @@ Each unit turns the counts of its neurons into D binary slots, weighs every slot
 the bias once a timestep. On zeros and ones a convolution needs no product: it adds the weights of the synapses that
 received a spike. Shortcuts, concatenations and up-sampling move and add membrane potentials, as in training.
 
+With the binary code of slots the sum is doubled before each further slot, a shift, and D = 4 takes 3 slots.
+
 Weights are rounded to a grid of their output channel, a power of two so fine that every possible sum of them stays
 within the mantissa (24 bits in float32, 53 in float64) and so coarse that no sum is ever rounded. So the order in which
 spikes arrive does not matter: slots and counts give the same network bit for bit, in float32 too, for any batch size.
@@ -29,7 +31,7 @@ from torch import Tensor, nn
 
 from ...devices import divided
 from ...errors import ConfigError, VerificationError
-from ...spiking import ILIF, NeuronState, binary_slots
+from ...spiking import ILIF, NeuronState, SlotCode, binary_slots
 from ..blocks import SpikingConv, SpikingSPPF, use_channels_last
 from .exact import MAX_INPUT, exact_convolutions
 
@@ -111,7 +113,8 @@ class SpikeDrivenConv(nn.Module):
         conv: its folded, dense convolution with a bias.
 
     Attributes:
-        binary: True weighs the D slots one by one; False weighs the counts at once, which gives the same bits sooner.
+        on_slots: True weighs the slots one by one; False weighs the counts at once, which gives the same bits sooner.
+        code: of the slots.
 
     Shape:
         x: (T, B, in, H, W) membrane potentials -> (T, B, out, H', W') input currents.
@@ -119,7 +122,7 @@ class SpikeDrivenConv(nn.Module):
 
     def __init__(self, neuron: ILIF, conv: nn.Conv2d):
         super().__init__()
-        self.binary = True
+        self.on_slots, self.code = True, SlotCode.UNARY
         self.neuron = neuron
         self.synapses = Synapses(**_geometry(conv), bias=False, device="meta")
         assert conv.bias is not None
@@ -133,20 +136,25 @@ class SpikeDrivenConv(nn.Module):
         """`spread` maps the spikes (T * B, C, H, W) of a slot to other spikes before they are weighed."""
         counts = self.neuron(x, state).flatten(0, 1)
         current: Tensor | None = None
-        for spikes in binary_slots(counts, self.neuron.max_count) if self.binary else [counts]:
+        for spikes in binary_slots(counts, self.neuron.max_count, self.code) if self.on_slots else [counts]:
             weighed = self.synapses(spikes if spread is None else spread(spikes))
-            current = weighed if current is None else current + weighed
+            current = weighed if current is None else _next_slot(current, self.code) + weighed
         assert current is not None
         return (current + self.bias.view(-1, 1, 1)).unflatten(0, x.shape[:2])
+
+
+def _next_slot(sums: Tensor, code: SlotCode) -> Tensor:
+    return sums if code.factor == 1 else sums * code.factor
 
 
 class SpikeDrivenSPPF(SpikingSPPF):
     """Spatial pyramid pooling that pools spikes where that is the same as pooling potentials, as trained.
 
     From rest and for one timestep the neuron is a rising function of its input, count = f(x), so that
-    max(f(x_i)) = f(max(x_i)); and the slots are rising functions of the count, so that the largest of binary spikes
-    (an OR) is the spike of the largest. With a membrane potential carried over (T > 1, or a stream) the count depends
-    on the neuron's past too, and the neurons of the pooled positions have pasts of their own: potentials are pooled.
+    max(f(x_i)) = f(max(x_i)); and the unary slots are rising functions of the count, so that the largest of binary
+    spikes (an OR) is the spike of the largest. Binary digits are not (the OR of 1 and 2 is 3): potentials are pooled.
+    With a membrane potential carried over (T > 1, or a stream) the count depends on the neuron's past too, and
+    the neurons of the pooled positions have pasts of their own: potentials are pooled.
     """
 
     def __init__(self, trained: SpikingSPPF):
@@ -154,16 +162,16 @@ class SpikeDrivenSPPF(SpikingSPPF):
         self.reduce, self.pool, self.merge = trained.reduce, trained.pool, trained.merge
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
-        if x.shape[0] > 1 or state is not None:
+        if x.shape[0] > 1 or state is not None or self.merge.code is SlotCode.BINARY:
             return super().forward(x, state)
         return self.merge(self.reduce(x), spread=self.pyramid)
 
 
-def run_on_slots(network: nn.Module, binary: bool) -> None:
+def run_on_slots(network: nn.Module, on_slots: bool) -> None:
     """Lets a spike-driven network run on binary slots, as it is made, or on counts: the same bits in fewer steps."""
     for module in network.modules():
         if isinstance(module, SpikeDrivenConv):
-            module.binary = module.synapses.check = binary
+            module.on_slots = module.synapses.check = on_slots
 
 
 def to_spike_driven_(network: nn.Module, input_levels: int) -> None:

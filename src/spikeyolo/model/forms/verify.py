@@ -9,6 +9,9 @@ does not matter how a product was hidden, or in which module.
     product with a number                   the image, to count its levels
     addition, subtraction, sum              anything; a bias joins a unit's sum once
     product with a number                   potentials, if the number is a power of two (a shift): leak and gain
+    doubling                                sums of slots without a bias, once before each slot but the first, of units
+                                            whose slots are binary digits
+    remainder by a power of two             spike counts: their binary digits
     comparison, clipping, rounding          potentials: firing
     max-pool                                potentials; spikes only where that is equal, for one timestep from rest
     moving, joining, repeating              anything
@@ -31,7 +34,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ...errors import ConfigError, VerificationError
-from ...spiking import NeuronState
+from ...spiking import NeuronState, SlotCode
 from ..network import SpikingNetwork
 from .convert import as_dense
 from .exact import are_exact
@@ -67,10 +70,11 @@ FIRST_UNIT, HEAD = "backbone.stem.", "head"
 
 
 class _What(NamedTuple):
-    """What a tensor is; for sums, how often a bias was added to them."""
+    """What a tensor is; for sums, how often a bias was added to them, and how often they were doubled."""
 
     kind: str
     biases: int = 0
+    doublings: int = 0
 
 
 @dataclass(repr=False)
@@ -151,6 +155,8 @@ class _Watch(TorchDispatchMode):
             return first if first.kind == SUMS else _What(POTENTIALS)
         if name in ("mul", "div"):
             return self.product(name, args)
+        if name == "remainder" and first.kind == COUNTS and math.frexp(args[1])[0] == 0.5:
+            return first
         if name in MOVING:
             return self.moved(args)
         if name == "_to_copy":
@@ -194,13 +200,18 @@ class _Watch(TorchDispatchMode):
             self.fail("an addition with a factor is a product")
         whats = [self.what(a) for a in args[:2]]
         if any(w.kind == SUMS for w in whats) and all(w.kind in (SUMS, CONSTANT) for w in whats):
-            return _What(SUMS, sum(w.biases + (w.kind == CONSTANT) for w in whats))
+            if args[0] is args[1]:
+                return self.doubled(whats[0])
+            doublings = max(w.doublings for w in whats)
+            return _What(SUMS, sum(w.biases + (w.kind == CONSTANT) for w in whats), doublings)
         for w in whats:
             self.settled(w)
         return _What(POTENTIALS)
 
     def product(self, name: str, args: Any) -> _What:
         numbers = [a for a in args[:2] if not isinstance(a, Tensor)]
+        if name == "mul" and numbers == [2] and self.what(args[0]).kind == SUMS:
+            return self.doubled(self.what(args[0]))
         kinds = [self.settled(self.what(a)) for a in args[:2] if isinstance(a, Tensor)]
         if numbers and kinds == [IMAGE]:
             return _What(IMAGE)
@@ -211,6 +222,12 @@ class _Watch(TorchDispatchMode):
             self.fail(f"potentials times {factor:g}: not a power of two, so not a shift")
         self.audit.shifts.add(factor)
         return _What(POTENTIALS)
+
+    def doubled(self, what: _What) -> _What:
+        """Sums before the next binary digit."""
+        if what.biases:
+            self.fail("a doubling after the bias, which would be doubled, too")
+        return _What(SUMS, 0, what.doublings + 1)
 
     def moved(self, args: Any) -> _What:
         whats = {self.what(a) for a in torch.utils._pytree.tree_leaves(args[0]) if isinstance(a, Tensor)}
@@ -241,6 +258,9 @@ class _Watch(TorchDispatchMode):
                 what = self.what(output)
                 if what.kind == SUMS and what.biases != 1:
                     self.fail(f"a bias is added {what.biases} times a timestep, not once")
+                steps = (len(module.code.weights(module.neuron.max_count)) - 1) * (module.code is SlotCode.BINARY)
+                if what.kind == SUMS and what.doublings != steps:
+                    self.fail(f"sums are doubled {what.doublings} times, not {steps}")
                 self.known[output] = _What(POTENTIALS)
             self.places.pop()
 
@@ -265,12 +285,13 @@ def _check_tree(network: SpikingNetwork) -> None:
 
 
 def _counts(network: SpikingNetwork, images: Tensor) -> dict[str, Tensor]:
-    """What enters each spiking convolution, summed over the slots, by the name of its unit."""
+    """What enters each spiking convolution, summed over the slots as its code says, by the name of its unit."""
     seen: dict[str, Tensor] = {}
+    factor = network.slot_code.factor
 
     def add(name: str) -> Any:
         def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            seen[name] = seen[name] + args[0] if name in seen else args[0]
+            seen[name] = seen[name] * factor + args[0] if name in seen else args[0]
 
         return hook
 
