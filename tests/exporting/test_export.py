@@ -1,5 +1,6 @@
 """`spikeyolo export` and the function behind it: what is written, what is said, what is refused."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -48,6 +49,18 @@ def test_a_format_is_measured_beside_the_network_it_equals(model, tmp_path, form
     assert found.parity.same == 1.0
     assert max(found.parity.largest.values()) < 1e-3
     assert found.size > 2e6
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dense", [False, True])
+def test_weights_of_any_precision_are_written_in_float32(model, tmp_path, dtype, dense):
+    other = copy.deepcopy(model).to(dtype)
+    found = export(other, "onnx", tmp_path / "out.onnx", dense=dense, outputs="logits")
+    assert other.dtype == dtype  # the caller's stays as it is
+    assert found.parity.largest["logits"] < 1e-3
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64), dtype=np.uint8)
+    logits, _ = Inferencer(found.path).run(image)
+    assert all(np.isfinite(level).all() and level.std() > 0.01 for level in logits.values())
 
 
 def test_a_folder_of_the_same_format_is_replaced_if_the_user_says_so(model, tmp_path):

@@ -103,6 +103,10 @@ def _write(
     samples: Any,
     overwrite: bool,
 ) -> Exported:
+    from copy import deepcopy
+
+    from torch import float32
+
     from ..model.inputs import chosen_input
     from ..runtime.standalone import write_run_py
     from .job import Job
@@ -112,7 +116,10 @@ def _write(
     seen = chosen_input(model, imgsz)
     size_hw = seen.canvas_hw(None if sensor is None else _sensor(sensor))
     given = samples if hasattr(samples, "ndim") else sample_inputs(seen, size_hw, samples, model.config.timesteps)
-    job = Job(model.cpu().eval(), seen, size_hw, given)
+    model = model.cpu().eval()
+    if model.dtype != float32:  # what is written is measured beside the same weights in float32
+        model = deepcopy(model).float()
+    job = Job(model, seen, size_hw, given)
     writer = import_module(f".{entry.module}", __package__)
     alone = entry.runs and seen.still and not getattr(config, "streaming", False)
     if entry.suffix:

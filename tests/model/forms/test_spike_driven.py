@@ -68,6 +68,15 @@ def test_every_preset_on_spikes_equals_counts(preset):
         assert_equal_to_counts(dense, torch.rand(timesteps, 1, 3, 32, 32, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_of_half_precision_become_float32(dtype):
+    model = lively(num_classes=2, dtype=dtype)
+    spiking, image = model.to_spike_driven(), torch.randint(0, 256, (1, 3, 64, 64)) / 255
+    assert (model.dtype, spiking.dtype) == (dtype, torch.float32)
+    assert all(level.isfinite().all() for level in spiking(image))
+    verify_spike_driven(spiking)
+
+
 @pytest.mark.parametrize("preset", ["t", "t-gen1"])
 def test_float32_layer_by_layer(preset):
     # From the same input. Against the weights before they were put on their grid a count beside a rounding threshold

@@ -175,11 +175,17 @@ def run_on_slots(network: nn.Module, on_slots: bool) -> None:
 
 
 def to_spike_driven_(network: nn.Module, input_levels: int) -> None:
-    """Turns a dense folded network into the addition-only one, in place; `input_levels` as in NetworkConfig.
+    """Turns a dense folded network into the addition-only one, in place, of float32 at least.
+
+    Args:
+        network: to change.
+        input_levels: as in NetworkConfig.
 
     Raises:
         ConfigError: a unit without spiking neurons (the ANN twin).
     """
+    if any(torch.finfo(weight.dtype).bits < 32 for weight in network.parameters()):
+        network.float()  # half precision has no room for exact sums
     for name, module in list(network.named_modules()):
         if isinstance(module, SpikingSPPF):
             network.set_submodule(name, SpikeDrivenSPPF(module))
