@@ -20,7 +20,14 @@ from qonnx.core.onnx_exec import execute_onnx
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    "changes", [{}, {"max_count": 1}, {"max_count": 8}, {"neuron": "gen1", "input": ImageInput()}], ids=str
+    "changes",
+    [
+        {},
+        {"max_count": 8},
+        pytest.param({"max_count": 1}, marks=pytest.mark.long),
+        pytest.param({"neuron": "gen1", "input": ImageInput()}, marks=pytest.mark.long),
+    ],
+    ids=str,
 )
 def test_the_integers_are_those_of_the_integer_network(tmp_path, changes):
     model = lively("t", num_classes=3, dtype=torch.float32, **changes)

@@ -60,11 +60,11 @@ def write_recipe(folder: Path, settings: TrainSettings) -> list[str]:
 
 WHERE = [
     (1, "training_step", 1),
-    (1, "training_step", 2),
-    (1, "training_step", 3),
+    pytest.param(1, "training_step", 2, marks=pytest.mark.long),
+    pytest.param(1, "training_step", 3, marks=pytest.mark.long),
     (1, "training_step", 5),
     (1, "validation_step", 1),
-    (1, "validation_step", 2),
+    pytest.param(1, "validation_step", 2, marks=pytest.mark.long),
     (1, "validation_step", 4),
     (2, "validation_step", 1),  # only the last epoch is validated
 ]
