@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+AGAIN = 0.02  # seconds
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -47,20 +50,28 @@ class StopRequest:
         self.signum = self.signum or signum
 
 
-class Interrupt:
-    """A handler that raises `Interrupted`, for work that can end anywhere.
+def interrupt(signum: int, frame: Any) -> None:
+    """Raise `Interrupted`: the handler for work that can end anywhere, but for imports.
 
-    Attributes:
-        signum: the signal that came; 0 before. Imports in C swallow what is raised and fail in another way.
+    Libraries in C++ abort when something is raised while they are imported, or swallow it and fail in another way: the
+    signal is sent again until they are done.
     """
-
-    def __init__(self) -> None:
-        self.signum = 0
-
-    def __call__(self, signum: int, frame: Any) -> None:
-        """Raise."""
-        self.signum = signum
+    if not _is_importing(frame):
         raise Interrupted(signum)
+    again = threading.Timer(AGAIN, _send_again, (signum,))
+    again.daemon = True
+    again.start()
+
+
+def _send_again(signum: int) -> None:
+    if isinstance(signal.getsignal(signum), StopRequest) or signal.getsignal(signum) is interrupt:
+        os.kill(os.getpid(), signum)
+
+
+def _is_importing(frame: Any) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def on_signals(handler: Callable[[int, Any], None]) -> None:

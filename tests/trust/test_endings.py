@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+import time
 
 import pytest
 from tests.trust.test_interruptions import left_behind, start
@@ -60,18 +60,25 @@ def test_a_signal_ends_a_command_and_the_handlers_are_those_from_before(monkeypa
         assert [signal.getsignal(each) for each in SIGNALS] == before
 
 
-def test_a_signal_that_an_import_swallows_ends_a_command_all_the_same(monkeypatch, capsys):
-    """As in C, where what was raised is lost and the module cannot be imported a second time."""
+def test_a_signal_waits_for_the_end_of_an_import(monkeypatch, capsys, tmp_path):
+    """What is raised within C++ that is being imported aborts the program."""
+    (tmp_path / "imported_slowly.py").write_text(
+        "import signal, time\nsignal.raise_signal(signal.SIGINT)\ntime.sleep(0.1)\ndone = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    seen = []
 
     def imports(words):
-        with suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        raise ImportError("cannot load module more than once per process")
+        import imported_slowly
+
+        seen.append(imported_slowly.done)
+        time.sleep(10)
 
     monkeypatch.setattr(program, "_run", imports)
     with signals_restored():
         signal.signal(signal.SIGINT, signal.default_int_handler)
         assert program.main([]) == 130
+    assert seen == [True]
     assert capsys.readouterr().err == "spikeyolo: interrupted\n"
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import ConfigError, SpikeYOLOError
-from ..interruption import Interrupt, Interrupted, StopRequest, on_signals, signals_restored
+from ..interruption import StopRequest, interrupt, on_signals, signals_restored
 from ..optional import EXTRAS, missing_package
 from ..strict import nearest
 from ..terminal import complain, let_all_characters_through, line_of, say
@@ -60,18 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, value in SILENT.items():
         os.environ.setdefault(name, value)
     with signals_restored(), _warnings_in_a_line(debug):
-        handler = StopRequest() if _was_started_by_another() else Interrupt()
-        on_signals(handler)
+        on_signals(StopRequest() if _was_started_by_another() else interrupt)
         try:
             _run(words)
             sys.stdout.flush()
             return 0
         except BaseException as error:
+            on_signals(StopRequest())  # the line that says how it ended is not interrupted
             if debug:
                 with suppress(OSError):
                     traceback.print_exc()
-            if isinstance(error, ImportError) and handler.signum:
-                error = Interrupted(handler.signum)
             code, line = _ending(error)
             if code is None:
                 raise
