@@ -20,6 +20,12 @@ def lively(preset="t", seed=0, dtype=torch.float64, **changes):
     return model.to(dtype).eval()
 
 
+def replace_forward(network, name, make):
+    """Let a part of a network run what `make` returns, of the part and its own forward."""
+    module = network.get_submodule(name)
+    module.forward = make(module, module.forward)
+
+
 def received(network, images):
     """Logits, and for each unit what its convolution received, added up over the slots where there are slots."""
     seen, factor = {}, network.slot_code.factor

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tests.helpers.exported import finding, pixels, write_either, write_onnx
-from tests.helpers.memory import resident_mb
+from tests.helpers.memory import assert_memory_stays
 
 from spikeyolo.detection.postprocess import Thresholds, postprocess
 from spikeyolo.errors import ConfigError, DataError, MissingPackage, ShapeError
@@ -239,12 +239,7 @@ def test_a_missing_engine_names_the_extra(engine, network, tmp_path, monkeypatch
 @pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.mark.long)])
 def test_memory_does_not_grow(engine, count, network, tmp_path):
     inferencer = Inferencer(write_either(engine, tmp_path, network, SIZE), threads=1)
-    for image in IMAGES * 10:
-        inferencer.predict(image)
-    before = resident_mb()
-    for i in range(count):
-        inferencer.predict(IMAGES[i % 3])
-    assert resident_mb() - before < 20
+    assert_memory_stays(inferencer, IMAGES, count, before=10)
 
 
 def test_a_signal_after_openvino_has_gone_is_a_signal(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.helpers.exported import pixels
 from tests.helpers.golden import GOLDEN
-from tests.helpers.memory import resident_mb
+from tests.helpers.memory import assert_memory_stays
 
 from spikeyolo import load_reference
 from spikeyolo.cli.main import main
@@ -136,10 +136,4 @@ def _flipped(file):
 
 @pytest.mark.parametrize("count", [20, pytest.param(2000, marks=pytest.mark.long)])
 def test_memory_does_not_grow(count, package):
-    inferencer, images = Inferencer(package), [pixels(32, 32, seed) for seed in range(3)]
-    for image in images * 2:
-        inferencer.predict(image)
-    before = resident_mb()
-    for i in range(count):
-        inferencer.predict(images[i % 3])
-    assert resident_mb() - before < 20
+    assert_memory_stays(Inferencer(package), [pixels(32, 32, seed) for seed in range(3)], count)

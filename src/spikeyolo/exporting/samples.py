@@ -34,7 +34,7 @@ def sample_inputs(seen: Input, size_hw: tuple[int, int], files: Sequence[str], t
         DataError: a file that is not a readable image.
         ConfigError: files for a network of events.
     """
-    raise NotImplementedError
+    raise TypeError(f"{type(seen).__name__} is no input of a network")
 
 
 @sample_inputs.register

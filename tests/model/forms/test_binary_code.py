@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 import torch
 from tests.helpers.golden import GOLDEN, NETWORKS, golden_input
-from tests.helpers.networks import lively, received
+from tests.helpers.networks import lively, received, replace_forward
 
 import spikeyolo
 from spikeyolo.errors import ConfigError, VerificationError
@@ -119,11 +119,6 @@ def test_an_unknown_code():
         lively().to_spike_driven("gray")
 
 
-def replaced(network, name, make):
-    module = network.get_submodule(name)
-    module.forward = make(module, module.forward)
-
-
 def bias_doubled(network):
     def make(unit, forward):
         def cheat(x, state=None, spread=None):
@@ -135,7 +130,7 @@ def bias_doubled(network):
 
         return cheat
 
-    replaced(network, UNIT, make)
+    replace_forward(network, UNIT, make)
 
 
 def digits(network, weights, double=lambda sums: sums * 2):
@@ -149,7 +144,7 @@ def digits(network, weights, double=lambda sums: sums * 2):
 
         return cheat
 
-    replaced(network, UNIT, make)
+    replace_forward(network, UNIT, make)
 
 
 def lowest_digit_first(network):
@@ -187,7 +182,7 @@ def doubling_after_the_bias(network):
 
         return cheat
 
-    replaced(network, UNIT, make)
+    replace_forward(network, UNIT, make)
 
 
 def digit_left_out(network):
@@ -204,7 +199,7 @@ def counts_in_place_of_digits(network):
 
         return cheat
 
-    replaced(network, UNIT, make)
+    replace_forward(network, UNIT, make)
 
 
 def remainder_by_three(network):
@@ -216,11 +211,11 @@ def remainder_by_three(network):
 
         return cheat
 
-    replaced(network, UNIT, make)
+    replace_forward(network, UNIT, make)
 
 
 def digits_pooled(network):
-    replaced(
+    replace_forward(
         network,
         "backbone.sppf",
         lambda sppf, forward: lambda x, state=None: sppf.merge(sppf.reduce(x, state), state, spread=sppf.pyramid),

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.golden import GOLDEN, NETWORKS, golden_input
-from tests.helpers.networks import lively, received
+from tests.helpers.networks import lively, received, replace_forward
 from torch import nn
 
 import spikeyolo
@@ -168,11 +168,6 @@ def test_verifier_takes_images():
 
 # Each cheat changes an honest network (T = 2) and is caught by a rule that names the layer.
 PLACE = "neck.out4.channel_mixer.0"
-
-
-def replace_forward(network, name, make):
-    module = network.get_submodule(name)
-    module.forward = make(module, module.forward)
 
 
 def unfolded_norm(network):

@@ -209,6 +209,7 @@ class _Watch(TorchDispatchMode):
         return _What(POTENTIALS)
 
     def product(self, name: str, args: Any) -> _What:
+        """Only a number may be a factor: of the image, of sums as a doubling, of potentials as a shift."""
         numbers = [a for a in args[:2] if not isinstance(a, Tensor)]
         if name == "mul" and numbers == [2] and self.what(args[0]).kind == SUMS:
             return self.doubled(self.what(args[0]))
