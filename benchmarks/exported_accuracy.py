@@ -89,6 +89,10 @@ def measure(weights: str, data: str, split: str, noise: int, rows: Rows) -> None
     for name in ("separable", "dense", "spike-driven", "integer"):
         row(f"{name}, PyTorch", "trained", own[name])
     row("dense, PyTorch", "separable", own["dense"])
+    # The same weights, added in another order and more precisely: what a runtime can be asked to agree with.
+    with torch.backends.mkldnn.flags(enabled=False):
+        row("separable, PyTorch without oneDNN", "separable", accuracy(forms["separable"], index, settings))
+    row("separable, PyTorch in float64", "separable", accuracy(model.fold().double(), index, settings))
     for bits in NOISE_BITS if noise else ():
         for seed in range(noise):
             found = accuracy(changed(forms["separable"], bits, seed), index, settings)
