@@ -17,9 +17,9 @@ from spikeyolo.spiking import ILIF
 BLOCKS = {
     "rep": (lambda: RepConv(6, 10), "neck.out4.channel_mixer.0.conv"),
     "seprep": (lambda: SepRepConv(8, 4), "neck.out4.token_mixer.2.conv"),
-    "sep": (lambda: sep_conv(6, ILIF), "neck.out4.token_mixer"),
-    "ms_conv": (lambda: SpikingBlock(6, 3, ILIF, rep=True), "neck.out4"),
-    "ms_all": (lambda: SpikingBlock(6, 2, ILIF, rep=False), "neck.out3"),
+    "sep": (lambda: sep_conv(6, lambda _: ILIF()), "neck.out4.token_mixer"),
+    "ms_conv": (lambda: SpikingBlock(6, 3, lambda _: ILIF(), rep=True), "neck.out4"),
+    "ms_all": (lambda: SpikingBlock(6, 2, lambda _: ILIF(), rep=False), "neck.out3"),
 }
 PREFIX = {
     "rep": "model.22.conv1.",

@@ -240,7 +240,7 @@ def test_mixed_precision(dtype):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch.compile's own
 def test_compiled_training_equals_eager():
-    block = SpikingBlock(8, 2, ILIF, rep=True)
+    block = SpikingBlock(8, 2, lambda _: ILIF(), rep=True)
     twin = copy.deepcopy(block)
     compiled = torch.compile(twin, backend="aot_eager", fullgraph=True)
     x = torch.randn(2, 1, 8, 16, 16)

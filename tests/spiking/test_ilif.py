@@ -223,7 +223,7 @@ def test_a_nan_is_not_hidden():
     ("parameters", "word"),
     [
         ({"max_count": 0}, "max_count"),
-        ({"max_count": 17}, "max_count"),
+        ({"max_count": 64}, "max_count"),
         ({"max_count": 2.5}, "max_count"),
         ({"max_count": True}, "max_count"),
         ({"decay": -0.1}, "decay"),

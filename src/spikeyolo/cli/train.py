@@ -20,7 +20,7 @@ GROUPS = {
         "patience",
         "seed",
     ),
-    "the network": ("timesteps", "max_count", "neuron", "freeze"),
+    "the network": ("timesteps", "max_count", "neuron", "learned_scale", "surrogate_width", "freeze"),
     "recordings": ("preparation", "representation", "window_us"),
     "optimization": (
         "final_lr",

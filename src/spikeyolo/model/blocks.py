@@ -18,7 +18,8 @@ from ..spiking import NeuronState
 BATCH_NORM_EPS = 1e-3
 BATCH_NORM_MOMENTUM = 0.03
 
-MakeNeuron = Callable[[], nn.Module]
+MakeNeuron = Callable[[int], nn.Module]
+"""Makes the layer of neurons before a convolution of so many input channels."""
 
 
 def use_channels_last(network: nn.Module) -> None:
@@ -154,7 +155,7 @@ def standard_conv(
     """A unit with an ordinary convolution; padding is kernel_size // 2 unless given."""
     padding = kernel_size // 2 if padding is None else padding
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
-    return SpikingConv(make_neuron() if make_neuron else None, conv, batch_norm(out_channels))
+    return SpikingConv(make_neuron(in_channels) if make_neuron else None, conv, batch_norm(out_channels))
 
 
 class Chain(nn.Sequential):
@@ -170,9 +171,9 @@ def sep_conv(dim: int, make_neuron: MakeNeuron, ratio: int = 2, kernel_size: int
     """SepConv: 1x1 to ratio * dim, depthwise kxk, SepRepConv back to dim; each a unit with neurons and a norm."""
     hidden = ratio * dim
     return Chain(
-        SpikingConv(make_neuron(), nn.Conv2d(dim, hidden, 1, bias=False), batch_norm(hidden)),
-        SpikingConv(make_neuron(), depthwise(hidden, kernel_size), batch_norm(hidden)),
-        SpikingConv(make_neuron(), SepRepConv(hidden, dim), batch_norm(dim)),
+        SpikingConv(make_neuron(dim), nn.Conv2d(dim, hidden, 1, bias=False), batch_norm(hidden)),
+        SpikingConv(make_neuron(hidden), depthwise(hidden, kernel_size), batch_norm(hidden)),
+        SpikingConv(make_neuron(hidden), SepRepConv(hidden, dim), batch_norm(dim)),
     )
 
 
@@ -192,7 +193,8 @@ class SpikingBlock(nn.Module):
 
         def unit(in_channels: int, out_channels: int) -> SpikingConv:
             if rep:
-                return SpikingConv(make_neuron(), RepConv(in_channels, out_channels), batch_norm(out_channels))
+                rep_conv = RepConv(in_channels, out_channels)
+                return SpikingConv(make_neuron(in_channels), rep_conv, batch_norm(out_channels))
             return standard_conv(in_channels, out_channels, 3, make_neuron)
 
         self.channel_mixer = Chain(*(unit(*widths) for widths in pairwise((dim, ratio * dim, dim))))

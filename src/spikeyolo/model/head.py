@@ -32,7 +32,7 @@ class DetectHead(nn.Module):
             return Chain(
                 standard_conv(channels, width, 3, make_neuron),
                 standard_conv(width, width, 3, make_neuron),
-                SpikingConv(make_neuron(), last, None),
+                SpikingConv(make_neuron(width), last, None),
             )
 
         # Classes start as if a 640-pixel image held 5 objects, so that the first losses are not all background.

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from torch import nn
 
 from ..errors import ConfigError, quote
 from ..limits import MAX_CLASSES, MAX_TIMESTEPS
 from ..spiking import FLAVOURS, ILIF
-from ..spiking.ilif import check_neuron
+from ..spiking.ilif import Neuron
 from ..strict import build, closest
 from .blocks import ClippedReLU
 
 RELU = "relu"
 NEURONS = (*FLAVOURS, RELU)
+
+LearnedScale = Literal["none", "layer", "channel"]
+LEARNED_SCALES = get_args(LearnedScale)
 
 MOST_BLOCKS, WIDEST = 20, 4.0
 """Of a stage, and of `width`; the largest published network has 4 and 0.75."""
@@ -43,11 +46,13 @@ class NetworkConfig:
         in_channels: channels of the input: 3 for RGB.
         timesteps: T; a still image is shown this many times.
         neuron: "coco", "gen1" (decay 0.5, gain 0.5) or "relu" (the ANN twin: no spikes, clipped at max_count).
-        max_count: D, the most spikes a neuron fires in a timestep, 1..16.
+        max_count: D, the most spikes a neuron fires in a timestep, 1..63.
         decay: in place of the flavour's.
         gain: in place of the flavour's.
         input_levels: steps from 0 to 1 of the input of an integer network, which takes -255..255 of them: 255 for 8-bit
             images, 1 for counts of events.
+        learned_scale: "none", or one learned scale a "layer" or "channel": the threshold, and what a spike weighs.
+        surrogate_width: of the tails of the surrogate gradient outside 0..max_count, in counts; 0 is none.
 
     Raises:
         ConfigError: a value out of range.
@@ -64,6 +69,8 @@ class NetworkConfig:
     decay: float | None = None
     gain: float | None = None
     input_levels: int = 255
+    learned_scale: LearnedScale = "none"
+    surrogate_width: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "repeats", tuple(self.repeats))
@@ -79,7 +86,11 @@ class NetworkConfig:
             raise ConfigError(f"width: {quote(self.width)} is outside 0..{WIDEST:g}")
         if self.neuron == RELU and (self.decay is not None or self.gain is not None):
             raise ConfigError("decay, gain: a relu has neither")
-        check_neuron(*self.dynamics, self.max_count)
+        if self.learned_scale not in LEARNED_SCALES:
+            raise ConfigError(f"learned_scale: {quote(self.learned_scale)} is not one of {', '.join(LEARNED_SCALES)}")
+        if self.neuron == RELU and (self.learned_scale != "none" or self.surrogate_width):
+            raise ConfigError("learned_scale, surrogate_width: a relu has neither")
+        Neuron(*self.dynamics, self.max_count, self.surrogate_width).check()
 
     @property
     def dynamics(self) -> tuple[float, float]:
@@ -93,12 +104,13 @@ class NetworkConfig:
         c1, c2, c3, c4 = (max(8 * round(base * self.width / 8), 8) for base in (128, 256, 512, 1024))
         return c1, c2, c3, c4
 
-    def make_neuron(self) -> nn.Module:
-        """A new layer of this network's neurons."""
+    def make_neuron(self, channels: int) -> nn.Module:
+        """A new layer of this network's neurons, for so many channels."""
         if self.neuron == RELU:
             return ClippedReLU(self.max_count)
         decay, gain = self.dynamics
-        return ILIF(decay, gain, self.max_count)
+        scales = {"none": 0, "layer": 1, "channel": channels}[self.learned_scale]
+        return ILIF(decay, gain, self.max_count, self.surrogate_width, scales)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and YAML."""

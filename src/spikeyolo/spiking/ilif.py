@@ -1,19 +1,25 @@
 """The I-LIF equation: charge, fire an integer spike count, soft reset.
 
     H[t] = decay * V[t-1] + gain * X[t]        charge
-    C[t] = round(clip(H[t], 0, D))             fire; round half to even
-    V[t] = H[t] - C[t]                         soft reset, threshold 1
+    C[t] = round(clip(H[t] / s, 0, D))         fire; round half to even
+    V[t] = H[t] - s * C[t]                     soft reset, threshold s; s * C[t] goes on
 
-Backward is straight-through: dC/dH is 1 where 0 <= H <= D and 0 elsewhere; C inside the reset is a constant.
+The scale s is 1, and not there at all, in the published neuron; else it is a positive number a layer or channel. The
+quotient is computed as H times 1 / s, which every runtime rounds alike.
+
+Backward is straight-through, with H / s = q: dC/dq is 1 where 0 <= q <= D, and elsewhere 0, or with tails of a width
+w > 0 exp(-distance / w), so that silent and saturated neurons can come back. C inside the reset is a constant, s is
+not. So the scale receives d(s C)/ds = C - q dC/dq, which is C - q inside, 0 below and D above (of LSQ, arXiv
+1902.08153), and through the reset dV/ds = -C.
 
 Potentials are float32 at least: in half precision, as under autocast, H would be rounded before it is compared with
-the thresholds, and at T = 2 about 1 % of the counts would be others. Counts have the dtype of X; 0..16 are exact in it.
-Source: Luo et al., SpikeYOLO, ECCV 2024, eq. 4-6.
+the thresholds, and at T = 2 about 1 % of the counts would be others. Counts have the dtype of X; 0..63 are exact in it.
+Source: Luo et al., SpikeYOLO, ECCV 2024, eq. 4-6; scale: QB-LIF, arXiv 2604.25688.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,44 +29,67 @@ from ..errors import ConfigError, ShapeError
 FLAVOURS = {"coco": (0.25, 1.0), "gen1": (0.5, 0.5)}
 """Decay and gain of the two published neurons: image models, and event models (a LIF with tau = 2, decayed input)."""
 
-MAX_COUNT_LIMIT = 16
+MAX_COUNT_LIMIT = 63
 """The largest D."""
 
 
-def check_neuron(decay: float, gain: float, max_count: int) -> None:
-    """Raise ConfigError unless decay is a number in 0..1, gain a positive one and D an integer in 1..16."""
-    for name, value in (("decay", decay), ("gain", gain)):
-        if isinstance(value, Tensor):
-            raise ConfigError(f"{name}: a tensor, which would get no gradient here and not be saved; give a number")
-    if not 0.0 <= decay <= 1.0:
-        raise ConfigError(f"decay: {decay} is outside 0..1")
-    if not 0.0 < gain < float("inf"):
-        raise ConfigError(f"gain: {gain} is not a positive number")
-    if isinstance(max_count, bool) or not isinstance(max_count, int) or not 1 <= max_count <= MAX_COUNT_LIMIT:
-        raise ConfigError(f"max_count: {max_count!r} is not an integer in 1..{MAX_COUNT_LIMIT}")
+class Neuron(NamedTuple):
+    """The numbers of the equation.
+
+    Attributes:
+        decay: share of the potential that is left after a timestep.
+        gain: factor on the input current.
+        max_count: D.
+        surrogate_width: of the surrogate's tails, in counts; 0 is none, as published.
+        weighed: with a scale: whether s * C is given, for training, or C, where s is folded into the next weights.
+    """
+
+    decay: float = 0.25
+    gain: float = 1.0
+    max_count: int = 4
+    surrogate_width: float = 0.0
+    weighed: bool = True
+
+    def check(self) -> None:
+        """Raise ConfigError unless decay is in 0..1, gain positive, D in 1..63 and the width a number from 0."""
+        for name, value in (("decay", self.decay), ("gain", self.gain), ("surrogate_width", self.surrogate_width)):
+            if isinstance(value, Tensor):
+                raise ConfigError(f"{name}: a tensor, which would get no gradient here and not be saved; give a number")
+        if not 0.0 <= self.decay <= 1.0:
+            raise ConfigError(f"decay: {self.decay} is outside 0..1")
+        if not 0.0 < self.gain < float("inf"):
+            raise ConfigError(f"gain: {self.gain} is not a positive number")
+        if not 0.0 <= self.surrogate_width < float("inf"):
+            raise ConfigError(f"surrogate_width: {self.surrogate_width} is not a number from 0")
+        count = self.max_count
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_COUNT_LIMIT:
+            raise ConfigError(f"max_count: {count!r} is not an integer in 1..{MAX_COUNT_LIMIT}")
 
 
 def _sequence(
-    x: Tensor, v: Tensor | None, decay: float, gain: float, max_count: int, keep_state: bool, keep_mask: bool
+    x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron, keep_state: bool, keep: str = ""
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The equation over the T steps of x: counts (T, ...), last potential (...), where the gradient is 1 (T, ...).
+    """The equation over the T steps of x: what goes on (T, ...), last potential (...), what backward needs (T, ...).
 
-    `v` is float32 at least.
+    `v` and `scale` are float32 at least. `keep` is "mask", where the gradient is 1, or "quotient", q.
     """
-    all_counts, masks = [], []
+    outputs, kept = [], []
     last = x.shape[0] - 1
+    rate = None if scale is None else scale.reciprocal()
     for t, current in enumerate(x.unbind(0)):
         # A half-precision H that is X itself is exact, and so are its clipping and rounding: no copy in float32 then.
-        h = current if gain == 1.0 else gain * widen(current)
+        h = current if neuron.gain == 1.0 else neuron.gain * widen(current)
         if v is not None:
-            h = h + decay * v
-        clipped = h.clamp(0.0, float(max_count))
+            h = h + neuron.decay * v
+        quotient = h if rate is None else h * rate
+        clipped = quotient.clamp(0.0, float(neuron.max_count))
         counts = clipped.round()
-        all_counts.append(counts.to(x.dtype))
-        if keep_mask:
-            masks.append(clipped == h)
-        v = widen(h) - counts if keep_state or t < last else None
-    return _stack(all_counts), v, _stack(masks) if keep_mask else None
+        if keep:
+            kept.append(clipped == quotient if keep == "mask" else quotient)
+        weighed = counts if scale is None else scale * counts
+        outputs.append((weighed if neuron.weighed else counts).to(x.dtype))
+        v = widen(h) - weighed if keep_state or t < last else None
+    return _stack(outputs), v, _stack(kept) if keep else None
 
 
 def widen(x: Tensor) -> Tensor:
@@ -72,100 +101,139 @@ def _stack(steps: list[Tensor]) -> Tensor:
     return torch.stack(steps) if len(steps) > 1 else steps[0].unsqueeze(0)  # one step need not be copied
 
 
+def _slope(quotient: Tensor, neuron: Neuron) -> Tensor:
+    """The surrogate gradient dC/dq with tails."""
+    distance = (quotient - quotient.clamp(0.0, float(neuron.max_count))).abs()
+    return torch.exp(-distance / neuron.surrogate_width) if neuron.surrogate_width else (distance == 0).to(distance)
+
+
 class _StraightThrough(torch.autograd.Function):
-    """The sequence with its surrogate gradient. Keeps one byte an element for backward: the mask, no potentials."""
+    """The sequence with its surrogate gradient.
+
+    Keeps one byte an element for backward, the mask; with tails or a scale the quotients, four bytes in float32.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, v: Tensor | None, decay: float, gain: float, max_count: int, keep_state: bool
+        ctx: Any, x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron, keep_state: bool
     ) -> tuple[Tensor, Tensor | None]:
-        counts, v_last, mask = _sequence(x, v, decay, gain, max_count, keep_state, keep_mask=True)
-        ctx.save_for_backward(mask)
-        ctx.decay, ctx.gain, ctx.has_state = decay, gain, v is not None
-        return counts, v_last
+        ctx.masked = scale is None and not neuron.surrogate_width
+        outputs, v_last, kept = _sequence(x, v, scale, neuron, keep_state, "mask" if ctx.masked else "quotient")
+        ctx.save_for_backward(kept, *(() if scale is None else (scale,)))
+        ctx.neuron, ctx.has_state = neuron, v is not None
+        return outputs, v_last
 
     @staticmethod
-    def backward(ctx: Any, grad_counts: Tensor, grad_v: Tensor | None) -> tuple[Tensor | None, ...]:
-        (mask,) = ctx.saved_tensors
-        dtype, steps = grad_counts.dtype, []  # counts have the dtype of x
-        for grad_count, is_open in zip(reversed(grad_counts.unbind(0)), reversed(mask.unbind(0)), strict=True):
-            # V = H - C with C constant: H receives the gradient of V whole, and that of C where the gate is open.
-            grad_h = grad_count * is_open
+    def backward(ctx: Any, grad_outputs: Tensor, grad_v: Tensor | None) -> tuple[Tensor | None, ...]:
+        (kept, *scales), neuron = ctx.saved_tensors, ctx.neuron
+        dtype, steps = grad_outputs.dtype, []  # what goes on has the dtype of x
+        grad_scale = torch.zeros_like(scales[0]) if scales else None
+        for grad_output, seen in zip(reversed(grad_outputs.unbind(0)), reversed(kept.unbind(0)), strict=True):
+            slope = seen if ctx.masked else _slope(seen, neuron)
+            if grad_scale is not None:
+                counts = seen.clamp(0.0, float(neuron.max_count)).round()
+                part = grad_output * (counts - seen * slope)
+                part = part if grad_v is None else part - grad_v * counts
+                grad_scale += part.sum_to_size(grad_scale.shape)
+            # V = H - s C with C constant: H receives the gradient of V whole, and that of s C by the slope.
+            grad_h = grad_output * slope
             if grad_v is not None:
                 grad_h = grad_h + grad_v
-            steps.append((grad_h if ctx.gain == 1.0 else ctx.gain * grad_h).to(dtype))
-            grad_v = ctx.decay * widen(grad_h)
-        return _stack(steps[::-1]), (grad_v if ctx.has_state else None), None, None, None, None
+            steps.append((grad_h if neuron.gain == 1.0 else neuron.gain * grad_h).to(dtype))
+            grad_v = neuron.decay * widen(grad_h)
+        return _stack(steps[::-1]), (grad_v if ctx.has_state else None), grad_scale, None, None
 
 
-def _fire(
-    x: Tensor, v: Tensor | None, decay: float, gain: float, max_count: int, keep_state: bool
+def fire(
+    x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron, keep_state: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Check the arguments, then run the sequence with or without what backward needs."""
-    check_neuron(decay, gain, max_count)
+    """Check the arguments, then run the sequence with or without what backward needs; see `ilif_sequence`."""
+    neuron.check()
     if x.ndim < 1 or x.shape[0] < 1 or not x.is_floating_point():
         raise ShapeError(f"x: expected floating point (T, ...) with T >= 1, got {x.dtype} {tuple(x.shape)}")
     if v is not None and v.shape != x.shape[1:]:
         raise ShapeError(f"v: expected the shape of one step {tuple(x.shape[1:])}, got {tuple(v.shape)}")
-    needs_grad = torch.is_grad_enabled() and (x.requires_grad or (v is not None and v.requires_grad))
-    v = v if v is None else widen(v)
+    if scale is not None and torch.broadcast_shapes(scale.shape, x.shape[1:]) != x.shape[1:]:
+        raise ShapeError(f"scale: {tuple(scale.shape)} does not fit a step of {tuple(x.shape[1:])}")
+    v, scale = v if v is None else widen(v), scale if scale is None else widen(scale)
+    needs_grad = torch.is_grad_enabled() and any(i is not None and i.requires_grad for i in (x, v, scale))
     # An exported graph is for inference: there the plain equation is written, which every runtime can read.
     if needs_grad and not torch.compiler.is_exporting():
-        return _StraightThrough.apply(x, v, decay, gain, max_count, keep_state)
-    counts, v, _ = _sequence(x, v, decay, gain, max_count, keep_state, keep_mask=False)
-    return counts, v
+        return _StraightThrough.apply(x, v, scale, neuron, keep_state)
+    outputs, v, _ = _sequence(x, v, scale, neuron, keep_state)
+    return outputs, v
 
 
 def ilif_step(
-    x: Tensor, v: Tensor | None = None, *, decay: float = 0.25, gain: float = 1.0, max_count: int = 4
+    x: Tensor,
+    v: Tensor | None = None,
+    *,
+    decay: float = 0.25,
+    gain: float = 1.0,
+    max_count: int = 4,
+    surrogate_width: float = 0.0,
+    scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One timestep of I-LIF: charge, fire, soft reset.
 
     Args:
-        x: (...) input current, in units of the threshold.
+        x: (...) input current, in units of the published threshold.
         v: (...) membrane potential after the last reset; None is zero.
         decay: share of the potential that is left after a timestep, 0..1.
         gain: factor on the input current.
-        max_count: D, the most spikes a timestep can hold, 1..16.
+        max_count: D, the most spikes a timestep can hold, 1..63.
+        surrogate_width: of the tails of the surrogate gradient outside 0..D, in counts; 0 is none.
+        scale: s, positive, of a shape that broadcasts to (...); None is 1.
 
     Returns:
-        counts: (...) spike counts, integers 0..max_count stored as x's dtype.
+        counts: (...) spike counts, integers 0..max_count stored as x's dtype, times the scale if there is one.
         v: (...) membrane potential after the reset, float32 or float64.
 
     Source: Luo et al., ECCV 2024, eq. 4-6.
     """
-    counts, v = ilif_sequence(x.unsqueeze(0), v, decay=decay, gain=gain, max_count=max_count)
+    x = x.unsqueeze(0)
+    counts, v = fire(x, v, scale, Neuron(decay, gain, max_count, surrogate_width), keep_state=True)
+    assert v is not None
     return counts.squeeze(0), v
 
 
 def ilif_sequence(
-    x: Tensor, v: Tensor | None = None, *, decay: float = 0.25, gain: float = 1.0, max_count: int = 4
+    x: Tensor,
+    v: Tensor | None = None,
+    *,
+    decay: float = 0.25,
+    gain: float = 1.0,
+    max_count: int = 4,
+    surrogate_width: float = 0.0,
+    scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """I-LIF over T timesteps, state in and state out, so that a stream can be cut anywhere.
 
     Args:
         x: (T, ...) input current, T >= 1, floating point.
         v: (...) membrane potential before the first step; None is zero.
-        decay: as in `ilif_step`, like `gain` and `max_count`.
+        decay: as in `ilif_step`, like the others.
         gain: factor on the input current.
-        max_count: D, 1..16.
+        max_count: D, 1..63.
+        surrogate_width: of the surrogate's tails.
+        scale: s, of a shape that broadcasts to one step.
 
     Returns:
-        counts: (T, ...) spike counts, integers 0..max_count stored as x's dtype.
+        counts: (T, ...) spike counts, integers 0..max_count stored as x's dtype, times the scale if there is one.
         v: (...) membrane potential after the last reset, float32 or float64.
 
     Raises:
         ConfigError: a parameter out of range.
-        ShapeError: x without a time axis or not floating point, v of another shape than a step of x.
+        ShapeError: x without a time axis or not floating point, v or scale of a shape that does not fit a step of x.
     """
-    counts, v = _fire(x, v, decay, gain, max_count, keep_state=True)
+    counts, v = fire(x, v, scale, Neuron(decay, gain, max_count, surrogate_width), keep_state=True)
     assert v is not None
     return counts, v
 
 
-def ilif(x: Tensor, decay: float = 0.25, gain: float = 1.0, max_count: int = 4) -> Tensor:
+def ilif(x: Tensor, decay: float = 0.25, gain: float = 1.0, max_count: int = 4, surrogate_width: float = 0.0) -> Tensor:
     """Return the spike counts (T, ...) of I-LIF neurons that start at rest and receive the currents x (T, ...).
 
     `ilif_sequence` does the same and also takes and returns the membrane potential.
     """
-    return _fire(x, None, decay, gain, max_count, keep_state=False)[0]
+    return fire(x, None, None, Neuron(decay, gain, max_count, surrogate_width), keep_state=False)[0]

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
-from .ilif import check_neuron, ilif, ilif_sequence
+from .ilif import Neuron, fire, widen
+
+LEAST_SCALE, LARGEST_SCALE = 2.0**-10, 2.0**10
+"""Of learned scales; outside, a layer is dead or its counts are all 0 or D."""
+
+SCALE_BITS = 16
+"""Bits of a scale in use: so few that float32 holds up to 63 times a scale, and half of that, without rounding."""
 
 
 class NeuronState(dict[str, Tensor]):
@@ -20,33 +29,80 @@ class NeuronState(dict[str, Tensor]):
         return NeuronState({name: v.detach() for name, v in self.items()})
 
 
+def scale_in_use(scale: Tensor) -> Tensor:
+    """The scale that a learned one stands for: within the limits, and rounded to 16 significant bits."""
+    mantissa, exponent = torch.frexp(widen(scale.detach()).clamp(LEAST_SCALE, LARGEST_SCALE))
+    return torch.ldexp(torch.round(mantissa * 2**SCALE_BITS), exponent - SCALE_BITS)
+
+
 class ILIF(nn.Module):
     """A layer of I-LIF neurons; every flavour by its parameters.
 
     Without a state it starts each call at rest and keeps nothing. `name` is its place in the network and its key in
     a `NeuronState`; the network that holds it sets it.
 
+    Args:
+        decay: share of the potential that is left after a timestep, 0..1.
+        gain: factor on the input current.
+        max_count: D, 1..63.
+        surrogate_width: of the tails of the surrogate gradient outside 0..D, in counts; 0 is none, as published.
+        scales: how many learned scales: 0, 1 for the layer, or one for each channel.
+
+    Attributes:
+        scale: (1,) or (channels,) learned; None without. It stays positive: what is used lies within
+            2**-10..2**10 and has 16 bits (`scale_in_use`), and training moves it back inside after each step. Its
+            gradient is divided by sqrt(elements * D), elements being those of one image and timestep that share a
+            scale, so that scales and weights learn at one rate (LSQ, arXiv 1902.08153).
+        folded: the scale is part of the next convolution's weights, and counts are given.
+
     Shape:
-        x: (T, B, C, H, W) input current -> (T, B, C, H, W) spike counts 0..max_count.
+        x: (T, B, C, H, W) input current -> (T, B, C, H, W) spike counts 0..max_count, times the scale unless folded.
     """
 
-    def __init__(self, decay: float = 0.25, gain: float = 1.0, max_count: int = 4):
+    def __init__(
+        self,
+        decay: float = 0.25,
+        gain: float = 1.0,
+        max_count: int = 4,
+        surrogate_width: float = 0.0,
+        scales: int = 0,
+    ):
         super().__init__()
-        check_neuron(decay, gain, max_count)
+        Neuron(decay, gain, max_count, surrogate_width).check()
         self.decay = decay
         self.gain = gain
         self.max_count = max_count
+        self.surrogate_width = surrogate_width
+        self.scale = nn.Parameter(torch.ones(scales)) if scales else None
+        self.folded = False
         self.name = ""
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
         """Return spike counts; with a `state`, start from it and leave the new potential in it."""
-        if state is None:
-            return ilif(x, self.decay, self.gain, self.max_count)
-        counts, state[self.name] = ilif_sequence(
-            x, state.get(self.name), decay=self.decay, gain=self.gain, max_count=self.max_count
-        )
-        return counts
+        neuron = Neuron(self.decay, self.gain, self.max_count, self.surrogate_width, weighed=not self.folded)
+        scale = None if self.scale is None else self._scale(self.scale, x)
+        v = None if state is None else state.get(self.name)
+        outputs, v = fire(x, v, scale, neuron, keep_state=state is not None)
+        if state is not None and v is not None:
+            state[self.name] = v
+        return outputs
+
+    def _scale(self, scale: Tensor, x: Tensor) -> Tensor:
+        """The scale in use, over one step; its gradient goes to the learned one."""
+        used = scale_in_use(scale)
+        if torch.is_grad_enabled() and scale.requires_grad:
+            elements = x[0, 0].numel() / scale.numel()
+            used = used + (scale - scale.detach()) / math.sqrt(elements * self.max_count)
+        return used.view(-1, 1, 1)
+
+    def counts(self, outputs: Tensor) -> Tensor:
+        """The spike counts of what the layer gave, differentiable as that is."""
+        if self.scale is None or self.folded:
+            return outputs
+        return outputs / scale_in_use(self.scale).view(-1, 1, 1)
 
     def extra_repr(self) -> str:
         """The parameters, for print(model)."""
-        return f"decay={self.decay}, gain={self.gain}, max_count={self.max_count}"
+        tails = f", surrogate_width={self.surrogate_width}" if self.surrogate_width else ""
+        scales = "" if self.scale is None else f", scales={self.scale.numel()}"
+        return f"decay={self.decay}, gain={self.gain}, max_count={self.max_count}{tails}{scales}"

@@ -15,6 +15,8 @@ from ..detection.gains import LossGains
 from ..detection.thresholds import Thresholds
 from ..errors import ConfigError, quote
 from ..limits import MAX_BATCH, MAX_SEED, MAX_SIDE, MAX_TIMESTEPS, MAX_WORKERS, check_range
+from ..model.presets import LearnedScale
+from ..spiking import MAX_COUNT_LIMIT
 from ..strict import build, closest, value_of
 from ..text_files import read_mapping
 
@@ -30,6 +32,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "batch": (1, MAX_BATCH),
     "imgsz": (32, MAX_SIDE),
     "timesteps": (1, MAX_TIMESTEPS),
+    "max_count": (1, MAX_COUNT_LIMIT),
+    "surrogate_width": (0, 1000),
     "lr": (0, 1000),
     "final_lr": (0, 1),
     "weight_decay": (0, 1000),
@@ -62,8 +66,12 @@ class TrainSettings:
         batch: images in a batch, over all processes together
         imgsz: side of the square that images are letter-boxed to, a multiple of 32; 640 unless given
         timesteps: T, in place of the model's
-        max_count: D, in place of the model's
+        max_count: D, 1..63, in place of the model's
         neuron: coco, gen1 or relu (the ANN twin), in place of the model's
+        learned_scale: none, or one learned scale a layer or channel: the threshold, and what a spike weighs; in place
+            of the model's
+        surrogate_width: of the tails of the surrogate gradient outside 0..D, in counts, 0 being the published one
+            without; in place of the model's
         freeze: parts of the network that stay as they are, by the beginning of their names, such as backbone
         optimizer: sgd (with Nesterov momentum) or adamw
         lr: learning rate after the warm-up; about 0.01 for sgd, 0.001 for adamw
@@ -115,6 +123,8 @@ class TrainSettings:
     timesteps: int | None = None
     max_count: int | None = None
     neuron: Literal["coco", "gen1", "relu"] | None = None
+    learned_scale: LearnedScale | None = None
+    surrogate_width: float | None = None
     freeze: list[str] = field(default_factory=list)
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.01

@@ -19,6 +19,10 @@ from ..model.presets import PRESETS
 from .settings import TrainSettings
 
 
+OF_THE_NETWORK = ("timesteps", "max_count", "neuron", "learned_scale", "surrogate_width")
+"""Settings that stand in place of the model's."""
+
+
 @dataclass(frozen=True)
 class TransferReport:
     """Which weights of a saved model a new one took over.
@@ -76,9 +80,7 @@ def starting_model(
         ConfigError: no such preset or file, an invalid setting, or a part to freeze that does not exist.
         CheckpointError: a file that cannot be used, or a folded network, which cannot be trained.
     """
-    changes: dict[str, Any] = {
-        name: value for name in ("timesteps", "max_count", "neuron") if (value := getattr(settings, name)) is not None
-    }
+    changes: dict[str, Any] = {name: value for name in OF_THE_NETWORK if (value := getattr(settings, name)) is not None}
     changes["num_classes"] = len(names)
     changes |= input.network_fields
     source = None if is_preset(settings.model) else read_model(settings.model)
