@@ -18,7 +18,6 @@ from ..model.inputs import Input
 from ..model.presets import PRESETS
 from .settings import TrainSettings
 
-
 OF_THE_NETWORK = ("timesteps", "max_count", "neuron", "learned_scale", "surrogate_width")
 """Settings that stand in place of the model's."""
 
