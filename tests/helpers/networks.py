@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 import spikeyolo
+from spikeyolo.spiking import ILIF
 
 
 def lively(preset="t", seed=0, dtype=torch.float64, **changes):
@@ -17,6 +18,8 @@ def lively(preset="t", seed=0, dtype=torch.float64, **changes):
                 module.running_var.uniform_(0.3, 1.0)
                 module.weight.uniform_(0.5, 1.5)
                 module.bias.normal_(0.2, 0.3)
+            if isinstance(module, ILIF) and module.scale is not None:
+                module.scale.uniform_(0.3, 1.2)
     return model.to(dtype).eval()
 
 

@@ -191,6 +191,8 @@ def unusable(name: str, values: Tensor) -> str | None:
         return "NaN or infinity"
     if low < 0 and name.endswith(("running_var", "exp_avg_sq")):
         return "a variance below 0"
+    if low <= 0 and name.endswith(".neuron.scale"):
+        return "a scale that is not positive"
     if name.endswith(".shift") and not 0 <= low <= high <= MOST_SHIFT:
         return f"a shift outside 0..{MOST_SHIFT}"
     return None

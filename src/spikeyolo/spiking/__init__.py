@@ -1,13 +1,15 @@
 """The integer leaky integrate-and-fire neuron (I-LIF) and the way from its counts to binary spikes."""
 
+from .comparing import ComparingILIF
 from .ilif import FLAVOURS, MAX_COUNT_LIMIT, ilif, ilif_sequence, ilif_step
-from .neuron import ILIF, NeuronState
+from .neuron import ILIF, NeuronState, scale_in_use
 from .slots import SlotCode, binary_slots, counts_to_slots, slots_to_counts
 
 __all__ = [
     "FLAVOURS",
     "ILIF",
     "MAX_COUNT_LIMIT",
+    "ComparingILIF",
     "NeuronState",
     "SlotCode",
     "binary_slots",
@@ -15,5 +17,6 @@ __all__ = [
     "ilif",
     "ilif_sequence",
     "ilif_step",
+    "scale_in_use",
     "slots_to_counts",
 ]

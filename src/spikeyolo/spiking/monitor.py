@@ -33,7 +33,7 @@ def watch_counts(network: nn.Module, active: bool = True) -> Iterator[MeanCount]
     """Measure the mean spike count of what runs inside; costs a pass over the counts, so not for every batch."""
     mean = MeanCount()
     layers = [module for module in network.modules() if isinstance(module, ILIF)] if active else []
-    hooks = [layer.register_forward_hook(lambda _, __, counts: mean.add(counts)) for layer in layers]
+    hooks = [layer.register_forward_hook(lambda layer, _, outputs: mean.add(layer.counts(outputs))) for layer in layers]
     try:
         yield mean
     finally:

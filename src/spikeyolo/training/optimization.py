@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from ..spiking.scales import keep_scales_positive
 from .settings import TrainSettings
 
 
@@ -85,7 +86,10 @@ WEIGHTS, NORMS, BIASES = "weights", "norms", "biases"
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the trainable parameters in three groups: weights of convolutions (only these decay), of norms, biases."""
+    """Return the trainable parameters in three groups: weights of convolutions (only these decay), of norms, biases.
+
+    Learned scales of neurons are among the norms.
+    """
     groups: dict[str, list[nn.Parameter]] = {WEIGHTS: [], NORMS: [], BIASES: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -119,6 +123,7 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
     else:  # Nesterov's form is not defined without momentum.
         optimizer = SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=fused)
     optimizer.register_step_pre_hook(lambda *_: lay_out_gradients(model.parameters()))
+    optimizer.register_step_post_hook(lambda *_: keep_scales_positive(model))
     return optimizer
 
 

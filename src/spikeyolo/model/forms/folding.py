@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...spiking import ILIF, scale_in_use
 from ..blocks import RepConv, SepRepConv, SpikingConv, border_value, use_channels_last
 
 
@@ -117,13 +118,27 @@ def _compose(convs: list[nn.Conv2d]) -> nn.Conv2d:
     return _convolution(last, kernel, bias, padding=padding, groups=1)
 
 
+def _with_scale(conv: nn.Conv2d, neuron: ILIF) -> nn.Conv2d:
+    """The convolution on spike counts that equals this one on counts times the neurons' scale, which it takes in."""
+    if neuron.scale is None or neuron.folded:
+        return conv
+    neuron.folded = True
+    scale = scale_in_use(neuron.scale).double()
+    weight = conv.weight.double() * scale.view((-1, 1, 1, 1) if conv.groups > 1 else (1, -1, 1, 1))
+    return _convolution(conv, weight, None if conv.bias is None else conv.bias.double())
+
+
 @torch.no_grad()
 def fold_unit(unit: SpikingConv, dense: bool) -> None:
     """Replaces a unit's convolution and norm, in place, by convolutions with a bias; its neurons stay.
 
+    A learned scale of the neurons moves into the first convolution's weights; as threshold and reset it stays.
+
     Computed in float64 from the running statistics and stored in the weights' dtype.
     """
     convs = _separable(unit.conv)
+    if isinstance(unit.neuron, ILIF):
+        convs[0] = _with_scale(convs[0], unit.neuron)
     last = convs[-1]
     bias = last.weight.new_zeros(last.out_channels) if last.bias is None else last.bias
     norm = unit.norm

@@ -8,6 +8,8 @@ Format, stated once:
     leak and gain   arithmetic right shifts (they round down), so decay and gain must be powers of two
     firing          D comparisons: slot d holds a spike where H >= the d-th threshold, d + 1/2, rounded to even like the
                     trained neuron: the threshold itself fires for odd d, and only what is above it for even d
+    scale           learned: an integer S a layer or channel in the format of potentials takes the place of 1.0, which
+                    is 2**F: slot d holds a spike where H >= S (d + 1/2), ties as above, and a spike takes S off
     image         its 8-bit values 0..255, the division by 255 being part of the first weights; of event frames as
                     many levels to 1 as the network's `input_levels` says, -255..255 of them
 
@@ -32,7 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import ConfigError
-from ...spiking import ILIF, NeuronState, SlotCode, binary_slots
+from ...spiking import ILIF, NeuronState, SlotCode, binary_slots, scale_in_use
 from ...structures import STRIDES
 from ..blocks import SpikingConv
 from ..head import DetectHead
@@ -58,8 +60,12 @@ def _shift(value: float, name: str) -> int:
 
 def thresholds(max_count: int, fraction_bits: int) -> list[int]:
     """Of each slot the least potential at which it holds a spike; see the module's docstring."""
-    one = 2**fraction_bits
-    return [slot * one + one // 2 + (slot % 2 == 0) for slot in range(max_count)]
+    return scaled_thresholds(max_count, 2**fraction_bits)
+
+
+def scaled_thresholds(max_count: int, scale: int) -> list[int]:
+    """The same of neurons with a scale: the least p with 2 p > S (2 d + 1), for odd d with 2 p >= S (2 d + 1)."""
+    return [(scale * (2 * slot + 1) + 1 + (slot % 2 == 0)) // 2 for slot in range(max_count)]
 
 
 class IntegerILIF(nn.Module):
@@ -69,6 +75,8 @@ class IntegerILIF(nn.Module):
         x: (T, B, C, H, W) integers -> (T, B, C, H, W) spike counts 0..max_count.
     """
 
+    scale: Tensor | None
+
     def __init__(self, neuron: ILIF, fraction_bits: int):
         super().__init__()
         self.name = neuron.name
@@ -77,6 +85,30 @@ class IntegerILIF(nn.Module):
         self.gain_shift = _shift(neuron.gain, "gain")
         self.decay_shift = _shift(neuron.decay, "decay") if neuron.decay else None
         self.fraction_bits = fraction_bits
+        scale = None if neuron.scale is None else torch.round(scale_in_use(neuron.scale).double() * 2**fraction_bits)
+        if scale is not None and not scale.is_meta and bool((scale < 1).any()):
+            raise ConfigError(
+                f"to_integer: {self.name}: a learned scale below the least step of {fraction_bits} fraction bits"
+            )
+        self.register_buffer("scale", None if scale is None else scale.to(torch.int32))
+
+    @property
+    def thresholds(self) -> Tensor:
+        """(D,) or (D, 1 or channels, 1, 1) of each slot the least potential at which it holds a spike."""
+        if self.scale is None:
+            return torch.tensor(thresholds(self.max_count, self.fraction_bits))
+        found = [scaled_thresholds(self.max_count, scale) for scale in self.scale.tolist()]
+        return torch.tensor(found, device=self.scale.device).T[..., None, None]
+
+    @property
+    def reset(self) -> Tensor | int:
+        """What a spike takes off the potential."""
+        return 2**self.fraction_bits if self.scale is None else self.scale.double().view(-1, 1, 1)
+
+    @property
+    def largest_scale(self) -> float:
+        """The largest of what spikes take off potentials."""
+        return float(2**self.fraction_bits if self.scale is None else self.scale.max())
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
         v = None if state is None else state.get(self.name)
@@ -86,7 +118,7 @@ class IntegerILIF(nn.Module):
             if v is not None and self.decay_shift is not None:
                 h = h + _shift_right(v, self.decay_shift)
             steps.append(self.fire(h))
-            v = h - steps[-1] * 2**self.fraction_bits
+            v = h - steps[-1] * self.reset
         if state is not None and v is not None:
             state[self.name] = v
         return torch.stack(steps)
@@ -94,7 +126,7 @@ class IntegerILIF(nn.Module):
     def fire(self, h: Tensor) -> Tensor:
         """Spike counts of potentials: how many of the D thresholds are reached."""
         counts = torch.zeros_like(h)
-        for threshold in thresholds(self.max_count, self.fraction_bits):
+        for threshold in self.thresholds.to(h.device):
             counts += h >= threshold
         return counts
 
@@ -227,9 +259,11 @@ def _bounds_flow(network: nn.Module, seen: dict[str, Bounds]) -> Iterator[None]:
     def bound(name: str, unit: IntegerConv, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         potentials = 0.0
         if unit.neuron is not None:
-            # |H[t]| <= decay |V[t-1]| + gain |X| + 2 for the two shifts, and |V| <= max(|H|, 1/2): a geometric sum.
-            step = float(inputs[0].abs().max()) + 2 + 2**unit.neuron.fraction_bits
+            # |H[t]| <= decay |V[t-1]| + gain |X| + 2 for the two shifts, and |V| <= max(|H|, s/2): a geometric sum.
+            step = float(inputs[0].abs().max()) + 2 + unit.neuron.largest_scale
             potentials = step / (1 - unit.neuron.decay) if unit.neuron.decay < 1 else math.inf
+            if unit.neuron.scale is not None:  # its thresholds and resets
+                potentials = max(potentials, unit.neuron.largest_scale * unit.neuron.max_count)
         seen[name] = Bounds(float(unit.largest_sum().max()), potentials, float(unit.largest_output().max()))
         return unit.largest_output().view(-1, 1, 1).expand_as(output)
 

@@ -12,6 +12,10 @@ spikes arrive does not matter: slots and counts give the same network bit for bi
 Without this a sum that differs in its last bit flips a count beside a rounding threshold, and a deep spiking network
 sees something else. Reduced precision is switched off while they run (`exact`).
 
+A learned scale s has gone into the weights by folding. What is left of it are thresholds s * (k + 1/2), with which
+potentials are compared, and the reset, s a spike: additions (`spiking.comparing`). It has 16 bits, so that s * C is
+exact, and it is the same number in every form of a network.
+
 Products that remain, and why they may: the first convolution sees the image; the leak is a shift where decay and
 gain are powers of two; the mean over T and the decoding follow the network. `verify_spike_driven` checks all this.
 The first convolution sees whole levels, 0..255 of an 8-bit image, and its weights are on such a grid too: no sum of the
@@ -31,7 +35,7 @@ from torch import Tensor, nn
 
 from ...devices import divided
 from ...errors import ConfigError, VerificationError
-from ...spiking import ILIF, NeuronState, SlotCode, binary_slots
+from ...spiking import ILIF, ComparingILIF, NeuronState, SlotCode, binary_slots
 from ..blocks import SpikingConv, SpikingSPPF, use_channels_last
 from .exact import MAX_INPUT, exact_convolutions
 
@@ -100,6 +104,11 @@ def on_exact_grid(weight: Tensor, bias: Tensor, max_count: int) -> tuple[Tensor,
     flat = weight.double().flatten(1)
     largest = flat.abs().sum(1) * max_count + bias.double().abs()
     room = 2**mantissa - (flat.shape[1] * max_count + 1) / 2  # rounding adds half a step a weight at most
+    if room < 2**mantissa / 2:
+        raise ConfigError(
+            f"max_count: {max_count} spikes on each of {flat.shape[1]} weights leave {weight.dtype} no room for exact "
+            "sums; take a smaller D, or float64"
+        )
     scale = torch.exp2(torch.floor(torch.log2(room / largest.clamp(min=2.0**-100)))).clamp(max=2.0**100)
     rounded = torch.round(flat * scale.unsqueeze(1)) / scale.unsqueeze(1)
     return rounded.view_as(weight).to(weight.dtype), (torch.round(bias.double() * scale) / scale).to(bias.dtype)
@@ -154,7 +163,8 @@ class SpikeDrivenSPPF(SpikingSPPF):
     max(f(x_i)) = f(max(x_i)); and the unary slots are rising functions of the count, so that the largest of binary
     spikes (an OR) is the spike of the largest. Binary digits are not (the OR of 1 and 2 is 3): potentials are pooled.
     With a membrane potential carried over (T > 1, or a stream) the count depends on the neuron's past too, and
-    the neurons of the pooled positions have pasts of their own: potentials are pooled.
+    the neurons of the pooled positions have pasts of their own: potentials are pooled. So they are where channels have
+    scales of their own, as then each level of the pyramid has another f.
     """
 
     def __init__(self, trained: SpikingSPPF):
@@ -162,7 +172,9 @@ class SpikeDrivenSPPF(SpikingSPPF):
         self.reduce, self.pool, self.merge = trained.reduce, trained.pool, trained.merge
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
-        if x.shape[0] > 1 or state is not None or self.merge.code is SlotCode.BINARY:
+        scale = self.merge.neuron.scale
+        alike = scale is None or scale.numel() == 1
+        if x.shape[0] > 1 or state is not None or self.merge.code is SlotCode.BINARY or not alike:
             return super().forward(x, state)
         return self.merge(self.reduce(x), spread=self.pyramid)
 
@@ -197,5 +209,6 @@ def to_spike_driven_(network: nn.Module, input_levels: int) -> None:
                 continue
             if not isinstance(module.neuron, ILIF):
                 raise ConfigError("to_spike_driven: a network with neuron='relu' has no spikes")
-            network.set_submodule(name, SpikeDrivenConv(module.neuron, module.conv))
+            neuron = module.neuron if module.neuron.scale is None else ComparingILIF(module.neuron)
+            network.set_submodule(name, SpikeDrivenConv(neuron, module.conv))
     use_channels_last(network)

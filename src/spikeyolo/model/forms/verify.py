@@ -13,6 +13,7 @@ does not matter how a product was hidden, or in which module.
                                             whose slots are binary digits
     remainder by a power of two             spike counts: their binary digits
     comparison, clipping, rounding          potentials: firing
+    choice between numbers                  by a comparison: what a spike takes off its neuron's potential
     max-pool                                potentials; spikes only where that is equal, for one timestep from rest
     moving, joining, repeating              anything
     mean over time                          the head, whose logits leave the network
@@ -155,7 +156,7 @@ class _Watch(TorchDispatchMode):
             return first if first.kind == SUMS else _What(POTENTIALS)
         if name in ("mul", "div"):
             return self.product(name, args)
-        if name == "remainder" and first.kind == COUNTS and math.frexp(args[1])[0] == 0.5:
+        if name == "remainder" and first.kind in (COUNTS, SPIKES) and math.frexp(args[1])[0] == 0.5:
             return first
         if name in MOVING:
             return self.moved(args)
@@ -165,6 +166,8 @@ class _Watch(TorchDispatchMode):
             return _What(FLAGS)
         if name == "_local_scalar_dense" and first.kind == FLAGS:
             return first
+        if name == "where" and first.kind == FLAGS and all(self.what(a).kind == CONSTANT for a in args[1:]):
+            return _What(POTENTIALS)
         if name in ("clamp", "round"):
             self.settled(first)
             return _What(COUNTS if name == "round" else POTENTIALS)
@@ -204,6 +207,8 @@ class _Watch(TorchDispatchMode):
                 return self.doubled(whats[0])
             doublings = max(w.doublings for w in whats)
             return _What(SUMS, sum(w.biases + (w.kind == CONSTANT) for w in whats), doublings)
+        if all(w.kind in (SPIKES, COUNTS) for w in whats):
+            return _What(COUNTS)
         for w in whats:
             self.settled(w)
         return _What(POTENTIALS)
