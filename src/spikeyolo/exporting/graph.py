@@ -17,13 +17,13 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from ..errors import ConfigError
-from ..model.blocks import ClippedReLU, SpikingConv
+from ..model.blocks import SpikingConv
 from ..model.forms.convert import as_dense
 from ..model.forms.form import Form
-from ..model.forms.integer import IntegerConv, IntegerILIF
+from ..model.forms.integer import IntegerConv
 from ..model.forms.spike_driven import LevelConvolution
 from ..model.network import SpikingNetwork
-from ..spiking import ILIF
+from .neurons import Neuron, neuron_of
 
 INPUT = "input"
 
@@ -32,32 +32,6 @@ Shape = tuple[int, int, int]
 
 EXPORTABLE = (Form.SEPARABLE, Form.DENSE, Form.SPIKE_DRIVEN, Form.INTEGER)
 """The forms that have a graph, the spike-driven one on counts; the trained one is folded first."""
-
-
-@dataclass(frozen=True)
-class Neuron:
-    """The neurons in front of a unit's convolutions.
-
-    Attributes:
-        name: in the network's state.
-        max_count: D.
-        decay: share of the potential left after a timestep.
-        gain: factor on the input.
-        spiking: False for the ANN twin, which clips to 0..D.
-        shifts: of the integer form: right shifts of the input and of the potential; the second is None for decay 0.
-    """
-
-    name: str
-    max_count: int
-    decay: float = 0.0
-    gain: float = 1.0
-    spiking: bool = True
-    shifts: tuple[int, int | None] | None = None
-
-    @property
-    def step(self) -> float:
-        """What 1 stands for in 8 bits: one spike; of the twin's values, a part of the range that both signs have."""
-        return 1.0 if self.spiking else self.max_count / 127
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,31 +237,17 @@ def _array(tensor: Tensor) -> np.ndarray:
 def _unit(name: str, sources: tuple[str, ...], module: nn.Module) -> Unit:
     if isinstance(module, IntegerConv):
         conv = Convolution(_array(module.weight), _array(module.bias), **module.geometry, shift=_array(module.shift))
-        return Unit(name, sources, _neuron(module.neuron), (conv,))
+        return Unit(name, sources, neuron_of(module.neuron), (conv,))
     assert isinstance(module, SpikingConv)
     assert module.norm is None
     convs = module.conv if isinstance(module.conv, nn.Sequential) else [module.conv]
-    return Unit(name, sources, _neuron(module.neuron), tuple(_convolution(conv) for conv in convs))
+    return Unit(name, sources, neuron_of(module.neuron), tuple(_convolution(conv) for conv in convs))
 
 
 def _convolution(conv: Any) -> Convolution:
     bias = None if conv.bias is None else _array(conv.bias)
     weight = conv.level_weight if isinstance(conv, LevelConvolution) else conv.weight
     return Convolution(_array(weight), bias, conv.stride, conv.padding, conv.groups)
-
-
-def _neuron(module: nn.Module | None) -> Neuron | None:
-    match module:
-        case None:
-            return None
-        case ILIF():
-            return Neuron(module.name, module.max_count, module.decay, module.gain)
-        case IntegerILIF():
-            shifts = module.gain_shift, module.decay_shift
-            return Neuron(module.name, module.max_count, module.decay, 2.0**-module.gain_shift, shifts=shifts)
-        case ClippedReLU():
-            return Neuron("", module.max_count, spiking=False)
-    raise ConfigError(f"export: {type(module).__name__} is no neuron of a graph")
 
 
 def read_graph(network: SpikingNetwork) -> Graph:

@@ -105,6 +105,9 @@ def _weights(graph: Graph) -> dict[str, np.ndarray]:
         assert conv.bias is not None
         assert conv.shift is not None
         arrays |= {f"{unit.name}.weight": conv.weight, f"{unit.name}.shift": conv.shift, f"{unit.name}.bias": conv.bias}
+        if unit.neuron is not None and unit.neuron.scale is not None:
+            arrays[f"{unit.name}.thresholds"] = unit.neuron.thresholds[..., 0, 0].astype(np.int32)
+            arrays[f"{unit.name}.reset"] = unit.neuron.reset[..., 0, 0].astype(np.int32)
     assert graph.fraction_bits is not None
     max_count = graph.neurons[0].max_count
     arrays[THRESHOLDS] = np.array(thresholds(max_count, graph.fraction_bits), np.int32)

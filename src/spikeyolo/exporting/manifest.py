@@ -46,6 +46,8 @@ TENSORS = {
         "<layer>.shift": "int8 (out,): left shift of the sums of weights",
         "<layer>.bias": "int32 (out,): added once a timestep, after the shift",
         "thresholds": "int32 (max_count,): slot d holds a spike where the potential is at least the d-th",
+        "<layer>.thresholds": "int32 (max_count, scales): in place of those, of a layer that says `scales`",
+        "<layer>.reset": "int32 (scales,): in place of the rule's; 1 for all channels or one for each",
     },
     "golden.safetensors": {
         "input": "int16 (T, B, C, H, W): the levels; a still image stands there T times",
@@ -95,6 +97,8 @@ def _layer(node: Node, known: Mapping[str, Shape], bound: Mapping[str, Bounds]) 
                     "outputs": math.ceil(found.outputs),
                 },
             }
+            if neuron is not None and neuron.scale is not None:
+                values["scales"] = len(neuron.scale)
         case MaxPool(kernel_size=size):
             values |= {"kernel": [size, size], "stride": [1, 1], "padding": [size // 2, size // 2]}
     return values

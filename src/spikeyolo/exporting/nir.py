@@ -83,6 +83,11 @@ def _check(model: SpikeYOLO, size_hw: tuple[int, int]) -> None:
             f"timesteps: NIR has no neuron that keeps what is left after several spikes, the network has "
             f"{config.timesteps} timesteps; export one of a single timestep, or to integer"
         )
+    if config.learned_scale != "none":
+        raise ConfigError(
+            f"nir: the network has learned_scale={config.learned_scale!r}; NIR's graph holds neurons of threshold 1 "
+            "alone; export to onnx, qonnx or integer"
+        )
     if model.form is Form.INTEGER:
         raise ConfigError("nir: the network is of integers; export the trained one, or to integer")
     for side in size_hw:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Convolution, Neuron, Unit
+from .graph import Convolution, Unit
+from .neurons import Neuron
 from .onnx_builder import Builder
 from .onnx_network import FloatArithmetic
 
@@ -32,7 +33,8 @@ class QdqArithmetic(FloatArithmetic):
 
     def fire(self, h: str, neuron: Neuron) -> str:
         """Clip as floating point, which OpenVINO merges with the rounding to 8 bits."""
-        clipped = self.build.op("Clip", h, self._number(0, neuron), self._number(neuron.max_count, neuron))
+        # With a scale rounded before: else OpenVINO computes the scale and the 8 bits as one product.
+        clipped = self.in_counts(h, neuron) if neuron.scale is None else super().fire(h, neuron)
         return self._rounded(clipped, neuron.step, self.count_type)
 
     def weigh(self, x: str, conv: Convolution, name: str, neuron: Neuron | None) -> str:
@@ -88,15 +90,16 @@ class OperatorArithmetic(FloatArithmetic):
     def fire(self, h: str, neuron: Neuron) -> str:
         """Round half to even as a cast to uint8, which ends at 0, and clip there."""
         how = self.build.constant(neuron.step, np.float32), self.build.constant(0, np.uint8)
+        h = h if neuron.scale is None else self.in_counts(h, neuron)
         return self._clipped(self.build.op("QuantizeLinear", h, *how), neuron)
 
     def reset(self, h: str, counts: str, neuron: Neuron) -> str:
         """Return V in float32."""
-        return self.build.op("Sub", h, self._as(counts, np.float32))
+        return self.build.op("Sub", h, self.fallen(self._as(counts, np.float32), neuron))
 
     def fuses(self, neuron: Neuron) -> bool:
-        """One timestep from rest."""
-        return not self.memory
+        """One timestep from rest, and one scale for what QLinearConv gives."""
+        return not self.memory and neuron.one_scale
 
     def weigh_and_fire(self, x: str, unit: Unit, neuron: Neuron) -> str:
         """Weigh by QLinearConv, whose result is rounded as `fire` does it."""
@@ -108,7 +111,8 @@ class OperatorArithmetic(FloatArithmetic):
             x = build.op("QuantizeLinear", x, build.constant(1.0, np.float32), build.constant(zero, np.uint8))
         assert conv.scale is not None
         taken = build.constant(1.0, np.float32), build.constant(zero, np.uint8)
-        given = build.constant(neuron.step / neuron.gain, np.float32), build.constant(0, np.uint8)
+        scale = 1.0 if neuron.scale is None else neuron.scale[0]
+        given = build.constant(neuron.step * scale / neuron.gain, np.float32), build.constant(0, np.uint8)
         weight = (
             build.constant(conv.weight, np.int8, f"{name}.weight"),
             build.constant(conv.scale, np.float32, f"{name}.scale"),

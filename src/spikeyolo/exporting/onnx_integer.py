@@ -14,7 +14,8 @@ import numpy as np
 
 from ..model.forms.exact import MAX_INPUT
 from ..model.forms.integer import thresholds
-from .graph import INPUT, Neuron, Unit
+from .graph import INPUT, Unit
+from .neurons import Neuron
 from .onnx_builder import Builder
 from .onnx_network import Arithmetic
 
@@ -50,7 +51,7 @@ class IntegerArithmetic(Arithmetic):
         weight = build.constant(shifted, np.uint8, f"{unit.name}.weight")
         taken: Any = np.uint8
         if unit.neuron is not None:
-            taken = np.int8  # a count is 16 at most
+            taken = np.int8  # a count is 63 at most
             x = self._as_signed(x)
         zeros = build.constant(0, taken), build.constant(ZERO_POINT, np.uint8)
 
@@ -100,14 +101,16 @@ class IntegerArithmetic(Arithmetic):
     def fire(self, h: str, neuron: Neuron) -> str:
         """Count the thresholds that are reached."""
         build, counts = self.build, ""
-        for threshold in thresholds(neuron.max_count, self.fraction_bits):
+        least = thresholds(neuron.max_count, self.fraction_bits) if neuron.scale is None else neuron.thresholds
+        for threshold in least:
             fires = build.cast(build.op("GreaterOrEqual", h, self._number(threshold)), np.uint8)
             counts = build.op("Add", counts, fires) if counts else fires
         return counts
 
     def reset(self, h: str, counts: str, neuron: Neuron) -> str:
         """Subtract the thresholds of the spikes."""
-        fallen = self.build.op("Mul", self.build.cast(counts, np.int32), self._number(2**self.fraction_bits))
+        one = self._number(2**self.fraction_bits if neuron.scale is None else neuron.reset)
+        fallen = self.build.op("Mul", self.build.cast(counts, np.int32), one)
         return self.build.op("Sub", h, fallen)
 
     def pool_potentials(self, x: str, kernel_size: int) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..artefact import NEW_STATE, STATE
-from .graph import INPUT, Add, Concatenate, Convolution, Graph, MaxPool, Neuron, Node, Unit, Upsample
+from .graph import INPUT, Add, Concatenate, Convolution, Graph, MaxPool, Node, Unit, Upsample
+from .neurons import Neuron
 from .onnx_builder import Builder
 
 
@@ -96,9 +97,9 @@ class FloatArithmetic(Arithmetic):
 
     def _widened(self, neuron: Neuron) -> bool:
         """Whether half precision is left while neurons fire: a half H that is X itself loses nothing."""
-        return self.half and (self.memory or neuron.gain != 1)
+        return self.half and (self.memory or neuron.gain != 1 or neuron.scale is not None)
 
-    def _number(self, value: float, neuron: Neuron) -> str:
+    def _number(self, value: Any, neuron: Neuron) -> str:
         return self.build.constant(value, np.float32 if self._widened(neuron) else self.dtype)
 
     def convolve(self, x: str, unit: Unit) -> str:
@@ -125,14 +126,32 @@ class FloatArithmetic(Arithmetic):
 
     def fire(self, h: str, neuron: Neuron) -> str:
         """Clip and round half to even, as numbers of the type that flows."""
-        counts = self.build.op("Clip", h, self._number(0, neuron), self._number(neuron.max_count, neuron))
+        counts = self.in_counts(h, neuron)
         if neuron.spiking:
             counts = self.build.op("Round", counts)
         return self.build.cast(counts, self.dtype) if self._widened(neuron) else counts
 
     def reset(self, h: str, counts: str, neuron: Neuron) -> str:
         """Return V in float32."""
-        return self.build.op("Sub", h, self.build.cast(counts, np.float32) if self.half else counts)
+        return self.build.op(
+            "Sub", h, self.fallen(self.build.cast(counts, np.float32) if self.half else counts, neuron)
+        )
+
+    def in_counts(self, h: str, neuron: Neuron) -> str:
+        """Return H in units of the neurons' scale, clipped to 0..D.
+
+        Clipped first: a product right behind a convolution is moved into its weights by runtimes, which rounds them.
+        """
+        zero = self._number(0, neuron)
+        if neuron.scale is None:
+            return self.build.op("Clip", h, zero, self._number(neuron.max_count, neuron))
+        most = self._number(neuron.reset * neuron.max_count, neuron)
+        clipped = self.build.op("Min", self.build.op("Max", h, zero), most)
+        return self.build.op("Mul", clipped, self._number(neuron.rate, neuron))
+
+    def fallen(self, counts: str, neuron: Neuron) -> str:
+        """Return what the spikes of float32 counts take off the potentials."""
+        return counts if neuron.scale is None else self.build.op("Mul", counts, self._number(neuron.reset, neuron))
 
     def pool_potentials(self, x: str, kernel_size: int) -> str:
         """Pool by ONNX's operator."""
@@ -224,16 +243,17 @@ class NetworkWriter:
         """What neurons make of a node; without a state it is shared by all that see the same.
 
         A neuron sees its own position alone, so it may as well fire before potentials are joined or repeated: that
-        moves smaller numbers, and fewer. For a pool that holds for one timestep from rest; see `SpikeDrivenSPPF`.
+        moves smaller numbers, and fewer. For a pool that holds for one timestep from rest; see `SpikeDrivenSPPF`. For a
+        concatenation it does not if channels have scales of their own.
         """
         if self.state_shapes is not None:
             return self.fire(self.potentials(source), neuron)
-        kind = neuron.max_count, neuron.decay, neuron.gain, neuron.spiking
+        kind = neuron.max_count, neuron.decay, neuron.gain, neuron.spiking, neuron.scale
         key = source, kind
         if key not in self.fired:
             node = self.nodes.get(source)
             match node:
-                case Concatenate():
+                case Concatenate() if neuron.one_scale:
                     parts = [self.counts(part, neuron) for part in node.sources]
                     self.fired[key] = self.build.op("Concat", *parts, axis=1)
                 case Upsample():

@@ -22,8 +22,9 @@ from ..model.forms.integer import MAX_FRACTION_BITS, MIN_FRACTION_BITS, largest_
 from ..model.inputs import from_metadata
 from ..structures import REG_MAX, STRIDES
 from .configs import GraphConfig, QonnxConfig
-from .graph import Graph, Neuron, Unit, read_graph
+from .graph import Graph, Unit, read_graph
 from .job import Job
+from .neurons import Neuron
 from .onnx_builder import Builder
 from .onnx_network import Arithmetic, NetworkWriter
 
@@ -71,8 +72,11 @@ class QonnxArithmetic(Arithmetic):
         """Count the thresholds that are reached, of the potential before the gain's shift."""
         assert neuron.shifts is not None
         # floor(x / 2**g) >= t where x >= t * 2**g.
-        values = [each * 2 ** neuron.shifts[0] for each in thresholds(neuron.max_count, self.fraction_bits)]
-        reached = self._typed(self.build.constant([values], np.float32, "thresholds"), "INT32")
+        least = [thresholds(neuron.max_count, self.fraction_bits)]  # (1 or channels, D)
+        if neuron.scale is not None:
+            least = neuron.thresholds[..., 0, 0].T
+        values = np.array(least) * 2 ** neuron.shifts[0]
+        reached = self._typed(self.build.constant(values, np.float32, "thresholds"), "INT32")
         counts = self.build.op(
             "MultiThreshold", h, reached, domain=DOMAIN, out_dtype=_unsigned(neuron.max_count), data_layout="NCHW"
         )

@@ -22,6 +22,7 @@ import numpy as np
 MANIFEST, WEIGHTS, GOLDEN = "manifest.json", "weights.safetensors", "golden.safetensors"
 DTYPES = {"I8": "<i1", "U8": "<u1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
 PARTS = {"weight": "int8", "shift": "int8", "bias": "int32"}
+RULES = ("thresholds", "reset")  # of a layer whose neurons have scales of their own
 INPUT, THRESHOLDS = "input", "thresholds"
 
 Layer = dict[str, Any]  # as in the manifest
@@ -56,8 +57,8 @@ def neurons(x: np.ndarray, v: np.ndarray | None, rule: dict[str, Any], threshold
     Args:
         x: (T, B, C, H, W) what the layers before give.
         v: (B, C, H, W) potentials that are left from before; None at the start.
-        rule: gain_shift, leak_shift (None: nothing is left) and reset.
-        thresholds: (D,).
+        rule: gain_shift, leak_shift (None: nothing is left) and reset, a number or (1 or C, 1, 1).
+        thresholds: (D,) or (D, 1 or C, 1, 1).
     """
     counts, potentials = [], []
     for current in x:
@@ -175,7 +176,7 @@ class Network:
                     raise PackageError(f"{source}: missing in {MANIFEST}, {layer['name']} takes what it gives")
             known.append(layer["name"])
             if layer.get("kind") == "convolution":
-                expected += [f"{layer['name']}.{part}" for part in PARTS]
+                expected += [f"{layer['name']}.{part}" for part in (*PARTS, *(RULES if "scales" in layer else ()))]
         same_names(WEIGHTS, self.tensors, expected)
         if self.tensors[THRESHOLDS].tolist() != self.rule["thresholds"]:
             raise PackageError(f"{THRESHOLDS}: not the same in {WEIGHTS} and {MANIFEST}")
@@ -185,6 +186,13 @@ class Network:
                 name, due = f"{layer['name']}.{part}", (PARTS[part], (out, *axes))
                 if (found := (self.tensors[name].dtype, self.tensors[name].shape)) != due:
                     raise PackageError(f"{name}: {found[0]} {found[1]} in {WEIGHTS}, {due[0]} {due[1]} expected")
+            if "scales" in layer:
+                shapes = [self.tensors[f"{layer['name']}.{part}"].shape for part in RULES]
+                if layer["scales"] not in (1, layer["in"]["channels"]) or shapes != [
+                    (self.rule["max_count"], layer["scales"]),
+                    (layer["scales"],),
+                ]:
+                    raise PackageError(f"{layer['name']}: thresholds and resets of shapes {shapes} do not fit it")
 
     def run(
         self, levels: np.ndarray, state: State | None = None, slots: bool = False, watch: Watch | None = None
@@ -233,8 +241,11 @@ class Network:
         weight, shift, bias = (self.tensors[f"{layer['name']}.{part}"].astype(np.int64) for part in PARTS)
         parts = [x]
         if layer["sees"] == "counts":
-            thresholds = self.tensors[THRESHOLDS]
-            counts, potentials = neurons(x, state.get(layer["name"]), self.rule, thresholds)
+            thresholds, rule = self.tensors[THRESHOLDS], self.rule
+            if "scales" in layer:
+                thresholds, reset = (self.tensors[f"{layer['name']}.{part}"][..., None, None] for part in RULES)
+                rule = {**rule, "reset": reset}
+            counts, potentials = neurons(x, state.get(layer["name"]), rule, thresholds)
             state[layer["name"]] = potentials[-1]
             watch(layer["name"], "counts", counts)
             watch(layer["name"], "potentials", potentials)

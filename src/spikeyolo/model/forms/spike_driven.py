@@ -172,6 +172,7 @@ class SpikeDrivenSPPF(SpikingSPPF):
         self.reduce, self.pool, self.merge = trained.reduce, trained.pool, trained.merge
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        assert isinstance(self.merge.neuron, ILIF)
         scale = self.merge.neuron.scale
         alike = scale is None or scale.numel() == 1
         if x.shape[0] > 1 or state is not None or self.merge.code is SlotCode.BINARY or not alike:
