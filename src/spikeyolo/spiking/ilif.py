@@ -144,6 +144,12 @@ class _StraightThrough(torch.autograd.Function):
         return _stack(steps[::-1]), (grad_v if ctx.has_state else None), grad_scale, None, None
 
 
+def _fits(shape: torch.Size, step: torch.Size) -> bool:
+    """Whether a shape broadcasts to that of a step."""
+    pairs = zip(reversed(shape), reversed(step), strict=False)
+    return len(shape) <= len(step) and all(own in (1, side) for own, side in pairs)
+
+
 def fire(
     x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron, keep_state: bool
 ) -> tuple[Tensor, Tensor | None]:
@@ -153,7 +159,7 @@ def fire(
         raise ShapeError(f"x: expected floating point (T, ...) with T >= 1, got {x.dtype} {tuple(x.shape)}")
     if v is not None and v.shape != x.shape[1:]:
         raise ShapeError(f"v: expected the shape of one step {tuple(x.shape[1:])}, got {tuple(v.shape)}")
-    if scale is not None and torch.broadcast_shapes(scale.shape, x.shape[1:]) != x.shape[1:]:
+    if scale is not None and not _fits(scale.shape, x.shape[1:]):
         raise ShapeError(f"scale: {tuple(scale.shape)} does not fit a step of {tuple(x.shape[1:])}")
     v, scale = v if v is None else widen(v), scale if scale is None else widen(scale)
     needs_grad = torch.is_grad_enabled() and any(i is not None and i.requires_grad for i in (x, v, scale))
