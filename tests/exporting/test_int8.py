@@ -106,7 +106,7 @@ def test_a_stream_is_the_stream_of_the_network(flavour):
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("max_count", [1, 4, 16])
+@pytest.mark.parametrize("max_count", [1, 4, 16, 63])
 def test_counts_are_those_of_the_neuron_at_ties_and_far_outside(flavour, max_count):
     halves = torch.arange(-20, 41) / 2
     around = torch.tensor([0.49999997, 0.50000006, 1.4999999, 1.5000001, -300.0, 300.0, 1e9, -1e9])

@@ -69,7 +69,7 @@ def test_gradient_is_one_at_both_ends_and_zero_outside():
 
 @given(
     timesteps=st.integers(1, 5),
-    max_count=st.integers(1, 16),
+    max_count=st.integers(1, 63),
     flavour=st.sampled_from(FLAVOURS),
     with_state=st.booleans(),
     seed=st.integers(0, 2**16),
@@ -95,7 +95,7 @@ def test_equals_autograd_of_the_equation(timesteps, max_count, flavour, with_sta
 @given(
     timesteps=st.integers(2, 8),
     cut=st.integers(1, 7),
-    max_count=st.integers(1, 16),
+    max_count=st.integers(1, 63),
     flavour=st.sampled_from(FLAVOURS),
     seed=st.integers(0, 2**16),
 )
@@ -116,7 +116,7 @@ def test_streaming_in_two_parts_equals_one_pass(timesteps, cut, max_count, flavo
 
 @given(
     values=st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20),
-    max_count=st.integers(1, 16),
+    max_count=st.integers(1, 63),
     flavour=st.sampled_from(FLAVOURS),
     dtype=st.sampled_from([torch.float64, torch.float32, torch.bfloat16, torch.float16]),
 )
@@ -145,7 +145,7 @@ HALVES = [torch.bfloat16, torch.float16]
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("timesteps", [1, 2, 4])
-@pytest.mark.parametrize("max_count", [4, 16])
+@pytest.mark.parametrize("max_count", [4, 63])
 @pytest.mark.parametrize("flavour", FLAVOURS[:2])
 @pytest.mark.parametrize("with_state", [False, True])
 def test_half_precision_input_gives_the_counts_and_potentials_of_float32(

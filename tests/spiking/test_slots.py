@@ -8,7 +8,7 @@ from spikeyolo.errors import ConfigError, ShapeError
 from spikeyolo.spiking import SlotCode, counts_to_slots, ilif, slots_to_counts
 
 
-@given(max_count=st.integers(1, 16), timesteps=st.integers(1, 4), seed=st.integers(0, 2**16))
+@given(max_count=st.integers(1, 63), timesteps=st.integers(1, 4), seed=st.integers(0, 2**16))
 def test_slots_are_binary_and_sum_to_the_counts(max_count, timesteps, seed):
     x = torch.randn(timesteps, 2, 3, generator=torch.Generator().manual_seed(seed)) * max_count
     counts = ilif(x, max_count=max_count)

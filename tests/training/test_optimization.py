@@ -34,6 +34,25 @@ def test_groups_hold_every_parameter_once_and_only_convolutions_decay():
     assert {name: group["weight_decay"] for name, group in groups.items()} == {"weights": 0.1, "norms": 0, "biases": 0}
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("kind", ["layer", "channel"])
+def test_learned_scales_do_not_decay_and_stay_positive(kind, name):
+    model = SpikeYOLO("t", num_classes=2, learned_scale=kind)
+    scales = [p for n, p in model.named_parameters() if n.endswith(".neuron.scale")]
+    groups = {group["name"]: group for group in parameter_groups(model, 0.1)}
+    assert {id(scale) for scale in scales} <= {id(p) for p in groups["norms"]["params"]}
+    optimizer = make_optimizer(model, TrainSettings(optimizer=name, weight_decay=0.1))
+    for scale in scales:
+        scale.grad = torch.zeros_like(scale)
+    optimizer.step()
+    assert all((scale == 1).all() for scale in scales)
+    for scale in scales:
+        scale.grad = torch.full_like(scale, 1e6)
+    for _ in range(3):
+        optimizer.step()
+        assert all((scale > 0).all() for scale in scales)
+
+
 def test_frozen_parameters_are_left_out():
     model = SpikeYOLO("t", num_classes=2)
     model.backbone.requires_grad_(False)

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 import yaml
-from tests.helpers.runs import assert_same_run
+from tests.helpers.runs import assert_same_run, train_until
 
 from spikeyolo import load
 from spikeyolo.data.images.augmentation import Augmentation
@@ -22,6 +22,7 @@ from spikeyolo.synthetic.scene import CLASS_NAMES
 from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.run import train
 from spikeyolo.training.run_folder import RunFolder
+from spikeyolo.training.settings import TrainSettings
 from spikeyolo.training.transfer import starting_model
 
 
@@ -191,6 +192,22 @@ def test_validation_only_now_and_then_but_always_at_the_end(tiny, tmp_path):
     run = train(replace(tiny, epochs=3, val_every=2), tmp_path / "run")
     rows = list(csv.DictReader(run.results.read_text().splitlines()))
     assert [row["AP"] != "" for row in rows] == [False, True, True]
+
+
+def test_learned_scales_learn_and_go_on_where_they_were(tiny, tmp_path):
+    learning = replace(tiny, learned_scale="channel", surrogate_width=0.5, max_count=7)
+    whole = train(learning, tmp_path / "whole")
+    weights = torch.load(whole.last, weights_only=True)["current_model_state"]
+    scales = torch.cat([v for name, v in weights.items() if name.endswith(".neuron.scale")])
+    assert (scales > 0).all()
+    assert (scales != 1).double().mean() > 0.5
+    train_until(4, replace(learning, save_steps=1), tmp_path / "killed")
+    assert_same_run(whole, train(TrainSettings(), resume=tmp_path / "killed"))
+
+
+def test_scales_in_mixed_precision(tiny, tmp_path):
+    run = train(replace(tiny, epochs=1, precision="bf16", learned_scale="layer"), tmp_path / "run")
+    assert all(value.isfinite().all() for value in load(run.best).state_dict().values())
 
 
 def test_mixed_precision_with_adamw_and_without_augmentation(tiny, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from spikeyolo import SpikeYOLO
 from spikeyolo.errors import CheckpointError, ConfigError
 from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.spiking import ILIF
 from spikeyolo.training.settings import TrainSettings
 from spikeyolo.training.transfer import starting_model
 
@@ -72,3 +73,22 @@ def test_freezing_by_prefix_ends_at_a_dot():
 def test_changed_neuron_reaches_the_network():
     model, _ = starting_model(TrainSettings(model="t", timesteps=2, max_count=2, neuron="gen1"), NAMES, ImageInput())
     assert (model.config.timesteps, model.config.max_count, model.config.neuron) == (2, 2, "gen1")
+
+
+def test_learned_scales_and_tails_are_added_to_a_saved_network(tmp_path):
+    saved = SpikeYOLO("t", names=NAMES)
+    saved.save(tmp_path / "plain.safetensors")
+    settings = TrainSettings(
+        model=str(tmp_path / "plain.safetensors"), learned_scale="channel", surrogate_width=0.5, max_count=63
+    )
+    model, transfer = starting_model(settings, NAMES, ImageInput())
+    assert (model.config.learned_scale, model.config.surrogate_width, model.config.max_count) == ("channel", 0.5, 63)
+    anew = [name for name, _ in transfer.reinitialized]
+    assert anew == [name for name in model.state_dict() if name.endswith(".neuron.scale")]
+    assert len(anew) == 88
+    for name, layer in model.named_modules():
+        if isinstance(layer, ILIF):
+            assert layer.surrogate_width == 0.5, name
+            assert layer.scale.shape == layer.scale.unique().expand(len(layer.scale)).shape
+    with pytest.raises(ConfigError, match="learned_scale, surrogate_width: a relu has neither"):
+        starting_model(TrainSettings(model="t", neuron="relu", learned_scale="layer"), NAMES, ImageInput())

@@ -381,7 +381,7 @@ OPTIONS = {
     f"{PREDICT} photo.jpg --preparation nosuch": "preparation",
     f"{PREDICT} ''": "source: is empty",
     f"{TRAIN} --timesteps 1000000": "timesteps: 1000000 is outside 1..1,000",
-    f"{TRAIN} --max-count 1000000": "max_count: 1000000 is not an integer in 1..16",
+    f"{TRAIN} --max-count 1000000": "max_count: 1000000 is outside 1..63",
     f"{TRAIN} --seed {'9' * 25}": "seed: 9999999999999999999999999 is outside",
     f"{TRAIN} --gains.box -1": "gains.box: -1.0 is below 0",
     f"{TRAIN} --gains.box 1e9": "gains.box: 1000000000.0 is outside",
