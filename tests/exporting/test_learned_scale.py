@@ -16,14 +16,12 @@ from tests.helpers.int8 import emulated
 from tests.helpers.networks import lively
 
 from spikeyolo.artefact import IMAGES, LOGITS, NEW_STATE, STATE
-from spikeyolo.errors import ConfigError
 from spikeyolo.events import EventInput
-from spikeyolo.exporting.configs import NirConfig, OpenVinoConfig, QonnxConfig
+from spikeyolo.exporting.configs import OpenVinoConfig, QonnxConfig
 from spikeyolo.exporting.graph import Convolution, Unit
 from spikeyolo.exporting.job import Job
 from spikeyolo.exporting.manifest import SCHEMA
 from spikeyolo.exporting.neurons import Neuron
-from spikeyolo.exporting.nir import write_nir
 from spikeyolo.exporting.onnx_builder import Builder
 from spikeyolo.exporting.onnx_int8 import QdqArithmetic
 from spikeyolo.exporting.onnx_network import FloatArithmetic
@@ -197,11 +195,6 @@ def test_qonnx_has_the_thresholds(kind, tmp_path):
     found = execute_onnx(ModelWrapper(str(tmp_path / "model.onnx")), {IMAGES: images.float().numpy()})
     for name, logits in zip(LOGITS, integer(images / 255), strict=True):
         np.testing.assert_array_equal(found[name], logits.numpy() * 2**integer.fraction_bits)
-
-
-def test_nir_refuses_a_scale(tmp_path):
-    with pytest.raises(ConfigError, match="nir: the network has learned_scale='layer'"):
-        write_nir(scaled("layer"), tmp_path / "n.nir", NirConfig(), (64, 64))
 
 
 @pytest.mark.long

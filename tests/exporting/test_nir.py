@@ -19,7 +19,7 @@ SIZE = (64, 96)
 
 def quiet(**changes):
     """A network in which no neuron of the backbone comes to D spikes."""
-    return lively(dtype=torch.float32, max_count=16, num_classes=2, **changes)
+    return lively(dtype=torch.float32, num_classes=2, **{"max_count": 16, **changes})
 
 
 def counts_of(model, image, dense):
@@ -60,7 +60,14 @@ def run(graph, image):
 
 @pytest.mark.parametrize(
     ("changes", "dense", "grouped"),
-    [({}, True, False), ({}, False, True), ({"neuron": "gen1"}, True, True), ({"neuron": "gen1"}, False, False)],
+    [
+        ({}, True, False),
+        ({}, False, True),
+        ({"neuron": "gen1"}, True, True),
+        ({"neuron": "gen1"}, False, False),
+        ({"learned_scale": "channel", "neuron": "gen1"}, True, True),
+        ({"learned_scale": "layer", "max_count": 63}, False, False),
+    ],
 )
 def test_the_graph_gives_the_counts_of_the_backbone(tmp_path, changes, dense, grouped):
     model = quiet(**changes)
@@ -68,7 +75,7 @@ def test_the_graph_gives_the_counts_of_the_backbone(tmp_path, changes, dense, gr
     graph = nir.read(tmp_path / "m.nir", type_check=not grouped)
     image = torch.rand(2, 3, *SIZE, dtype=torch.float64)
     expected, largest = counts_of(model, image, dense)
-    assert 2 <= expected.max() <= largest < 16
+    assert 2 <= expected.max() <= largest < model.config.max_count
     assert torch.equal(run(graph, image), expected)
     assert tuple(graph.nodes["output"].output_type["output"]) == expected.shape[1:]
     assert graph.metadata["limits"] in (LIMITS, LIMITS.encode())

@@ -3,7 +3,8 @@
 NIR adds up the edges that lead into a node, so a shortcut is several edges. It has no max-pool, upsampling,
 concatenation or integer neuron: the graph ends with the spike counts that enter the pooling pyramid. I-LIF from rest is
 written as IF, read as sinabs reads it: floor(v / threshold) spikes of one timestep. The half that makes rounding of
-this is in the biases.
+this is in the biases; where layers have learned scales, which are their thresholds, each takes its own half from a
+convolution of zeros with a bias.
 """
 
 from __future__ import annotations
@@ -83,11 +84,6 @@ def _check(model: SpikeYOLO, size_hw: tuple[int, int]) -> None:
             f"timesteps: NIR has no neuron that keeps what is left after several spikes, the network has "
             f"{config.timesteps} timesteps; export one of a single timestep, or to integer"
         )
-    if config.learned_scale != "none":
-        raise ConfigError(
-            f"nir: the network has learned_scale={config.learned_scale!r}; NIR's graph holds neurons of threshold 1 "
-            "alone; export to onnx, qonnx or integer"
-        )
     if model.form is Form.INTEGER:
         raise ConfigError("nir: the network is of integers; export the trained one, or to integer")
     for side in size_hw:
@@ -115,7 +111,13 @@ def _nodes(
         entering = parts(source)
         if unit.neuron is not None:
             neuron, one = f"{unit.name}.neuron", np.ones(known[source], np.float32)
-            nodes[neuron] = nir.IF(r=one, v_threshold=one, v_reset=np.zeros_like(one))
+            threshold = one
+            if unit.neuron.scale is not None:
+                threshold = (one * unit.neuron.reset).astype(np.float32)
+                nodes[f"{neuron}.half"] = _constant(nir, threshold / 2, grouped)
+                edges.append((entering[0], f"{neuron}.half"))
+                entering = [*entering, f"{neuron}.half"]
+            nodes[neuron] = nir.IF(r=one, v_threshold=threshold, v_reset=np.zeros_like(one))
             edges += [(part, neuron) for part in entering]
             entering = [neuron]
         if unit.name == ENDS_AT:
@@ -125,12 +127,20 @@ def _nodes(
         for left, conv in zip(reversed(range(len(unit.convolutions))), unit.convolutions, strict=True):
             name = f"{unit.name}.before{left}" if left else unit.name
             # Each sum that neurons take begins with one unit that joins no other: it brings the half.
-            half = 0.5 if not left and unit.name not in joining else 0.0
+            half = 0.5 if not left and unit.name not in joining and graph.neurons[0].scale is None else 0.0
             conv = conv if grouped else _full(conv)
             nodes[name] = _convolution(nir, conv, sides, 1.0 if left else gain, half)
             edges += [(part, name) for part in entering]
             entering, (_, *sides) = [name], map(int, nodes[name].output_type["output"])
     raise AssertionError(f"no {ENDS_AT}")
+
+
+def _constant(nir: Any, values: np.ndarray, grouped: bool) -> Any:
+    """A convolution that gives the same, one value a channel of (C, H, W), whatever it takes."""
+    channels, *sides = values.shape
+    zeros = np.zeros((channels, 1, 1, 1), np.float32)
+    conv = Convolution(zeros, values[:, 0, 0], (1, 1), (0, 0), channels)
+    return _convolution(nir, conv if grouped else _full(conv), sides, 1.0, 0.0)
 
 
 def _full(conv: Convolution) -> Convolution:
