@@ -62,7 +62,7 @@ class Neuron:
     def thresholds(self) -> np.ndarray:
         """(D, 1 or channels, 1, 1) of the integer form with scales: the least potentials that fire 1, 2, ... D."""
         assert self.scale is not None
-        return np.array([scaled_thresholds(self.max_count, int(scale)) for scale in self.scale]).T[..., None, None]
+        return np.stack(scaled_thresholds(self.max_count, np.array(self.scale, np.int64).reshape(-1, 1, 1)))
 
 
 def neuron_of(module: nn.Module | None) -> Neuron | None:

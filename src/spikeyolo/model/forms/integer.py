@@ -63,8 +63,11 @@ def thresholds(max_count: int, fraction_bits: int) -> list[int]:
     return scaled_thresholds(max_count, 2**fraction_bits)
 
 
-def scaled_thresholds(max_count: int, scale: int) -> list[int]:
-    """The same of neurons with a scale: the least p with 2 p > S (2 d + 1), for odd d with 2 p >= S (2 d + 1)."""
+def scaled_thresholds(max_count: int, scale: Any) -> list[Any]:
+    """The same of neurons with a scale: the least p with 2 p > S (2 d + 1), for odd d with 2 p >= S (2 d + 1).
+
+    `scale` is an integer, or an array or tensor of them; so is each threshold.
+    """
     return [(scale * (2 * slot + 1) + 1 + (slot % 2 == 0)) // 2 for slot in range(max_count)]
 
 
@@ -93,12 +96,11 @@ class IntegerILIF(nn.Module):
         self.register_buffer("scale", None if scale is None else scale.to(torch.int32))
 
     @property
-    def thresholds(self) -> Tensor:
-        """(D,) or (D, 1 or channels, 1, 1) of each slot the least potential at which it holds a spike."""
+    def thresholds(self) -> list[Any]:
+        """Of each slot the least potential at which it holds a spike: an integer, or (1 or channels, 1, 1) of them."""
         if self.scale is None:
-            return torch.tensor(thresholds(self.max_count, self.fraction_bits))
-        found = [scaled_thresholds(self.max_count, scale) for scale in self.scale.tolist()]
-        return torch.tensor(found, device=self.scale.device).T[..., None, None]
+            return thresholds(self.max_count, self.fraction_bits)
+        return scaled_thresholds(self.max_count, self.scale.long().view(-1, 1, 1))
 
     @property
     def reset(self) -> Tensor | int:
@@ -126,7 +128,7 @@ class IntegerILIF(nn.Module):
     def fire(self, h: Tensor) -> Tensor:
         """Spike counts of potentials: how many of the D thresholds are reached."""
         counts = torch.zeros_like(h)
-        for threshold in self.thresholds.to(h.device):
+        for threshold in self.thresholds:
             counts += h >= threshold
         return counts
 
