@@ -178,7 +178,7 @@ def test_a_chip_package_says_thresholds_and_resets_of_its_layers(kind, timesteps
     assert (2 * (second - 1) < 3 * reset).all()
     edited = {**manifest, "layers": [{**one, "scales": 7} if one is layer else one for one in manifest["layers"]]}
     (folder / MANIFEST).write_text(json.dumps(edited))
-    with pytest.raises(PackageError, match=f"{layer['name']}: thresholds and resets"):
+    with pytest.raises(PackageError, match=f"{layer['name']}.thresholds: int32 .* expected"):
         Network(folder)
 
 

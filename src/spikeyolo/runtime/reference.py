@@ -22,14 +22,12 @@ import numpy as np
 MANIFEST, WEIGHTS, GOLDEN = "manifest.json", "weights.safetensors", "golden.safetensors"
 DTYPES = {"I8": "<i1", "U8": "<u1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
 PARTS = {"weight": "int8", "shift": "int8", "bias": "int32"}
-RULES = ("thresholds", "reset")  # of a layer whose neurons have scales of their own
+SCALED = {"thresholds": "int32", "reset": "int32"}  # of a layer whose neurons have scales of their own
 INPUT, THRESHOLDS = "input", "thresholds"
 
 Layer = dict[str, Any]  # as in the manifest
 State = dict[str, np.ndarray]  # of each layer with neurons the potentials (B, C, H, W) after the last reset
 Watch = Callable[[str, str, np.ndarray], None]  # layer; "counts", "potentials" or "out"; values (T, B, C, H, W)
-
-
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 
 
@@ -38,9 +36,6 @@ class PackageError(Exception):
 
     def __str__(self) -> str:  # a damaged file may hold what confuses a terminal
         return "".join(letter if letter.isprintable() else "?" for letter in super().__str__()[:500])
-
-
-# The arithmetic
 
 
 def fire(potentials: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -106,9 +101,6 @@ def pool(x: np.ndarray, size: int) -> np.ndarray:
     return largest
 
 
-# The files
-
-
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a safetensors file: 8 bytes with the length of a JSON header, the header, the values."""
     try:
@@ -138,9 +130,6 @@ def same_names(file: str, found: dict[str, np.ndarray], expected: list[str]) -> 
     for name in found:
         if name not in expected:
             raise PackageError(f"{name}: in {file}, but of no layer in {MANIFEST}")
-
-
-# The network
 
 
 class Network:
@@ -176,23 +165,18 @@ class Network:
                     raise PackageError(f"{source}: missing in {MANIFEST}, {layer['name']} takes what it gives")
             known.append(layer["name"])
             if layer.get("kind") == "convolution":
-                expected += [f"{layer['name']}.{part}" for part in (*PARTS, *(RULES if "scales" in layer else ()))]
+                expected += [f"{layer['name']}.{part}" for part in PARTS | (SCALED if "scales" in layer else {})]
         same_names(WEIGHTS, self.tensors, expected)
         if self.tensors[THRESHOLDS].tolist() != self.rule["thresholds"]:
             raise PackageError(f"{THRESHOLDS}: not the same in {WEIGHTS} and {MANIFEST}")
         for layer in (layer for layer in self.layers if layer["kind"] == "convolution"):
             out, into = layer["out"]["channels"], layer["in"]["channels"] // layer["groups"]
-            for part, axes in {"weight": (into, *layer["kernel"]), "shift": (), "bias": ()}.items():
-                name, due = f"{layer['name']}.{part}", (PARTS[part], (out, *axes))
+            shapes: dict[str, Any] = {"weight": (out, into, *layer["kernel"]), "shift": (out,), "bias": (out,)}
+            shapes |= {"thresholds": (self.rule["max_count"], n), "reset": (n,)} if (n := layer.get("scales")) else {}
+            for part, shape in shapes.items():
+                name, due = f"{layer['name']}.{part}", ((PARTS | SCALED)[part], shape)
                 if (found := (self.tensors[name].dtype, self.tensors[name].shape)) != due:
                     raise PackageError(f"{name}: {found[0]} {found[1]} in {WEIGHTS}, {due[0]} {due[1]} expected")
-            if "scales" in layer:
-                shapes = [self.tensors[f"{layer['name']}.{part}"].shape for part in RULES]
-                if layer["scales"] not in (1, layer["in"]["channels"]) or shapes != [
-                    (self.rule["max_count"], layer["scales"]),
-                    (layer["scales"],),
-                ]:
-                    raise PackageError(f"{layer['name']}: thresholds and resets of shapes {shapes} do not fit it")
 
     def run(
         self, levels: np.ndarray, state: State | None = None, slots: bool = False, watch: Watch | None = None
@@ -241,11 +225,9 @@ class Network:
         weight, shift, bias = (self.tensors[f"{layer['name']}.{part}"].astype(np.int64) for part in PARTS)
         parts = [x]
         if layer["sees"] == "counts":
-            thresholds, rule = self.tensors[THRESHOLDS], self.rule
-            if "scales" in layer:
-                thresholds, reset = (self.tensors[f"{layer['name']}.{part}"][..., None, None] for part in RULES)
-                rule = {**rule, "reset": reset}
-            counts, potentials = neurons(x, state.get(layer["name"]), rule, thresholds)
+            own = [self.tensors[f"{layer['name']}.{part}"][..., None, None] for part in SCALED if "scales" in layer]
+            thresholds, reset = own or (self.tensors[THRESHOLDS], self.rule["reset"])
+            counts, potentials = neurons(x, state.get(layer["name"]), {**self.rule, "reset": reset}, thresholds)
             state[layer["name"]] = potentials[-1]
             watch(layer["name"], "counts", counts)
             watch(layer["name"], "potentials", potentials)
@@ -253,9 +235,6 @@ class Network:
         sums = sum(weigh(part.reshape(-1, *part.shape[2:]), weight, layer) for part in parts)
         out = narrow((sums << shift.reshape(-1, 1, 1)) + bias.reshape(-1, 1, 1))
         return out.reshape(*x.shape[:2], *out.shape[1:])
-
-
-# The comparison
 
 
 def compare(folder: str | Path, slots: bool = False) -> int:
