@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,17 +29,21 @@ class EpochSums:
     batches: int = 0
     losses: list[float] = field(default_factory=lambda: [0.0] * len(LOSSES))
     counts: list[float] = field(default_factory=list)
+    terms: Row = field(default_factory=dict)
 
-    def add(self, losses: list[float], mean_count: float) -> None:
-        """Take the three losses of a batch, and its mean spike count unless that is NaN."""
+    def add(self, losses: list[float], mean_count: float, terms: Mapping[str, float] | None = None) -> None:
+        """Take the three losses of a batch, its mean spike count unless that is NaN, and further terms by name."""
         self.batches += 1
+        for name, value in (terms or {}).items():
+            self.terms[name] = self.terms.get(name, 0.0) + value
         self.losses = [total + value for total, value in zip(self.losses, losses, strict=True)]
         if not math.isnan(mean_count):
             self.counts.append(mean_count)
 
     def means(self) -> Row:
         """Return the means over the batches."""
-        row = {name: total / max(self.batches, 1) for name, total in zip(LOSSES, self.losses, strict=True)}
+        sums = {**dict(zip(LOSSES, self.losses, strict=True)), **self.terms}
+        row = {name: total / max(self.batches, 1) for name, total in sums.items()}
         if self.counts:
             row["mean_count"] = sum(self.counts) / len(self.counts)
         return row
@@ -57,24 +62,30 @@ class History:
         self.current = EpochSums()
 
     def to_csv(self) -> str:
-        """Return the table; empty where an epoch has no value, as AP in one that was not validated."""
+        """Return the table; empty where an epoch has no value, as AP in one that was not validated.
+
+        Further terms of the loss have columns where a run has them.
+        """
+        columns = dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row)])
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(columns)
         for row in self.rows:
-            writer.writerow([_shown(row.get(name)) for name in COLUMNS])
+            writer.writerow([_shown(row.get(name)) for name in columns])
         return text.getvalue()
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values."""
         now = self.current
-        return {"rows": [dict(row) for row in self.rows], "current": [now.batches, list(now.losses), list(now.counts)]}
+        current = [now.batches, list(now.losses), list(now.counts), dict(now.terms)]
+        return {"rows": [dict(row) for row in self.rows], "current": current}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> History:
-        """Return the history that `state_dict` gave."""
-        batches, losses, counts = state["current"]
-        return cls([dict(row) for row in state["rows"]], EpochSums(batches, list(losses), list(counts)))
+        """Return the history that `state_dict` gave; earlier versions had no further terms."""
+        batches, losses, counts, *terms = state["current"]
+        sums = EpochSums(batches, list(losses), list(counts), dict(*terms))
+        return cls([dict(row) for row in state["rows"]], sums)
 
 
 def _shown(value: float | None) -> str:

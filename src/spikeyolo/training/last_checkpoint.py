@@ -17,9 +17,9 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStopping, EarlyStopp
 from ..errors import CheckpointError, one_line, quote
 from ..interop.content import StoredTensor
 from ..interop.unpickle import opened
-from ..model.detector import SpikeYOLO
 from ..model.network import unusable
 from .history import LOSSES
+from .module import DetectorModule
 from .optimization import make_optimizer
 from .settings import TrainSettings
 
@@ -35,13 +35,12 @@ VERSION = re.compile(r"[2-9](\.\d{1,4}){1,3}((a|b|rc|\.?post|\.?dev)\d{1,4})?")
 """Of Lightning; files of version 1 were never written here."""
 
 
-def finished_epochs(last: Path, network: SpikeYOLO, settings: TrainSettings) -> int:
+def finished_epochs(last: Path, module: DetectorModule) -> int:
     """Return how many epochs a run has finished, by its checkpoint; 0 without one.
 
     Args:
         last: the checkpoint; all that will be restored from it is checked.
-        network: that will be trained.
-        settings: of the run.
+        module: that will be trained.
 
     Raises:
         CheckpointError: the file is damaged, of another network or optimiser, or no checkpoint of a run.
@@ -50,7 +49,7 @@ def finished_epochs(last: Path, network: SpikeYOLO, settings: TrainSettings) -> 
         return 0
     with opened(last) as content:
         try:
-            return _checked(content, network, settings)
+            return _checked(content, module)
         except CheckpointError as error:
             best = last.with_name("best.safetensors")
             raise CheckpointError(
@@ -58,7 +57,7 @@ def finished_epochs(last: Path, network: SpikeYOLO, settings: TrainSettings) -> 
             ) from error
 
 
-def _checked(content: Any, network: SpikeYOLO, settings: TrainSettings) -> int:
+def _checked(content: Any, module: DetectorModule) -> int:
     parts = _members(content, "the file", *PARTS)
     for name in ("epoch", "global_step"):
         _whole(parts[name], name)
@@ -75,8 +74,8 @@ def _checked(content: Any, network: SpikeYOLO, settings: TrainSettings) -> int:
     averaging = _members(parts["averaging_state"], "averaging_state", "n_averaged", only=True)
     _whole(int(_check_tensor(averaging["n_averaged"], "n_averaged", (), torch.int64)), "n_averaged")
     for name in ("state_dict", "current_model_state"):
-        _check_weights(parts[name], name, network)
-    _check_optimizer(parts["optimizer_states"], network, settings)
+        _check_weights(parts[name], name, module)
+    _check_optimizer(parts["optimizer_states"], module, module.settings)
     return epochs
 
 
@@ -142,10 +141,13 @@ def _check_history(history: Any) -> None:
                 _number(value, "history")
         _whole(row["epoch"], "history's epoch")
     current = _list(history["current"], "history")
-    if len(current) != 3 or len(_list(current[1], "history", _number)) != len(LOSSES):
-        raise _wrong("history", current, "batches, sums of losses and mean counts")
+    if len(current) not in (3, 4) or len(_list(current[1], "history", _number)) != len(LOSSES):
+        raise _wrong("history", current, "batches, sums of losses, mean counts and sums of further terms")
     _whole(current[0], "history")
     _list(current[2], "history", _number)
+    for terms in current[3:]:  # earlier versions had none
+        for value in _members(terms, "history").values():
+            _number(value, "history")
 
 
 def _check_loops(loops: Any, epochs: int) -> None:
@@ -229,24 +231,27 @@ def _check_scaler(parts: Mapping[Any, Any]) -> None:
             _number(value, name)
 
 
-def _check_weights(tensors: Any, what: str, network: SpikeYOLO) -> None:
-    prefix = "network."
+def _check_weights(tensors: Any, what: str, module: DetectorModule) -> None:
+    """The network's tensors, and those of what is trained beside it."""
+    prefix, own = "network.", module.state_dict()
     if not all(isinstance(value, StoredTensor) for value in _members(tensors, what).values()):
         raise CheckpointError(f"its {what} holds something else than tensors")
     named = {str(name).removeprefix(prefix): value for name, value in tensors.items() if str(name).startswith(prefix)}
-    if len(named) != len(tensors):
+    beside = {name for name in own if not name.startswith(prefix)}
+    if len(named) + len(beside & tensors.keys()) != len(tensors):
         raise CheckpointError(f"its {what} is of another network: not all names begin with {prefix}")
-    network.check_fit(named, f"its {what}")
-    for name, own in network.state_dict().items():
-        _check_tensor(named[name], f"{what} {name}", tuple(own.shape), own.dtype)
+    module.network.check_fit(named, f"its {what}")
+    _members(tensors, f"its {what}", *sorted(beside))
+    for name, value in own.items():
+        _check_tensor(tensors[name], f"{what} {name.removeprefix(prefix)}", tuple(value.shape), value.dtype)
 
 
-def _check_optimizer(states: Any, network: SpikeYOLO, settings: TrainSettings) -> None:
+def _check_optimizer(states: Any, module: DetectorModule, settings: TrainSettings) -> None:
     what = "optimizer_states"
     if len(_list(states, what)) != 1:
         raise _wrong(what, states, "that of one optimiser")
     _members(states[0], what, "state", "param_groups", only=True)
-    optimizer = make_optimizer(network, settings)
+    optimizer = make_optimizer(module, settings)
     groups, own_groups = _list(states[0]["param_groups"], what), optimizer.state_dict()["param_groups"]
     if len(groups) != len(own_groups):
         raise CheckpointError(f"its {what} has {len(groups)} groups, the optimiser {len(own_groups)}")

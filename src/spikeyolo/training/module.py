@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..detection.losses import detection_loss
@@ -23,9 +24,10 @@ from ..imaging.tensors import as_input
 from ..model.detector import SpikeYOLO
 from ..spiking.monitor import watch_counts
 from ..structures import STRIDES, Batch, Detections
+from .aids.aid import TrainingAid, add_terms
 from .distributed import share_loss
 from .history import METRICS, History, fitness
-from .optimization import Schedule, make_optimizer, move_to
+from .optimization import Schedule, hold_convolutions, make_optimizer, move_to
 from .run_folder import RunFolder, save_batch
 from .settings import TrainSettings
 from .transfer import is_frozen
@@ -43,12 +45,16 @@ class DetectorModule(pl.LightningModule):
         network: to train.
         settings: the recipe.
         folder: where a batch that fails is kept.
+        aids: what adds further terms to the loss.
     """
 
-    def __init__(self, network: SpikeYOLO, settings: TrainSettings, folder: RunFolder) -> None:
+    def __init__(
+        self, network: SpikeYOLO, settings: TrainSettings, folder: RunFolder, aids: Iterable[TrainingAid] = ()
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network = network
+        self.aids: Iterable[TrainingAid] = nn.ModuleList(aids)  # type: ignore[assignment]
         self.settings = settings
         self.folder = folder
         self.history = History()
@@ -60,7 +66,7 @@ class DetectorModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """Return the recipe's."""
-        return make_optimizer(self.network, self.settings)
+        return make_optimizer(self, self.settings)
 
     def train(self, mode: bool = True) -> DetectorModule:
         """Frozen parts keep the statistics of their batch norms, too."""
@@ -99,18 +105,25 @@ class DetectorModule(pl.LightningModule):
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         move_to(optimizer.optimizer, position)
-        with watch_counts(self.network, active=batch_idx % COUNT_EVERY == 0) as counts:
-            logits = self.network(as_input(batch.images, self.device, self.network.dtype))
+        images = as_input(batch.images, self.device, self.network.dtype)
+        with ExitStack() as watching:
+            counts = watching.enter_context(watch_counts(self.network, active=batch_idx % COUNT_EVERY == 0))
+            for aid in self.aids:
+                watching.enter_context(aid.watching(self.network))
+            logits = self.network(images)
+        terms = {name: term for aid in self.aids for name, term in aid.terms(images, logits, position).items()}
         with torch.autocast(self.device.type, enabled=False):
             loss = share_loss(detection_loss(logits, batch.targets, STRIDES, self.settings.gains), batch.batch_size)
+            total, further = add_terms(loss.total, terms, batch.batch_size)
         parts = loss.parts.tolist()
-        if not all(map(math.isfinite, parts)):
-            self.fail(f"the loss is not finite (box {parts[0]:g}, class {parts[1]:g}, distribution {parts[2]:g})")
+        self._check_finite({"box": parts[0], "class": parts[1], "distribution": parts[2], **further})
         self.pending += 1
         steps = self.pending >= position.accumulate or batch_idx + 1 == self.trainer.num_training_batches
         with nullcontext() if steps else self._unshared():
-            self.manual_backward(loss.total)
+            self.manual_backward(total)
         if steps:
+            if position.calibrating:
+                hold_convolutions(self.network)
             optimizer.step()
             optimizer.zero_grad()
             self.pending = 0
@@ -118,16 +131,20 @@ class DetectorModule(pl.LightningModule):
         if not math.isnan(mean_count):  # in all processes or in none
             shared = self.trainer.strategy.reduce(torch.tensor(mean_count, device=self.device), reduce_op="mean")
             mean_count = float(shared)
-        self.history.current.add(parts, mean_count)
-        self._show(parts, position.lr, mean_count)
+        self.history.current.add(parts, mean_count, further)
+        self._show(parts, position.lr, mean_count, **further)
 
     def _unshared(self) -> AbstractContextManager[Any]:
         """Processes exchange gradients once a step, not for every batch of it."""
         strategy = self.trainer.strategy
         return strategy.block_backward_sync() if isinstance(strategy, DDPStrategy) else nullcontext()
 
-    def _show(self, parts: list[float], lr: float, mean_count: float) -> None:
-        self.shown |= {"box_loss": parts[0], "class_loss": parts[1], "distribution_loss": parts[2], "lr": lr}
+    def _check_finite(self, losses: dict[str, float]) -> None:
+        if not all(map(math.isfinite, losses.values())):
+            self.fail(f"the loss is not finite ({', '.join(f'{name} {value:g}' for name, value in losses.items())})")
+
+    def _show(self, parts: list[float], lr: float, mean_count: float, **further: float) -> None:
+        self.shown |= {"box_loss": parts[0], "class_loss": parts[1], "distribution_loss": parts[2], "lr": lr, **further}
         if not math.isnan(mean_count):
             self.shown["mean_count"] = mean_count
 
@@ -160,7 +177,7 @@ class DetectorModule(pl.LightningModule):
         Raises:
             TrainingError: one is not finite; what was saved last is.
         """
-        if not all(bool(value.isfinite().all()) for value in self.network.state_dict().values()):
+        if not all(bool(value.isfinite().all()) for value in self.state_dict().values()):
             self.fail("the weights are not finite")
 
     @property

@@ -27,12 +27,16 @@ class Position:
         bias_lr: learning rate of biases.
         momentum: of SGD, or AdamW's first beta.
         accumulate: batches whose gradients are summed before a step.
+        warming: whether the warm-up is still on.
+        calibrating: whether convolutions stay as they are.
     """
 
     lr: float
     bias_lr: float
     momentum: float
     accumulate: int
+    warming: bool = False
+    calibrating: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Schedule:
             bias_lr=_between(first_bias_lr, lr, warm),
             momentum=_between(s.warmup_momentum, s.momentum, warm),
             accumulate=accumulation(s, warm),
+            warming=warm < 1,
+            calibrating=epoch >= s.epochs - s.calibration_epochs,
         )
 
 
@@ -135,6 +141,17 @@ def move_to(optimizer: Optimizer, position: Position) -> None:
             group["betas"] = (position.momentum, group["betas"][1])
         else:
             group["momentum"] = position.momentum
+
+
+def hold_convolutions(network: nn.Module) -> None:
+    """Take the gradients of convolutions away, so that a step changes norms and the neurons' parameters alone.
+
+    Without a gradient there is no weight decay and no momentum either.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            for parameter in module.parameters():
+                parameter.grad = None
 
 
 def lay_out_gradients(parameters: Iterable[Tensor]) -> None:

@@ -30,6 +30,7 @@ from ..locks import locked
 from ..model.detector import SpikeYOLO, load
 from ..processes import GRACE
 from ..terminal import say
+from .aids.choose import chosen_aids
 from .callbacks.averaging import ExponentialAverage
 from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints, Stopped
 from .callbacks.images import ImageLogger, plot_history
@@ -97,6 +98,7 @@ def train(
         devices, data = choose_devices(settings), _open(settings)
         input = _training_input(data, settings, resumed=resume is not None)
         network, report = starting_model(settings, data.names, input)
+        aids = chosen_aids(settings, network, input)
         samples = DetectionDataModule(settings, data, input)
         if first_process:
             samples.prepare_data()  # before other processes start: what is wrong with the data is said once
@@ -104,17 +106,20 @@ def train(
             # The others are told the first one's choice: to them its new folder would look like an older run.
             folder = held.enter_context(new_folder(out)) if first_process else RunFolder(out or Path())
         held.enter_context(advice(f"go on with: {folder.resume_command}"))
-        done = finished_epochs(folder.last, network, settings) if resume is not None else 0
+        module = DetectorModule(network, settings, folder, aids)
+        done = finished_epochs(folder.last, module) if resume is not None else 0
         if first_process:
             lines = report.lines() if report is not None and resume is None else []
             lines += _banner(settings, devices, network, samples, folder)
+            lines += [line for aid in aids for line in aid.lines()]
             if planned is not None:
                 lines += _continuation(settings, planned, folder, done)
             _keep_record(folder, samples)
+            for aid in aids:
+                aid.keep_record(folder)
             folder.prepare(settings)
             say(*lines)
         if done < settings.epochs:
-            module = DetectorModule(network, settings, folder)
             _fit(settings, folder, devices, module, samples, resumed=resume is not None)
     return folder
 
@@ -205,7 +210,8 @@ def _with_absolute_paths(settings: TrainSettings) -> TrainSettings:
     """So that a run can be resumed from another working directory."""
     model = settings.model if is_preset(settings.model) else str(Path(settings.model).resolve())
     data = str(Path(settings.data).resolve()) if settings.data else ""
-    return replace(settings, model=model, data=data)
+    teacher = None if settings.teacher is None else str(Path(settings.teacher).resolve())
+    return replace(settings, model=model, data=data, teacher=teacher)
 
 
 def _banner(
@@ -223,7 +229,13 @@ def _banner(
         f"{f'recipe {recipe}: ' if recipe else ''}{settings.epochs} epochs of {math.ceil(len(train) / settings.batch)} "
         f"batches of {settings.batch}{f', {together} batches a step' if together > 1 else ''}, {settings.optimizer} at "
         f"{settings.lr:g}, on {devices.name} in {settings.precision}; written to {folder.path}",
+        *_calibration(settings),
     ]
+
+
+def _calibration(settings: TrainSettings) -> list[str]:
+    last = settings.calibration_epochs
+    return [f"in the last {last} of them convolutions stay as they are; norms and scales alone learn"] if last else []
 
 
 def _continuation(settings: TrainSettings, planned: TrainSettings, folder: RunFolder, done: int) -> list[str]:

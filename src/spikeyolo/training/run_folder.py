@@ -62,6 +62,11 @@ class RunFolder:
         return self.path / "data.json"
 
     @property
+    def teacher_record(self) -> Path:
+        """Which file it learns from, where it has a teacher."""
+        return self.path / "teacher.json"
+
+    @property
     def resume_command(self) -> str:
         """What goes on with it."""
         return f"spikeyolo train --resume {shlex.quote(str(self.path))}"
@@ -160,12 +165,15 @@ def resumed_settings(run: Path, options: TrainSettings, given: Collection[str] |
     for name, value in changes.items():
         longer = name == "epochs" and value > kept.epochs
         same_data = name == "data" and Path(value).resolve() == Path(kept.data)
-        if name not in MACHINE and not longer and not same_data:
+        moved = name == "teacher" and None not in (value, kept.teacher)  # its content is compared with the record
+        if name not in MACHINE and not longer and not same_data and not moved:
             raise ConfigError(
                 f"resume: {name} is {getattr(kept, name)} in {run} and cannot become {value}; "
                 f"a new run can start from its weights: --model {run / 'best.safetensors'}"
             )
     changes.pop("data", None)
+    if "teacher" in changes:
+        changes["teacher"] = str(Path(changes["teacher"]).resolve())
     return replace(kept, **changes)
 
 

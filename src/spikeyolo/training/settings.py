@@ -11,7 +11,7 @@ import yaml
 
 from ..data.events.augmentation import EventAugmentation
 from ..data.images.augmentation import Augmentation
-from ..detection.gains import LossGains
+from ..detection.gains import DistillationGains, LossGains
 from ..detection.thresholds import Thresholds
 from ..errors import ConfigError, quote
 from ..limits import MAX_BATCH, MAX_SEED, MAX_SIDE, MAX_TIMESTEPS, MAX_WORKERS, check_range
@@ -41,6 +41,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "warmup_epochs": (0, 10**6),
     "warmup_bias_lr": (0, 1000),
     "clip": (0, 1e12),
+    "calibration_epochs": (0, 10**6),
+    "energy_weight": (0, 1e6),
     "ema_ramp": (0, 1e12),
     "seed": (0, MAX_SEED),
     "patience": (1, 10**6),
@@ -92,6 +94,15 @@ class TrainSettings:
         representation: what the events of a timestep become, in place of that
         window_us: length of the window of a recording before a label, in microseconds, in place of that
         gains: weights of the parts of the loss; a mapping will do
+        teacher: a trained network of the same classes, as model takes; the training learns from its features and
+            scores, too
+        distillation: weights of what is learnt from the teacher; a mapping will do
+        energy_weight: adds to the loss so many times the share of additions (0..1, of those that there would be if
+            every neuron fired max_count spikes) that the spikes of an image cause, once the warm-up is over: less
+            energy, at some precision
+        energy_code: unary or binary: how counts become spikes where energy_weight counts additions; those of a count
+            of 4 are 4 or 1
+        calibration_epochs: in so many epochs at the end convolutions stay as they are; norms and scales alone learn
         precision: 32, bf16 or fp16 (mixed precision)
         seed: of weights, order and augmentation; the same seed on the same machine gives the same weights
         patience: stop after so many epochs without a better fitness (0.9 AP + 0.1 AP50), rounded up to whole
@@ -145,6 +156,11 @@ class TrainSettings:
     representation: Representation | None = None
     window_us: int | None = None
     gains: LossGains = field(default_factory=LossGains)
+    teacher: str | None = None
+    distillation: DistillationGains = field(default_factory=DistillationGains)
+    energy_weight: float = 0.0
+    energy_code: Literal["unary", "binary"] = "unary"
+    calibration_epochs: int = 0
     precision: Literal["32", "bf16", "fp16"] = "32"
     seed: int = 0
     patience: int | None = None
@@ -173,7 +189,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
             object.__setattr__(self, name, value_of(getattr(self, name), kind, name))
-        for name in ("augmentation", "event_augmentation", "gains"):
+        for name in ("augmentation", "event_augmentation", "gains", "distillation"):
             self._check(name, is_dataclass(getattr(self, name)), "a mapping of names to values")
         for name in ("lr", "clip", "ema_ramp", "save_minutes"):
             self._check(name, getattr(self, name) > 0, "above 0")
@@ -183,7 +199,12 @@ class TrainSettings:
         for name in ("momentum", "warmup_momentum", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("imgsz", self.imgsz is None or self.imgsz % 32 == 0, "a multiple of 32")
+        self._check("calibration_epochs", self.calibration_epochs <= self.epochs, f"at most epochs, {self.epochs}")
         self.thresholds  # noqa: B018 - checks itself
+        if self.teacher is None and self.distillation != DistillationGains():
+            raise ConfigError("distillation: weighs what is learnt from a teacher; name one with teacher")
+        if self.energy_weight == 0 and self.energy_code != "unary":
+            raise ConfigError("energy_code: says how energy_weight counts, which is 0; give a weight above 0")
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
