@@ -8,7 +8,7 @@ from torch import nn
 
 from spikeyolo.detection.losses import detection_loss
 from spikeyolo.structures import STRIDES, Targets
-from spikeyolo.training.distributed import share_loss
+from spikeyolo.training.distributed import share_loss, share_mean
 
 CLASSES = 3
 
@@ -37,9 +37,13 @@ def batch() -> tuple[torch.Tensor, Targets]:
 
 
 def gradients(model: nn.Module, images: torch.Tensor, targets: Targets) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    loss = share_loss(detection_loss(model(images), targets, STRIDES), len(images))
-    loss.total.backward()
-    return {name: p.grad for name, p in model.named_parameters()}, loss.parts
+    logits = model(images)
+    loss = share_loss(detection_loss(logits, targets, STRIDES), len(images))
+    # A mean over boxes, of which one process has none, and one over images.
+    by_boxes, mean = share_mean(logits[0].square().sum(), len(targets), len(images))
+    by_images, other = share_mean(logits[1].square().sum(), float(len(images)), len(images))
+    (loss.total + by_boxes + by_images).backward()
+    return {name: p.grad for name, p in model.named_parameters()}, torch.cat([loss.parts, torch.stack([mean, other])])
 
 
 def one_process(rank: int, folder: str) -> None:

@@ -161,6 +161,15 @@ def test_warmup_by_hand():
     assert (end.momentum, end.accumulate) == (0.937, 4)
 
 
+def test_position_says_which_phase_it_is():
+    settings = TrainSettings(epochs=5, warmup_epochs=1.5, calibration_epochs=2, batch=64)
+    schedule = Schedule(settings, batches=2)
+    at = [schedule.at(epoch, batch) for epoch in range(5) for batch in range(2)]
+    assert [position.warming for position in at] == [True] * 3 + [False] * 7
+    assert [position.calibrating for position in at] == [False] * 6 + [True] * 4
+    assert not any(Schedule(TrainSettings(), 2).at(299, batch).calibrating for batch in range(2))
+
+
 def test_adamw_biases_start_at_zero():
     schedule = Schedule(TrainSettings(optimizer="adamw", lr=0.001, batch=64), batches=4)
     assert schedule.at(0, 0).bias_lr == 0.0

@@ -44,6 +44,12 @@ from spikeyolo.training.settings import TrainSettings, read_settings, recipe_nam
         ({"augmentation": {"mosaik": 1}}, "augmentation.mosaik: no such setting, did you mean 'mosaic'"),
         ({"augmentation": {"mosaic": 2}}, "augmentation.mosaic: 2.0 is outside"),
         ({"gains": {"box": 1.0, "dfl": 1.0}}, "gains.dfl: no such setting"),
+        ({"distillation": {"features": 2.0}}, "distillation: weighs what is learnt from a teacher; name one"),
+        ({"teacher": "w.safetensors", "distillation": {"boxes": -1}}, "distillation.boxes: -1.0 is below 0"),
+        ({"energy_weight": -1}, "energy_weight: -1.0 is below 0"),
+        ({"energy_code": "binary"}, "energy_code: says how energy_weight counts, which is 0"),
+        ({"energy_weight": 1, "energy_code": "ternary"}, "energy_code: 'ternary' is not one of unary, binary"),
+        ({"epochs": 3, "calibration_epochs": 4}, "calibration_epochs: 4 must be at most epochs, 3"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(values, said):

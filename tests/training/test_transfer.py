@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.networks import lively
 
 from spikeyolo import SpikeYOLO
 from spikeyolo.errors import CheckpointError, ConfigError
@@ -48,6 +49,31 @@ def test_published_checkpoint_is_a_start():
     assert transfer is not None
     assert len(transfer.taken) > 0.9 * len(model.state_dict())
     assert model.config.timesteps == 1
+
+
+@pytest.mark.parametrize("neuron", ["coco", "gen1"])
+def test_weights_of_a_twin_drive_spikes_with_the_same_currents(tmp_path, neuron):
+    """At T = 1 a neuron of gain 1/2 whose norms are doubled counts just what one of gain 1 does."""
+    twin = lively("t", names=NAMES, neuron="relu")
+    twin.save(tmp_path / "twin.safetensors")
+    settings = TrainSettings(model=str(tmp_path / "twin.safetensors"), neuron=neuron)
+    model, transfer = starting_model(settings, NAMES, ImageInput())
+    assert model.config.neuron == neuron
+    assert len(transfer.taken) == len(twin.state_dict())
+    done = {"coco": "rounded; weights stay as they are", "gen1": "rounded; norms are divided by the neurons' gain, 0.5"}
+    assert done[neuron] in "\n".join(transfer.lines())
+    plain = SpikeYOLO(twin.config, names=NAMES, neuron="coco").eval()
+    plain.load_state_dict(twin.state_dict())
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert all(torch.equal(a, b) for a, b in zip(model.eval()(images), plain(images), strict=True))
+
+
+def test_a_spiking_start_says_nothing_of_a_twin(tmp_path):
+    SpikeYOLO("t", names=NAMES).save(tmp_path / "spiking.safetensors")
+    settings = TrainSettings(model=str(tmp_path / "spiking.safetensors"), neuron="gen1")
+    _, transfer = starting_model(settings, NAMES, ImageInput())
+    assert "twin" not in "\n".join(transfer.lines())
 
 
 def test_folded_network_cannot_be_trained(tmp_path):

@@ -36,6 +36,13 @@ GROUPS = {
         "ema_ramp",
         "gains",
     ),
+    "distillation, energy and the last epochs": (
+        "teacher",
+        "distillation",
+        "energy_weight",
+        "energy_code",
+        "calibration_epochs",
+    ),
     "augmentation": ("augmentation", "event_augmentation"),
     "validation": ("val_every", "conf", "iou", "max_det"),
     "the machine": ("processes", "nodes", "cache_mb", "strict", "save_minutes", "save_steps", "wandb"),

@@ -96,10 +96,11 @@ class ILIF(nn.Module):
         return used.view(-1, 1, 1)
 
     def counts(self, outputs: Tensor) -> Tensor:
-        """The spike counts of what the layer gave, differentiable as that is."""
+        """The spike counts of what the layer gave, differentiable as that is: a larger scale means smaller counts."""
         if self.scale is None or self.folded:
             return outputs
-        return outputs / scale_in_use(self.scale).view(-1, 1, 1)
+        counts = widen(outputs) / self._scale(self.scale, outputs)
+        return counts + (counts.round() - counts).detach()  # half precision has rounded the product
 
     def extra_repr(self) -> str:
         """The parameters, for print(model)."""

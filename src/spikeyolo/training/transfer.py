@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..errors import CheckpointError, ConfigError
 from ..interop.reference import load_any
+from ..model.blocks import SpikingConv
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form
 from ..model.inputs import Input
-from ..model.presets import PRESETS
+from ..model.presets import PRESETS, RELU
 from .settings import TrainSettings
 
 OF_THE_NETWORK = ("timesteps", "max_count", "neuron", "learned_scale", "surrogate_width")
@@ -31,12 +33,14 @@ class TransferReport:
         taken: names of the tensors taken over.
         reinitialized: names of tensors that start anew, with the reason.
         unused: names of tensors of the file for which there was no place.
+        twin: what was done with the weights of an ANN twin that now drive spikes, if they are.
     """
 
     source: str
     taken: tuple[str, ...]
     reinitialized: tuple[tuple[str, str], ...]
     unused: tuple[str, ...]
+    twin: str = ""
 
     def lines(self) -> list[str]:
         """Return the same in a few lines to print."""
@@ -45,6 +49,8 @@ class TransferReport:
         lines += [f"  starts anew: {name} ({why})" for name, why in self.reinitialized]
         if self.unused:
             lines.append(f"  not used: {', '.join(self.unused)}")
+        if self.twin:
+            lines.append(f"  {self.twin}")
         return lines
 
 
@@ -89,6 +95,8 @@ def starting_model(
         torch.manual_seed(settings.seed)
         model = SpikeYOLO(settings.model if source is None else source.config, names=names, input=input, **changes)
     transfer = None if source is None else load_matching(model, source, settings.model)
+    if transfer is not None and source is not None and source.config.neuron == RELU != model.config.neuron:
+        transfer = replace(transfer, twin=spike_like_twin(model))
     freeze(model, settings.freeze)
     return model, transfer
 
@@ -109,6 +117,24 @@ def load_matching(model: SpikeYOLO, source: SpikeYOLO, path: str) -> TransferRep
     model.load_state_dict({**own, **{name: given[name].to(own[name].dtype) for name in taken}})
     left = [name for name in given if name not in taken]
     return TransferReport(path, tuple(taken), tuple(reinitialized), tuple(left))
+
+
+@torch.no_grad()
+def spike_like_twin(model: SpikeYOLO) -> str:
+    """Make neurons that have a twin's weights receive what the twin's did, and return what was done.
+
+    Clipping is the twin's already, and rounding is what the training has to learn. A gain other than 1 would scale
+    every current: the norms, by which each reaches its neurons, are divided by it. At T = 1 that is exact.
+    """
+    said = "from an ANN twin: its values are counts from now on, rounded"
+    gain = model.config.dynamics[1]
+    if gain == 1.0:
+        return f"{said}; weights stay as they are"
+    for unit in model.modules():
+        if isinstance(unit, SpikingConv) and isinstance(unit.norm, nn.BatchNorm2d):
+            unit.norm.weight.div_(gain)
+            unit.norm.bias.div_(gain)
+    return f"{said}; norms are divided by the neurons' gain, {gain:g}"
 
 
 def is_frozen(name: str, prefixes: Sequence[str]) -> bool:

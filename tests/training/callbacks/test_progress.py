@@ -97,3 +97,11 @@ def test_what_is_left_of_an_epoch():
     assert epoch_line(row, 3, 80, 61.4) == (
         "epoch 3/80  box 16.384  class 14.331  distribution 14.249  mean count 0.44  AP50 0.500  AP 0.250  61 s"
     )
+
+
+def test_further_terms_of_the_loss_stand_in_the_epochs_line():
+    row = {**SHOWN, "soft_class_loss": 0.25, "energy_loss": 0.0625, "gsop": 0.0012345}
+    assert epoch_line(row, 3, 80, 61.4) == (
+        "epoch 3/80  box 16.384  class 14.331  distribution 14.249  soft class 0.25  energy 0.0625  gsop 0.00123  "
+        "mean count 0.44  61 s"
+    )

@@ -19,6 +19,7 @@ from ...model.forms.convert import convert
 from ...model.forms.form import Form
 from ...model.network import SpikingNetwork
 from ...model.presets import RELU, NetworkConfig
+from ...spiking.neuron import ILIF
 from ...spiking.slots import SlotCode, binary_slots
 from ..optimization import Position
 from .aid import Term, TrainingAid
@@ -64,16 +65,20 @@ class EnergyTerm(TrainingAid):
     def watching(self, network: SpikeYOLO) -> Iterator[None]:
         """Add up the additions that the counts of the network's neurons cause."""
         self._additions, self._most = [], 0.0
-        units = {name: unit for name, unit in network.named_modules() if isinstance(unit, SpikingConv)}
-        neurons = {name: unit.neuron for name, unit in units.items() if unit.neuron is not None}
-        handles = [neuron.register_forward_hook(partial(self._see, name)) for name, neuron in neurons.items()]
+        units = [(name, unit) for name, unit in network.named_modules() if isinstance(unit, SpikingConv)]
+        handles = [
+            unit.neuron.register_forward_hook(partial(self._see, name))
+            for name, unit in units
+            if unit.neuron is not None
+        ]
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
 
-    def _see(self, name: str, neuron: nn.Module, inputs: tuple[Any, ...], counts: Tensor) -> None:
+    def _see(self, name: str, neuron: ILIF, inputs: tuple[Any, ...], outputs: Tensor) -> None:
+        counts = neuron.counts(outputs)
         reach = self._reach_of(name, counts)
         spikes = spikes_of(counts, self.max_count, self.code).sum((0, 1, 2), dtype=torch.float32)
         self._additions.append((spikes.double() * reach).sum())

@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from ...terminal import console, say
-from ..history import Row
+from ..history import COLUMNS, LOSSES, Row
 from ..module import DetectorModule
 
 LOG_EVERY = 10
@@ -128,13 +128,13 @@ class TrainingProgress(Callback):
         self._bar.update(self._task, description=title, details=details, completed=done, total=total)
 
     def _details(self, shown: dict[str, float]) -> str:
-        losses = [shown[name] for name in ("box_loss", "class_loss", "distribution_loss")]
+        losses = [shown[name] for name in LOSSES]
         speed = f"{self._speed:.0f} images/s  {memory_gb():.1f} GB"
         if self._bar is not None and self._bar.console.width >= WIDE:
             count = shown.get("mean_count", float("nan"))
             box, classes, distribution = losses
             return f"box {box:.2f}  class {classes:.2f}  distribution {distribution:.2f}  count {count:.2f}  {speed}"
-        return f"loss {sum(losses):.2f}  {speed}"
+        return f"loss {sum(value for name, value in shown.items() if name.endswith('_loss')):.2f}  {speed}"
 
     def _estimate(self, trainer: pl.Trainer, seconds: float) -> None:
         """Say once how long a training on a CPU takes, if that is long: nobody should wait for weeks unawares."""
@@ -171,6 +171,8 @@ def epoch_line(row: Row, epoch: int, epochs: int, seconds: float) -> str:
         f"class {row['class_loss']:.3f}",
         f"distribution {row['distribution_loss']:.3f}",
     ]
+    further = {name: value for name, value in row.items() if name not in COLUMNS}
+    parts += [f"{name.removesuffix('_loss').replace('_', ' ')} {value:.3g}" for name, value in further.items()]
     if "mean_count" in row:
         parts.append(f"mean count {row['mean_count']:.2f}")
     if "AP" in row:
