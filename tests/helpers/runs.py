@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,28 @@ def tiny_settings(data: Path) -> TrainSettings:
         workers=0,
         device="cpu",
     )
+
+
+SCRIPT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from spikeyolo.training.run import train
+from spikeyolo.training.settings import read_settings
+
+if __name__ == "__main__":
+    train(read_settings(Path(sys.argv[1])), Path(sys.argv[2]))
+"""
+
+
+def command(folder: Path, settings: TrainSettings, out: Path) -> list[str]:
+    """What trains by these settings in a process of its own, which starts the others."""
+    (folder / "script.py").write_text(SCRIPT)
+    (folder / "settings.yaml").write_text(settings.to_yaml())
+    return [sys.executable, str(folder / "script.py"), str(folder / "settings.yaml"), str(out)]
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 class Killed(BaseException):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
 import torch
-from tests.helpers.runs import assert_same_run, tiny_settings, train_until
+from tests.helpers.event_datasets import write_data_set
+from tests.helpers.runs import ENVIRONMENT, assert_same_run, command, tiny_settings, train_until
 from torch import nn
 
 from spikeyolo import SpikeYOLO, load
-from spikeyolo.errors import ConfigError
+from spikeyolo.errors import CheckpointError, ConfigError
 from spikeyolo.synthetic.scene import CLASS_NAMES
 from spikeyolo.training.run import train
 from spikeyolo.training.run_folder import RunFolder
@@ -92,6 +94,43 @@ def test_another_teacher_is_refused_a_moved_one_is_not(whole, twin, tmp_path):
     assert read_settings(copied.config).teacher == str(moved)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda kept: kept["state_dict"].pop("aids.0.projectors.1.bias"),
+            r"state_dict has no 'aids.0.projectors.1.bias'",
+        ),
+        (lambda kept: kept["state_dict"]["aids.0.projectors.1.bias"].fill_(torch.nan), "projectors.1.bias holds NaN"),
+        (lambda kept: kept["state_dict"].update({"aids.1.more": torch.zeros(1)}), "is of another network"),
+        (lambda kept: kept["history"]["current"][3].update(gsop="many"), "history is 'many', not a number"),
+    ],
+    ids=["missing", "NaN", "of another aid", "text"],
+)
+def test_what_is_kept_of_aids_is_checked(whole, tmp_path, change, said):
+    damaged = RunFolder(tmp_path / "run")
+    shutil.copytree(whole.path, damaged.path)
+    kept = torch.load(damaged.last, weights_only=True)
+    change(kept)
+    torch.save(kept, damaged.last)
+    with pytest.raises(CheckpointError, match=said):
+        train(TrainSettings(epochs=3), resume=damaged.path)
+
+
+@pytest.mark.long
+def test_two_processes_and_recordings_in_bf16(aided, whole, tmp_path):
+    """Every process learns from the teacher; losses are means over all their images."""
+    data = write_data_set(tmp_path / "data")
+    teacher = tmp_path / "events.safetensors"
+    SpikeYOLO("t-gen1", names=("car", "person"), in_channels=2).save(teacher)
+    settings = replace(
+        aided, data=str(data), teacher=str(teacher), imgsz=None, precision="bf16", processes=2, batch=2, nominal_batch=2
+    )
+    subprocess.run(command(tmp_path, settings, tmp_path / "run"), env=ENVIRONMENT, check=True, timeout=600)
+    for row in rows_of(RunFolder(tmp_path / "run")):
+        assert all(float(row[name]) > 0 for name in (*LOSSES[:3], "gsop"))
+
+
 def test_a_run_without_a_teacher_gets_none_later(finished, twin):
     with pytest.raises(ConfigError, match=r"resume: teacher is None in .* and cannot become"):
         train(TrainSettings(teacher=str(twin)), resume=finished.path)
@@ -127,6 +166,19 @@ def test_in_the_last_epochs_norms_alone_learn(tiny, tmp_path):
     norms = {name for name in before if name.endswith(("norm.weight", "norm.bias"))}
     assert len(moved & norms) > 0.9 * len(norms)
     assert len(convolutions) > 80
+
+
+def test_start_from_the_twin_with_learned_scales_is_the_same_after_a_kill(tiny, twin, tmp_path, capsys):
+    """Scales are set from the same batches again where there is no checkpoint yet, and from last.ckpt afterwards."""
+    settings = replace(tiny, model=str(twin), neuron="coco", learned_scale="channel", epochs=1)
+    whole = train(settings, tmp_path / "whole")
+    assert "learned scales set from the potentials of 10 images: " in capsys.readouterr().out
+    scales = [value for name, value in weights(whole).items() if name.endswith(".neuron.scale")]
+    assert len({float(value.mean()) for value in scales}) == len(scales) > 80
+    for batches, save_steps in ((1, None), (2, 1)):
+        out = tmp_path / f"killed-{batches}"
+        train_until(batches, replace(settings, save_steps=save_steps), out)
+        assert_same_run(whole, train(TrainSettings(), resume=out))
 
 
 def test_a_training_in_its_warm_up_is_that_without_an_energy_term(finished, tiny, tmp_path):

@@ -6,7 +6,6 @@ import csv
 import os
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 import torch
 from tests.helpers.event_datasets import write_data_set
 from tests.helpers.gradients import Toy, batch, gradients, one_process
-from tests.helpers.runs import assert_same_run
+from tests.helpers.runs import ENVIRONMENT, assert_same_run, command
 from torch import nn
 
 from spikeyolo.model.detector import SpikeYOLO
@@ -31,28 +30,6 @@ def test_gradient_of_two_processes_is_that_of_one(tmp_path):
         found = torch.load(tmp_path / str(rank), weights_only=True)
         torch.testing.assert_close(found["parts"], parts)
         torch.testing.assert_close(found["gradients"], expected, rtol=1e-5, atol=1e-5)
-
-
-SCRIPT = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from spikeyolo.training.run import train
-from spikeyolo.training.settings import read_settings
-
-if __name__ == "__main__":
-    train(read_settings(Path(sys.argv[1])), Path(sys.argv[2]))
-"""
-
-
-def command(folder: Path, settings: TrainSettings, out: Path) -> list[str]:
-    """What trains by these settings in a process of its own, which starts the others."""
-    (folder / "script.py").write_text(SCRIPT)
-    (folder / "settings.yaml").write_text(settings.to_yaml())
-    return [sys.executable, str(folder / "script.py"), str(folder / "settings.yaml"), str(out)]
-
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def rows_of(run: Path) -> list[dict[str, str]]:

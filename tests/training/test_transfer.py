@@ -10,8 +10,9 @@ from spikeyolo import SpikeYOLO
 from spikeyolo.errors import CheckpointError, ConfigError
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.spiking import ILIF
+from spikeyolo.structures import Batch, Placement, Targets
 from spikeyolo.training.settings import TrainSettings
-from spikeyolo.training.transfer import starting_model
+from spikeyolo.training.transfer import scales_from_data, starting_model
 
 NAMES = ("red", "green")
 
@@ -67,6 +68,36 @@ def test_weights_of_a_twin_drive_spikes_with_the_same_currents(tmp_path, neuron)
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         assert all(torch.equal(a, b) for a, b in zip(model.eval()(images), plain(images), strict=True))
+
+
+def test_scales_that_a_file_does_not_have_are_set_from_data(tmp_path):
+    """Each layer's D spikes reach what 1 in 1000 of its currents exceed; the file's own are taken over."""
+    lively("t", names=NAMES, neuron="relu", dtype=torch.float32).save(tmp_path / "twin.safetensors")
+    settings = TrainSettings(model=str(tmp_path / "twin.safetensors"), neuron="coco", learned_scale="layer")
+    model, transfer = starting_model(settings, NAMES, ImageInput())
+    layers = [name for name, module in model.named_modules() if isinstance(module, ILIF)]
+    assert transfer.new_scales == tuple(f"{name}.scale" for name in layers)
+    assert not any("starts anew" in line for line in transfer.lines())
+    currents = {}
+    first = model.get_submodule(layers[0])
+    hook = first.register_forward_hook(lambda _, inputs, __: currents.setdefault("x", []).append(inputs[0].detach()))
+    batches = [batch_of(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)) for _ in range(2)]
+    said = scales_from_data(model, batches, torch.device("cpu"))
+    hook.remove()
+    assert said.startswith("  learned scales set from the potentials of 4 images: ")
+    reached = [x.flatten().sort().values[round(x.numel() * 0.999) - 1] for x in currents["x"]]
+    assert float(first.scale.detach()) == pytest.approx(float(sum(reached)) / 2 / 4, rel=1e-5)
+    model.save(tmp_path / "scaled.safetensors")
+    again, transfer = starting_model(TrainSettings(model=str(tmp_path / "scaled.safetensors")), NAMES, ImageInput())
+    assert not transfer.new_scales
+    assert torch.equal(again.get_submodule(layers[0]).scale, first.scale)
+
+
+def batch_of(images):
+    empty = Targets(
+        torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4), len(images)
+    )
+    return Batch(images, empty, (Placement((64, 64)),) * len(images), tuple(range(len(images))))
 
 
 def test_a_spiking_start_says_nothing_of_a_twin(tmp_path):

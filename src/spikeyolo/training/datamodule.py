@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import lightning.pytorch as pl
 
 from ..data.data_set import DataSet, Index, Input
-from ..data.loader import Loader
+from ..data.loader import BatchDataset, Loader
 from ..data.sampler import EpochBatchSampler
 from ..evaluation.evaluator import Evaluator, make_evaluator
+from ..structures import Batch
 from .devices import is_first_process
 from .settings import TrainSettings
 
@@ -54,10 +57,18 @@ class DetectionDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Return the loader of training samples: shuffled, augmented; processes share each batch."""
+        return self._loader(self._training_samples(self.settings.cache_mb), shuffle=True)
+
+    def first_batches(self, number: int, size: int) -> Iterator[Batch]:
+        """Yield batches of so many samples, augmented, from the beginning of the first epoch; read by this process."""
+        samples = self._training_samples()
+        sampler = EpochBatchSampler(len(samples), size, shuffle=True, seed=self.settings.seed)
+        return islice(Loader(samples, sampler), number)
+
+    def _training_samples(self, cache_mb: float = 0.0) -> BatchDataset:
         s, index = self.settings, self.train_index
         augmentation = index.train_augmentation(s)
-        dataset = index.dataset(self.input, augmentation, seed=s.seed, epochs=s.epochs, cache_mb=s.cache_mb)
-        return self._loader(dataset, shuffle=True)
+        return index.dataset(self.input, augmentation, seed=s.seed, epochs=s.epochs, cache_mb=cache_mb)
 
     def val_dataloader(self) -> Loader:
         """Return the loader of validation samples: each once."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from ..devices import parse_devices
 from ..errors import ConfigError
 from .settings import TrainSettings
@@ -27,6 +29,11 @@ class Devices:
     def processes(self) -> int:
         """Over all nodes."""
         return self.nodes * (self.devices if isinstance(self.devices, int) else len(self.devices))
+
+    @property
+    def first(self) -> torch.device:
+        """Of this computer's first process."""
+        return torch.device("cpu") if isinstance(self.devices, int) else torch.device("cuda", self.devices[0])
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ import math
 import signal
 import subprocess
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from ..locks import locked
 from ..model.detector import SpikeYOLO, load
 from ..processes import GRACE
 from ..terminal import say
+from .aids.aid import TrainingAid
 from .aids.choose import chosen_aids
 from .callbacks.averaging import ExponentialAverage
 from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints, Stopped
@@ -44,7 +45,7 @@ from .module import DetectorModule
 from .optimization import Schedule, accumulation
 from .run_folder import RunFolder, check_free, new_folder, resumed_settings
 from .settings import TrainSettings, read_settings, recipe_of
-from .transfer import is_preset, starting_model
+from .transfer import TransferReport, is_preset, scales_from_data, starting_model
 
 HINTS = (
     ".*does not have many workers.*",
@@ -55,6 +56,9 @@ HINTS = (
 )
 
 log = logging.getLogger("spikeyolo")
+
+SCALE_BATCHES = 4
+"""Training batches that learned scales are set from."""
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -109,14 +113,11 @@ def train(
         module = DetectorModule(network, settings, folder, aids)
         done = finished_epochs(folder.last, module) if resume is not None else 0
         if first_process:
-            lines = report.lines() if report is not None and resume is None else []
-            lines += _banner(settings, devices, network, samples, folder)
-            lines += [line for aid in aids for line in aid.lines()]
+            lines = _start(report, network, samples, devices) if report is not None and not folder.last.exists() else []
+            lines += _banner(settings, devices, module, samples, folder)
             if planned is not None:
                 lines += _continuation(settings, planned, folder, done)
-            _keep_record(folder, samples)
-            for aid in aids:
-                aid.keep_record(folder)
+            _keep_records(folder, samples, aids)
             folder.prepare(settings)
             say(*lines)
         if done < settings.epochs:
@@ -124,11 +125,25 @@ def train(
     return folder
 
 
-def _keep_record(folder: RunFolder, samples: DetectionDataModule) -> None:
-    """Say what has changed in the data since the run went on last, and keep what they are now."""
+def _start(report: TransferReport, network: SpikeYOLO, samples: DetectionDataModule, devices: Devices) -> list[str]:
+    """What a network takes over from a file, and where scales begin that the file does not have.
+
+    The first process does it; all begin with its weights.
+    """
+    lines = report.lines()
+    if report.new_scales:
+        batches = samples.first_batches(SCALE_BATCHES, samples.settings.batch // devices.processes)
+        lines.append(scales_from_data(network, batches, devices.first))
+    return lines
+
+
+def _keep_records(folder: RunFolder, samples: DetectionDataModule, aids: Sequence[TrainingAid]) -> None:
+    """Say what has changed in the data since the run went on last, and keep what they are now; aids keep theirs."""
     record = record_of({"train": samples.train_index, "val": samples.val_index})
     for line in changes(folder.data_record, record):
         log.warning("%s", line)
+    for aid in aids:
+        aid.keep_record(folder)
     folder.write_or_warn(folder.data_record, lambda: write_whole(folder.data_record, json.dumps(record).encode()))
 
 
@@ -215,9 +230,10 @@ def _with_absolute_paths(settings: TrainSettings) -> TrainSettings:
 
 
 def _banner(
-    settings: TrainSettings, devices: Devices, network: SpikeYOLO, samples: DetectionDataModule, folder: RunFolder
+    settings: TrainSettings, devices: Devices, module: DetectorModule, samples: DetectionDataModule, folder: RunFolder
 ) -> list[str]:
     """What is going to happen, in a few lines."""
+    network = module.network
     millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
     train, val = samples.train_index, samples.val_index
     recipe, together, config = recipe_of(settings), accumulation(settings), network.config
@@ -230,6 +246,7 @@ def _banner(
         f"batches of {settings.batch}{f', {together} batches a step' if together > 1 else ''}, {settings.optimizer} at "
         f"{settings.lr:g}, on {devices.name} in {settings.precision}; written to {folder.path}",
         *_calibration(settings),
+        *(line for aid in module.aids for line in aid.lines()),
     ]
 
 

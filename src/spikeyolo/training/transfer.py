@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import CheckpointError, ConfigError
+from ..imaging.tensors import as_input
 from ..interop.reference import load_any
 from ..model.blocks import SpikingConv
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form
 from ..model.inputs import Input
 from ..model.presets import PRESETS, RELU
+from ..spiking.scales import scaled_layers, start_scales
+from ..structures import Batch
 from .settings import TrainSettings
 
 OF_THE_NETWORK = ("timesteps", "max_count", "neuron", "learned_scale", "surrogate_width")
@@ -42,11 +45,17 @@ class TransferReport:
     unused: tuple[str, ...]
     twin: str = ""
 
+    @property
+    def new_scales(self) -> tuple[str, ...]:
+        """Names of learned scales that the file does not have: they are set from data, see `scales_from_data`."""
+        return tuple(name for name, _ in self.reinitialized if name.endswith(".neuron.scale"))
+
     def lines(self) -> list[str]:
         """Return the same in a few lines to print."""
         total = len(self.taken) + len(self.reinitialized)
         lines = [f"{self.source}: {len(self.taken)} of {total} tensors taken over"]
-        lines += [f"  starts anew: {name} ({why})" for name, why in self.reinitialized]
+        named = [(name, why) for name, why in self.reinitialized if name not in self.new_scales]
+        lines += [f"  starts anew: {name} ({why})" for name, why in named]
         if self.unused:
             lines.append(f"  not used: {', '.join(self.unused)}")
         if self.twin:
@@ -135,6 +144,30 @@ def spike_like_twin(model: SpikeYOLO) -> str:
             unit.norm.weight.div_(gain)
             unit.norm.bias.div_(gain)
     return f"{said}; norms are divided by the neurons' gain, {gain:g}"
+
+
+def scales_from_data(model: SpikeYOLO, batches: Iterable[Batch], device: torch.device) -> str:
+    """Set the learned scales of a model whose weights are another's, see `start_scales`, and return what was done.
+
+    Args:
+        model: on the CPU, where it is afterwards, too.
+        batches: a few, of the training.
+        device: to compute on.
+    """
+    images = 0
+
+    def prepared() -> Iterator[Tensor]:
+        nonlocal images
+        for batch in batches:
+            images += batch.batch_size
+            yield as_input(batch.images, device, model.dtype)
+
+    model.to(device)
+    start_scales(model, prepared())
+    model.to("cpu")
+    scales = torch.cat([layer.scale.detach() for layer in scaled_layers(model) if layer.scale is not None])
+    low, middle, high = (float(value) for value in (scales.min(), scales.median(), scales.max()))
+    return f"  learned scales set from the potentials of {images} images: {low:.2g} to {high:.2g}, median {middle:.2g}"
 
 
 def is_frozen(name: str, prefixes: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -108,8 +109,9 @@ class EnergyTerm(TrainingAid):
 
 def dense_convolutions(config: NetworkConfig) -> dict[str, nn.Conv2d]:
     """Return the convolution, without numbers, that each unit of a network has in the dense form, by its name."""
+    shape = replace(config, neuron="coco", learned_scale="none", surrogate_width=0.0)  # which does not depend on these
     with torch.device("meta"):
-        network = SpikingNetwork(config)
+        network = SpikingNetwork(shape)
         convert(network, Form.DENSE)
     found = {}
     for name, unit in network.named_modules():
