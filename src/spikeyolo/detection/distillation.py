@@ -84,7 +84,8 @@ def distillation_sums(
     """Compare a student with its teacher on the same images.
 
     Args:
-        features: of the student's neck, for each level (B, teacher's channels, H, W), projected.
+        features: of the student's neck, for each level (B, teacher's channels, H, W), projected; none: only logits
+            are compared.
         logits: of the student, for each level (B, 4 * REG_MAX + C, H, W); half precision is widened to float32 first.
         teacher_features: for each level (B, channels, H, W).
         teacher_logits: as `logits`.
@@ -98,8 +99,9 @@ def distillation_sums(
     if classes.shape != wanted_classes.shape:
         raise ShapeError(f"logits: {tuple(classes.shape)} of the student, {tuple(wanted_classes.shape)} of the teacher")
     scores = wanted_classes.sigmoid().amax(-1)
-    pairs = zip(features, teacher_features, strict=True)
-    distance = torch.cat([feature_distance(widen(mine), widen(theirs)) for mine, theirs in pairs], dim=1)
+    pairs = zip(features, teacher_features, strict=True) if features else ()
+    distances = [feature_distance(widen(mine), widen(theirs)) for mine, theirs in pairs]
+    distance = torch.cat(distances, dim=1) if distances else torch.zeros_like(scores)
     return DistillationSums(
         features=(distance * scores).sum(),
         classes=class_divergence(classes, wanted_classes).sum(),

@@ -144,6 +144,13 @@ def test_gains_are_those_of_the_terms_and_gradients_reach_student_and_projectors
     assert all(p.grad is None for p in aid.teacher.network.parameters())
 
 
+def test_parts_without_a_gain_are_left_out(saved):
+    """Projectors without a gradient would stop several processes."""
+    aid, _, terms = distilled(saved("n"), SpikeYOLO("t", num_classes=2), DistillationGains(features=0.0, boxes=0.0))
+    assert list(terms) == ["soft_class_loss"]
+    assert not list(aid.parameters())
+
+
 def test_of_a_teacher_only_the_projectors_are_trained_averaged_and_kept(saved):
     student = SpikeYOLO("t", num_classes=2)
     aid, _, _ = distilled(saved("n"), student)

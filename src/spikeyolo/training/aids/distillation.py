@@ -35,7 +35,9 @@ class Distillation(TrainingAid):
     def __init__(self, teacher: Teacher, student: SpikeYOLO, gains: DistillationGains, seed: int) -> None:
         super().__init__()
         self.teacher, self.gains = teacher, gains
-        widths = zip(student.neck.out_channels, teacher.network.neck.out_channels, strict=True)
+        # Without their loss projectors would get no gradient, which several processes do not take.
+        necks = (student.neck, teacher.network.neck) if gains.features else ()
+        widths = zip(*(neck.out_channels for neck in necks), strict=True)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.projectors = nn.ModuleList(nn.Conv2d(mine, theirs, 1) for mine, theirs in widths)
@@ -61,14 +63,15 @@ class Distillation(TrainingAid):
         self._features = found[0]
 
     def terms(self, images: Tensor, logits: Sequence[Tensor], position: Position) -> dict[str, Term]:
-        """Return the three distances, each a mean over anchor points that weigh as much as the teacher's scores."""
+        """Return the distances that have a gain, means over anchor points that weigh as much as the teacher's scores."""
         features, wanted = self.teacher.look(images)
-        projected = [project(level) for project, level in zip(self.projectors, self._features, strict=True)]
-        self._features = ()
+        mine, self._features = self._features, ()
+        projected = [project(level) for project, level in zip(self.projectors, mine, strict=False)]
         sums = distillation_sums(projected, logits, features, wanted, STRIDES)
         gains = self.gains
-        return {
+        terms = {
             "feature_loss": Term(sums.features, sums.weight, gains.features),
             "soft_class_loss": Term(sums.classes, sums.weight, gains.classes),
             "soft_box_loss": Term(sums.boxes, sums.weight, gains.boxes),
         }
+        return {name: term for name, term in terms.items() if term.gain}
