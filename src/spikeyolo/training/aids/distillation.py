@@ -63,7 +63,7 @@ class Distillation(TrainingAid):
         self._features = found[0]
 
     def terms(self, images: Tensor, logits: Sequence[Tensor], position: Position) -> dict[str, Term]:
-        """Return the distances that have a gain, means over anchor points that weigh as much as the teacher's scores."""
+        """Return the distances that have a gain, means over anchor points, weighted by the teacher's scores."""
         features, wanted = self.teacher.look(images)
         mine, self._features = self._features, ()
         projected = [project(level) for project, level in zip(self.projectors, mine, strict=False)]
