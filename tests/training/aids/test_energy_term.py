@@ -50,8 +50,12 @@ def one_by_one(model: SpikeYOLO, images: torch.Tensor, code: SlotCode) -> float:
 
 @pytest.mark.parametrize(
     ("code", "changes"),
-    [(UNARY, {"neuron": "gen1", "timesteps": 2}), (BINARY, {"max_count": 7})],
-    ids=["unary, Gen1, T = 2", "binary, D = 7"],
+    [
+        (UNARY, {"neuron": "gen1", "timesteps": 2}),
+        (BINARY, {"max_count": 7}),
+        (BINARY, {"learned_scale": "channel", "timesteps": 2}),
+    ],
+    ids=["unary, Gen1, T = 2", "binary, D = 7", "learned scales"],
 )
 def test_additions_are_those_that_energy_counts(code, changes):
     model, images = lively("t", num_classes=3, **changes), torch.rand(2, 3, 32, 64, dtype=torch.float64)

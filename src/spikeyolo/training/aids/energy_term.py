@@ -29,12 +29,16 @@ from .aid import Term, TrainingAid
 class EnergyTerm(TrainingAid):
     """The share of additions that spikes cause, of those that there would be if every neuron fired D spikes.
 
-    A spike at a position of a channel is added to `fan_out` sums of the dense form, fewer at borders and between
-    strides: just what `energy` counts on these counts. The first convolution, which sees the image, is left out. As a
-    share of the most that there can be in unary code, in either code, it is 0..1 and independent of the image's size.
+        share = sum of fan_out * spikes(C) / (D * sum of fan_out)
 
-    Its gradient for a count is the fan-out times what `spikes_of` says; from there to the membrane potential it is the
-    neuron's own surrogate.
+    over all neurons and timesteps of an image. spikes(C) is the count C in unary code, the number of its binary digits
+    1 in binary code; the divisor is the same for both. A spike at a position of a channel is added to `fan_out` sums of
+    the dense form, fewer at borders and between strides, so that these additions are exactly those that `energy` counts
+    on the same counts. The first convolution, which sees the image, and the doublings of the binary code, of which
+    there is a fixed number, are left out. The share is 0..1, whatever the size of network and image.
+
+    Its gradient for a count is the fan-out times what `spikes_of` says, over the divisor; from there to the membrane
+    potential, and to a learned scale, it is the neuron's own.
 
     Args:
         config: of the network.
