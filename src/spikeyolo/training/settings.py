@@ -94,15 +94,14 @@ class TrainSettings:
         representation: what the events of a timestep become, in place of that
         window_us: length of the window of a recording before a label, in microseconds, in place of that
         gains: weights of the parts of the loss; a mapping will do
-        teacher: a trained network of the same classes, as model takes; the training learns from its features and
-            scores, too
+        teacher: a file, as model takes, of a trained network of the same classes; the training also learns from what it
+            finds on the same images
         distillation: weights of what is learnt from the teacher; a mapping will do
-        energy_weight: adds to the loss so many times the share of additions (0..1, of those that there would be if
-            every neuron fired max_count spikes) that the spikes of an image cause, once the warm-up is over: less
-            energy, at some precision
-        energy_code: unary or binary: how counts become spikes where energy_weight counts additions; those of a count
-            of 4 are 4 or 1
-        calibration_epochs: in so many epochs at the end convolutions stay as they are; norms and scales alone learn
+        energy_weight: weight in the loss, after the warm-up, of the share of additions that spikes cause: 0..1, of those
+            there would be if every neuron fired max_count spikes. More saves energy and costs precision; 10 is a start
+        energy_code: unary or binary: how counts become spikes where energy_weight counts additions; a count of 4 is 4
+            or 1
+        calibration_epochs: epochs at the end in which convolutions stay as they are; norms and scales alone learn
         precision: 32, bf16 or fp16 (mixed precision)
         seed: of weights, order and augmentation; the same seed on the same machine gives the same weights
         patience: stop after so many epochs without a better fitness (0.9 AP + 0.1 AP50), rounded up to whole
