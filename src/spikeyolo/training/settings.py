@@ -97,8 +97,9 @@ class TrainSettings:
         teacher: a file, as model takes, of a trained network of the same classes; the training also learns from what it
             finds on the same images
         distillation: weights of what is learnt from the teacher; a mapping will do
-        energy_weight: weight in the loss, after the warm-up, of the share of additions that spikes cause: 0..1, of those
-            there would be if every neuron fired max_count spikes. More saves energy and costs precision; 10 is a start
+        energy_weight: weight in the loss, after the warm-up, of the share (0..1) of additions that spikes cause, of
+            those there would be if every neuron fired max_count spikes; 10 is a start, more saves energy and costs
+            precision
         energy_code: unary or binary: how counts become spikes where energy_weight counts additions; a count of 4 is 4
             or 1
         calibration_epochs: epochs at the end in which convolutions stay as they are; norms and scales alone learn
