@@ -55,7 +55,7 @@ class EnergyTerm(TrainingAid):
             raise ConfigError("energy_weight: an ANN twin has no spikes; leave it out, or name another neuron")
         self.weight, self.code, self.max_count = weight, code, config.max_count
         self._convolutions = dense_convolutions(config)
-        self._reach: dict[tuple[str, torch.Size], Tensor] = {}
+        self._reach: dict[tuple[str, torch.Size], tuple[Tensor, float]] = {}
         self._additions: list[Tensor] = []
         self._most = 0.0
 
@@ -84,13 +84,13 @@ class EnergyTerm(TrainingAid):
 
     def _see(self, name: str, neuron: ILIF, inputs: tuple[Any, ...], outputs: Tensor) -> None:
         counts = neuron.counts(outputs)
-        reach = self._reach_of(name, counts)
+        reach, total = self._reach_of(name, counts)
         spikes = spikes_of(counts, self.max_count, self.code).sum((0, 1, 2), dtype=torch.float32)
         self._additions.append((spikes.double() * reach).sum())
-        self._most += self.max_count * counts.shape[0] * counts.shape[2] * float(reach.sum())
+        self._most += self.max_count * counts.shape[0] * counts.shape[2] * total
 
-    def _reach_of(self, name: str, counts: Tensor) -> Tensor:
-        """(H, W) float64: the sums that a spike of a unit's neurons is added to."""
+    def _reach_of(self, name: str, counts: Tensor) -> tuple[Tensor, float]:
+        """(H, W) float64: the sums that a spike of a unit's neurons is added to; and these of all positions."""
         size = counts.shape[-2:]
         if (name, size) not in self._reach:
             conv = self._convolutions[name]
@@ -98,7 +98,8 @@ class EnergyTerm(TrainingAid):
                 (side + 2 * int(conv.padding[axis]) - conv.kernel_size[axis]) // conv.stride[axis] + 1
                 for axis, side in enumerate(size)
             ]
-            self._reach[name, size] = fan_out(conv, size, out_hw).to(counts.device)
+            reach = fan_out(conv, size, out_hw)
+            self._reach[name, size] = reach.to(counts.device), float(reach.sum())
         return self._reach[name, size]
 
     def terms(self, images: Tensor, logits: Sequence[Tensor], position: Position) -> dict[str, Term]:
