@@ -8,6 +8,9 @@ MAX_SIDE = 8192
 """Of the canvas of images, in pixels."""
 
 MAX_TIMESTEPS = 1000
+MAX_COUNT = 63
+"""The largest D: six binary digits."""
+
 MAX_CLASSES = 20_000
 MAX_BATCH = 65_536
 MAX_WORKERS = 1024

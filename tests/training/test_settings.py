@@ -11,6 +11,8 @@ from spikeyolo.detection.thresholds import EVALUATION, Thresholds
 from spikeyolo.errors import ConfigError
 from spikeyolo.events.event_input import PREPARATIONS
 from spikeyolo.events.representations import REPRESENTATIONS
+from spikeyolo.model.presets import LEARNED_SCALES
+from spikeyolo.spiking import SlotCode
 from spikeyolo.training.settings import TrainSettings, read_settings, recipe_names, recipe_of, recipe_path
 
 
@@ -62,6 +64,8 @@ def test_choices_are_those_that_exist():
     choices = get_type_hints(TrainSettings)
     assert set(get_args(get_args(choices["preparation"])[0])) == set(PREPARATIONS)
     assert set(get_args(get_args(choices["representation"])[0])) == set(REPRESENTATIONS)
+    assert get_args(get_args(choices["learned_scale"])[0]) == LEARNED_SCALES
+    assert get_args(choices["energy_code"]) == tuple(map(str, SlotCode))
 
 
 def test_thresholds_are_those_of_the_three_fields():

@@ -25,12 +25,12 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, ShapeError
+from ..limits import MAX_COUNT
 
 FLAVOURS = {"coco": (0.25, 1.0), "gen1": (0.5, 0.5)}
 """Decay and gain of the two published neurons: image models, and event models (a LIF with tau = 2, decayed input)."""
 
-MAX_COUNT_LIMIT = 63
-"""The largest D."""
+MAX_COUNT_LIMIT = MAX_COUNT
 
 
 class Neuron(NamedTuple):

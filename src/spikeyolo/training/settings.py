@@ -14,9 +14,7 @@ from ..data.images.augmentation import Augmentation
 from ..detection.gains import DistillationGains, LossGains
 from ..detection.thresholds import Thresholds
 from ..errors import ConfigError, quote
-from ..limits import MAX_BATCH, MAX_SEED, MAX_SIDE, MAX_TIMESTEPS, MAX_WORKERS, check_range
-from ..model.presets import LearnedScale
-from ..spiking import MAX_COUNT_LIMIT
+from ..limits import MAX_BATCH, MAX_COUNT, MAX_SEED, MAX_SIDE, MAX_TIMESTEPS, MAX_WORKERS, check_range
 from ..strict import build, closest, value_of
 from ..text_files import read_mapping
 
@@ -32,7 +30,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "batch": (1, MAX_BATCH),
     "imgsz": (32, MAX_SIDE),
     "timesteps": (1, MAX_TIMESTEPS),
-    "max_count": (1, MAX_COUNT_LIMIT),
+    "max_count": (1, MAX_COUNT),
     "surrogate_width": (0, 1000),
     "lr": (0, 1000),
     "final_lr": (0, 1),
@@ -134,7 +132,7 @@ class TrainSettings:
     timesteps: int | None = None
     max_count: int | None = None
     neuron: Literal["coco", "gen1", "relu"] | None = None
-    learned_scale: LearnedScale | None = None
+    learned_scale: Literal["none", "layer", "channel"] | None = None
     surrogate_width: float | None = None
     freeze: list[str] = field(default_factory=list)
     optimizer: Literal["sgd", "adamw"] = "sgd"
