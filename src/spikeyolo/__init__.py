@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .model.detector import SpikeYOLO, load
     from .model.forms.verify import verify_spike_driven
     from .model.presets import NetworkConfig
-    from .spiking import counts_to_slots, ilif, slots_to_counts
+    from .spiking import SpikingNeuron, counts_to_slots, ilif, slots_to_counts
     from .structures import Detections
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "NetworkConfig",
     "SpikeYOLO",
     "SpikeYOLOError",
+    "SpikingNeuron",
     "__version__",
     "benchmark",
     "counts_to_slots",
@@ -38,6 +39,7 @@ _HOMES = {
     "Detections": "structures",
     "NetworkConfig": "model.presets",
     "SpikeYOLO": "model.detector",
+    "SpikingNeuron": "spiking.spiking_neuron",
     "benchmark": "benchmarking.benchmark",
     "counts_to_slots": "spiking.slots",
     "export": "exporting.export",

@@ -49,8 +49,8 @@ class Artefact:
         size_hw: rows and columns of the input; None where they are free.
         batch: images of a run; None where it is free.
         strides: of the levels of logits.
-        decay: of the neurons.
-        gain: of the neurons.
+        decay: of the neurons; None where each layer has its own.
+        gain: the same.
         max_count: D.
         slot_code: weights of the D binary slots of a count.
         fraction_bits: of integers: logits and potentials are in units of 2**-fraction_bits.
@@ -68,8 +68,8 @@ class Artefact:
     size_hw: tuple[int, int] | None
     batch: int | None
     strides: tuple[int, ...]
-    decay: float
-    gain: float
+    decay: float | None
+    gain: float | None
     max_count: int
     slot_code: tuple[int, ...]
     fraction_bits: int | None

@@ -7,7 +7,10 @@ from typing import Any
 
 from ..artefact import Artefact, Outputs
 from ..model.detector import SpikeYOLO
+from ..model.forms.integer import IntegerILIF
 from ..model.inputs import Input, to_metadata
+from ..spiking import SpikingNeuron
+from ..spiking.spiking_neuron import ilif_of, is_own
 from ..structures import STRIDES
 from ..version import __version__
 
@@ -33,7 +36,7 @@ def describe(
         batch: images of a run; None where it is free.
         streaming: potentials come in and go out.
     """
-    decay, gain = model.config.dynamics
+    decay, gain = _dynamics(model)
     return Artefact(
         names=model.names,
         input=_plain(to_metadata(seen)),
@@ -53,6 +56,20 @@ def describe(
         fraction_bits=model.fraction_bits,
         spikeyolo=__version__,
     )
+
+
+def _dynamics(model: SpikeYOLO) -> tuple[float | None, float | None]:
+    """Decay and gain of the neurons; of those from outside the package, of the I-LIF neurons that they are."""
+    if not is_own(model.config.neuron):
+        return model.config.dynamics
+    found = set()
+    for part in model.modules():
+        if isinstance(part, SpikingNeuron):
+            same = ilif_of(part, "export")
+            found.add((same.decay, same.gain))
+        elif isinstance(part, IntegerILIF):
+            found.add((part.decay, 2.0**-part.gain_shift))
+    return found.pop() if len(found) == 1 else (None, None)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

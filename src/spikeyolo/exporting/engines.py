@@ -16,6 +16,7 @@ from ..model.inputs import Input
 from ..optional import missing_package
 from ..runtime.detector import ExportedDetector
 from ..runtime.session import Session
+from ..spiking import SpikingNeuron
 from .configs import OnnxConfig, OpenVinoConfig
 from .describe import describe
 from .graph import read_graph
@@ -73,6 +74,8 @@ def _only_torch(model: SpikeYOLO, seen: Input | None) -> str | None:
         return "models of images; export one of recordings to run it there"
     if model.dtype != torch.float32 or model.form not in FLOATING:
         return f"float32, the model is of {model.precision} in the {model.form} form; export it to run it there"
+    if any(isinstance(part, SpikingNeuron) and part.as_ilif() is None for part in model.modules()):
+        return f"I-LIF neurons, the model has {model.config.neuron}, which says by no as_ilif that it is one"
     return None
 
 

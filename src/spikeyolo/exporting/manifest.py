@@ -107,7 +107,8 @@ def _layer(node: Node, known: Mapping[str, Shape], bound: Mapping[str, Bounds]) 
 def _neuron(graph: Graph) -> dict[str, Any]:
     """The rule that all neurons of a network follow."""
     rules = {(neuron.max_count, neuron.shifts) for neuron in graph.neurons}
-    assert len(rules) == 1
+    if len(rules) > 1:
+        raise ConfigError("integer: layers of neurons with rules of their own; the package holds one for all")
     ((max_count, shifts),) = rules
     assert shifts is not None
     assert graph.fraction_bits is not None

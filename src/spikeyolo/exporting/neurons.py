@@ -10,7 +10,8 @@ from torch import nn
 from ..errors import ConfigError
 from ..model.blocks import ClippedReLU
 from ..model.forms.integer import IntegerILIF, scaled_thresholds
-from ..spiking import ILIF, scale_in_use
+from ..spiking import ILIF, SpikingNeuron, scale_in_use
+from ..spiking.spiking_neuron import ilif_of
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def neuron_of(module: nn.Module | None) -> Neuron | None:
         case ILIF():
             scale = None if module.scale is None else tuple(scale_in_use(module.scale).tolist())
             return Neuron(module.name, module.max_count, module.decay, module.gain, scale=scale)
+        case SpikingNeuron():
+            return neuron_of(ilif_of(module, "export"))
         case IntegerILIF():
             shifts = module.gain_shift, module.decay_shift
             scale = None if module.scale is None else tuple(module.scale.tolist())

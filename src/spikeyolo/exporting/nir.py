@@ -62,6 +62,8 @@ def write_nir(model: SpikeYOLO, path: Path, config: NirConfig, size_hw: tuple[in
     _check(model, size_hw)
     folded = converted(model, Form.DENSE if config.dense else Form.SEPARABLE)
     graph = read_graph(folded)
+    if len({neuron.gain for neuron in graph.neurons}) > 1:
+        raise ConfigError("nir: layers of neurons have gains of their own, and its graph holds one; export to onnx")
     known = shapes(graph, (model.config.in_channels, *size_hw))
     nodes, edges = _nodes(nir, graph, known, config.grouped)
     metadata = {

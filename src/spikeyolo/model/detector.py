@@ -14,11 +14,12 @@ from torch import Tensor
 
 from ..detection.postprocess import Thresholds, postprocess
 from ..devices import one_device
-from ..errors import CheckpointError, ConfigError, quote
+from ..errors import CheckpointError, ConfigError, one_line, quote
 from ..events.event_input import EventInput
 from ..imaging.image_input import Image, ImageInput
 from ..imaging.tensors import as_input
-from ..spiking import NeuronState, SlotCode
+from ..spiking import NeuronState, SlotCode, SpikingNeuron
+from ..spiking.spiking_neuron import is_own, neuron_name
 from ..structures import Detections, Placement
 from ..text import class_name
 from . import checkpoint
@@ -37,7 +38,8 @@ class SpikeYOLO(SpikingNetwork):
         names: class names, which also say how many there are; "class0", "class1", ... unless given.
         input: what the network sees: an `ImageInput` or an `EventInput`. Networks of images are taken to see 640 x 640
             pixels unless it is given, those of events to see nothing known.
-        **changes: fields of `NetworkConfig` to set: num_classes, timesteps, max_count, neuron, ...
+        **changes: fields of `NetworkConfig` to set: num_classes, timesteps, max_count, neuron (a name, or a class of
+            your own, see `SpikingNeuron`), ...
 
     Attributes:
         names: class names.
@@ -239,17 +241,31 @@ class SpikeYOLO(SpikingNetwork):
         checkpoint.write(path, metadata, self.state_dict())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> SpikeYOLO:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        device: torch.device | str = "cpu",
+        neuron: str | type[SpikingNeuron] | None = None,
+    ) -> SpikeYOLO:
         """Build the model that a file describes and fill it with the file's weights, in their dtype, ready to predict.
 
+        Nothing that the file names is imported: a neuron from outside the package must be defined in this process.
+
+        Args:
+            path: the file.
+            device: where the weights go.
+            neuron: the class of that neuron, for a file that knows it under another module: only the name of the class
+                must be the same.
+
         Raises:
-            CheckpointError: the file is missing, damaged, of another kind or version, or does not fit its own config.
+            CheckpointError: the file is missing, damaged, of another kind or version, does not fit its own config, or
+                has another neuron.
             ConfigError: no such device.
         """
         chosen = one_device(device)  # before hundreds of megabytes are read
         metadata, tensors = checkpoint.read(path)
         with torch.device("meta"):  # shapes alone: the weights come from the file
-            model = cls._described(Path(path), metadata, sum(value.numel() for value in tensors.values()))
+            model = cls._described(Path(path), metadata, sum(value.numel() for value in tensors.values()), neuron)
         model.load_tensors(tensors, str(path))
         if metadata["version"] == "1" and "preparation" not in metadata and model.input is not None:
             warnings.warn(
@@ -260,9 +276,12 @@ class SpikeYOLO(SpikingNetwork):
         return model.to(chosen).eval()
 
     @classmethod
-    def _described(cls, path: Path, metadata: Mapping[str, str], numbers: int) -> SpikeYOLO:
+    def _described(
+        cls, path: Path, metadata: Mapping[str, str], numbers: int, neuron: str | type[SpikingNeuron] | None
+    ) -> SpikeYOLO:
         try:
-            config = NetworkConfig.from_dict(checkpoint.from_json(metadata, "config"))
+            values = checkpoint.from_json(metadata, "config")
+            config = NetworkConfig.from_dict(values if neuron is None else _with_neuron(values, neuron_name(neuron)))
             names = checkpoint.from_json(metadata, "names")
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise ConfigError(f"names: {quote(names)} is no list of class names")
@@ -289,6 +308,14 @@ def _of_metadata(kind: Callable[[str], Kind], metadata: Mapping[str, str], key: 
         return kind(metadata[key])
     except (KeyError, ValueError) as error:
         raise ConfigError(f"{key}: {quote(metadata.get(key))} is not what a file of weights says there") from error
+
+
+def _with_neuron(values: Any, name: str) -> Any:
+    """A file's config with the class that the user gives, in the place of one of that name in another module."""
+    found = values.get("neuron") if isinstance(values, Mapping) else None
+    if not isinstance(found, str) or not is_own(found) or found.partition(":")[2] != name.partition(":")[2]:
+        raise ConfigError(f"neuron: the network has {quote(found)}, not {one_line(name)}; leave that out")
+    return {**values, "neuron": name}
 
 
 def _input_of(metadata: Mapping[str, str]) -> Input | None:

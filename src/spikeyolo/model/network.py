@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ShapeError, one_line, quote
-from ..spiking import ILIF, NeuronState, SlotCode
+from ..spiking import ILIF, NeuronState, SlotCode, SpikingNeuron
 from ..structures import STRIDES
 from .backbone import Backbone
 from .blocks import use_channels_last
@@ -68,7 +68,7 @@ class SpikingNetwork(nn.Module):
         self.neck = Neck(config)
         self.head = DetectHead(self.neck.out_channels, config.num_classes, config.make_neuron)
         for name, module in self.named_modules():
-            if isinstance(module, ILIF):
+            if isinstance(module, ILIF | SpikingNeuron):
                 module.name = name
         use_channels_last(self)
 

@@ -12,6 +12,7 @@ from ..errors import ConfigError, quote
 from ..limits import MAX_CLASSES, MAX_TIMESTEPS
 from ..spiking import FLAVOURS, ILIF
 from ..spiking.ilif import Neuron
+from ..spiking.spiking_neuron import find_neuron, is_own, make_own, neuron_name
 from ..strict import build, closest
 from .blocks import ClippedReLU
 
@@ -45,7 +46,8 @@ class NetworkConfig:
         num_classes: object classes.
         in_channels: channels of the input: 3 for RGB.
         timesteps: T; a still image is shown this many times.
-        neuron: "coco", "gen1" (decay 0.5, gain 0.5) or "relu" (the ANN twin: no spikes, clipped at max_count).
+        neuron: "coco", "gen1" (decay 0.5, gain 0.5), "relu" (the ANN twin: no spikes, clipped at max_count), or a class
+            from outside the package, a `SpikingNeuron`, or the name of one that is imported, "package.module:Class".
         max_count: D, the most spikes a neuron fires in a timestep, 1..63.
         decay: in place of the flavour's.
         gain: in place of the flavour's.
@@ -74,8 +76,11 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "repeats", tuple(self.repeats))
-        if self.neuron not in NEURONS:
-            raise ConfigError(f"neuron: {quote(self.neuron)} is not one of {', '.join(NEURONS)}")
+        object.__setattr__(self, "neuron", neuron_name(self.neuron))
+        if is_own(self.neuron):
+            find_neuron(self.neuron)
+        elif self.neuron not in NEURONS:
+            raise ConfigError(f"neuron: {quote(self.neuron)} is not one of {', '.join(NEURONS)}, or module:Class")
         for name, most in LARGEST.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
@@ -84,12 +89,12 @@ class NetworkConfig:
             raise ConfigError(f"repeats: {quote(self.repeats)} is not four integers in 1..{MOST_BLOCKS}")
         if not 0.0 < self.width <= WIDEST:
             raise ConfigError(f"width: {quote(self.width)} is outside 0..{WIDEST:g}")
-        if self.neuron == RELU and (self.decay is not None or self.gain is not None):
-            raise ConfigError("decay, gain: a relu has neither")
+        if self.neuron not in FLAVOURS and (self.decay is not None or self.gain is not None):
+            raise ConfigError(f"decay, gain: a {self.neuron} has neither of I-LIF's")
         if self.learned_scale not in LEARNED_SCALES:
             raise ConfigError(f"learned_scale: {quote(self.learned_scale)} is not one of {', '.join(LEARNED_SCALES)}")
-        if self.neuron == RELU and (self.learned_scale != "none" or self.surrogate_width):
-            raise ConfigError("learned_scale, surrogate_width: a relu has neither")
+        if self.neuron not in FLAVOURS and (self.learned_scale != "none" or self.surrogate_width):
+            raise ConfigError(f"learned_scale, surrogate_width: a {self.neuron} has neither of I-LIF's")
         Neuron(*self.dynamics, self.max_count, self.surrogate_width).check()
 
     @property
@@ -108,6 +113,8 @@ class NetworkConfig:
         """A new layer of this network's neurons, for so many channels."""
         if self.neuron == RELU:
             return ClippedReLU(self.max_count)
+        if is_own(self.neuron):
+            return make_own(self.neuron, channels, self.max_count)
         decay, gain = self.dynamics
         scales = {"none": 0, "layer": 1, "channel": channels}[self.learned_scale]
         return ILIF(decay, gain, self.max_count, self.surrogate_width, scales)

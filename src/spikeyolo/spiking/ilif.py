@@ -54,7 +54,10 @@ class Neuron(NamedTuple):
         """Raise ConfigError unless decay is in 0..1, gain positive, D in 1..63 and the width a number from 0."""
         for name, value in (("decay", self.decay), ("gain", self.gain), ("surrogate_width", self.surrogate_width)):
             if isinstance(value, Tensor):
-                raise ConfigError(f"{name}: a tensor, which would get no gradient here and not be saved; give a number")
+                raise ConfigError(
+                    f"{name}: a tensor, which would get no gradient here and not be saved; give a number "
+                    "(spiking.neurons.PLIF learns decay and threshold)"
+                )
         if not 0.0 <= self.decay <= 1.0:
             raise ConfigError(f"decay: {self.decay} is outside 0..1")
         if not 0.0 < self.gain < float("inf"):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from . import ILIF
+from . import ILIF, SpikingNeuron
 
 
 class MeanCount:
@@ -32,7 +32,7 @@ class MeanCount:
 def watch_counts(network: nn.Module, active: bool = True) -> Iterator[MeanCount]:
     """Measure the mean spike count of what runs inside; costs a pass over the counts, so not for every batch."""
     mean = MeanCount()
-    layers = [module for module in network.modules() if isinstance(module, ILIF)] if active else []
+    layers = [module for module in network.modules() if isinstance(module, ILIF | SpikingNeuron)] if active else []
     hooks = [layer.register_forward_hook(lambda layer, _, outputs: mean.add(layer.counts(outputs))) for layer in layers]
     try:
         yield mean

@@ -94,12 +94,13 @@ WEIGHTS, NORMS, BIASES = "weights", "norms", "biases"
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Return the trainable parameters in three groups: weights of convolutions (only these decay), of norms, biases.
 
-    Learned scales of neurons are among the norms.
+    Learned scales of neurons, and what others of one's own learn, are among the norms.
     """
     groups: dict[str, list[nn.Parameter]] = {WEIGHTS: [], NORMS: [], BIASES: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            kind = BIASES if name.endswith("bias") else WEIGHTS if parameter.ndim > 1 else NORMS
+            weight = parameter.ndim > 1 and ".neuron." not in f".{name}"
+            kind = BIASES if name.endswith("bias") else WEIGHTS if weight else NORMS
             groups[kind].append(parameter)
     return [
         {"name": kind, "params": parameters, "weight_decay": weight_decay if kind == WEIGHTS else 0.0}

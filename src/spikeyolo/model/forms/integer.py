@@ -34,7 +34,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import ConfigError
-from ...spiking import ILIF, NeuronState, SlotCode, binary_slots, scale_in_use
+from ...spiking import ILIF, NeuronState, SlotCode, SpikingNeuron, binary_slots, scale_in_use
+from ...spiking.spiking_neuron import ilif_of, name_of
 from ...structures import STRIDES
 from ..blocks import SpikingConv
 from ..head import DetectHead
@@ -137,6 +138,20 @@ class IntegerILIF(nn.Module):
         return f"gain_shift={self.gain_shift}, decay_shift={self.decay_shift}, fraction_bits={self.fraction_bits}"
 
 
+def _shifting(neuron: nn.Module) -> ILIF:
+    """The I-LIF neuron of a layer, all of whose numbers are known without weights, from which the form is read again.
+
+    Raises:
+        ConfigError: it has none, or numbers of its own.
+    """
+    if isinstance(neuron, SpikingNeuron) and (own := [*neuron.state_dict()]):
+        raise ConfigError(
+            f"to_integer: {name_of(type(neuron))} has numbers of its own ({', '.join(own)}); the integer form has no "
+            "place for them"
+        )
+    return ilif_of(neuron, "to_integer")
+
+
 def _shift_right(x: Tensor, bits: int) -> Tensor:
     return x if bits == 0 else torch.floor(x / 2**bits)
 
@@ -166,7 +181,7 @@ class IntegerConv(nn.Module):
         self.on_slots, self.code, self.input_levels = True, SlotCode.UNARY, input_levels
         conv = unit.conv
         self.geometry: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "groups": conv.groups}
-        self.neuron = IntegerILIF(unit.neuron, fraction_bits) if isinstance(unit.neuron, ILIF) else None
+        self.neuron = None if unit.neuron is None else IntegerILIF(_shifting(unit.neuron), fraction_bits)
         weight = unit.conv.weight.detach().double()
         if self.neuron is None:
             weight = weight / input_levels
@@ -229,8 +244,6 @@ def to_integer_(network: nn.Module, fraction_bits: int, input_levels: int) -> No
             network.set_submodule(name, IntegerHead(module, fraction_bits))
     for name, module in list(network.named_modules()):
         if isinstance(module, SpikingConv):
-            if module.neuron is not None and not isinstance(module.neuron, ILIF):
-                raise ConfigError("to_integer: a network with neuron='relu' has no spikes")
             network.set_submodule(name, IntegerConv(module, fraction_bits, input_levels))
 
 

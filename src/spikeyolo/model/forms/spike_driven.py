@@ -35,7 +35,8 @@ from torch import Tensor, nn
 
 from ...devices import divided
 from ...errors import ConfigError, VerificationError
-from ...spiking import ILIF, ComparingILIF, NeuronState, SlotCode, binary_slots
+from ...spiking import ILIF, ComparingILIF, NeuronState, SlotCode, SpikingNeuron, binary_slots
+from ...spiking.spiking_neuron import check_counts
 from ..blocks import SpikingConv, SpikingSPPF, use_channels_last
 from .exact import MAX_INPUT, exact_convolutions
 
@@ -118,7 +119,7 @@ class SpikeDrivenConv(nn.Module):
     """The unit of the addition-only network: neurons fire, D slots are weighed one by one, a bias once a timestep.
 
     Args:
-        neuron: of the unit.
+        neuron: of the unit; of one from outside the package the counts are looked at, too.
         conv: its folded, dense convolution with a bias.
 
     Attributes:
@@ -129,7 +130,7 @@ class SpikeDrivenConv(nn.Module):
         x: (T, B, in, H, W) membrane potentials -> (T, B, out, H', W') input currents.
     """
 
-    def __init__(self, neuron: ILIF, conv: nn.Conv2d):
+    def __init__(self, neuron: ILIF | SpikingNeuron, conv: nn.Conv2d):
         super().__init__()
         self.on_slots, self.code = True, SlotCode.UNARY
         self.neuron = neuron
@@ -144,6 +145,8 @@ class SpikeDrivenConv(nn.Module):
     ) -> Tensor:
         """`spread` maps the spikes (T * B, C, H, W) of a slot to other spikes before they are weighed."""
         counts = self.neuron(x, state).flatten(0, 1)
+        if isinstance(self.neuron, SpikingNeuron):
+            check_counts(counts, self.neuron)
         current: Tensor | None = None
         for spikes in binary_slots(counts, self.neuron.max_count, self.code) if self.on_slots else [counts]:
             weighed = self.synapses(spikes if spread is None else spread(spikes))
@@ -164,7 +167,8 @@ class SpikeDrivenSPPF(SpikingSPPF):
     spikes (an OR) is the spike of the largest. Binary digits are not (the OR of 1 and 2 is 3): potentials are pooled.
     With a membrane potential carried over (T > 1, or a stream) the count depends on the neuron's past too, and
     the neurons of the pooled positions have pasts of their own: potentials are pooled. So they are where channels have
-    scales of their own, as then each level of the pyramid has another f.
+    scales of their own, as then each level of the pyramid has another f, and where the neuron is from outside the
+    package, as nobody knows whether it rises.
     """
 
     def __init__(self, trained: SpikingSPPF):
@@ -172,9 +176,8 @@ class SpikeDrivenSPPF(SpikingSPPF):
         self.reduce, self.pool, self.merge = trained.reduce, trained.pool, trained.merge
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
-        assert isinstance(self.merge.neuron, ILIF)
-        scale = self.merge.neuron.scale
-        alike = scale is None or scale.numel() == 1
+        neuron = self.merge.neuron
+        alike = isinstance(neuron, ILIF) and (neuron.scale is None or neuron.scale.numel() == 1)
         if x.shape[0] > 1 or state is not None or self.merge.code is SlotCode.BINARY or not alike:
             return super().forward(x, state)
         return self.merge(self.reduce(x), spread=self.pyramid)
@@ -208,7 +211,7 @@ def to_spike_driven_(network: nn.Module, input_levels: int) -> None:
             if module.neuron is None:
                 module.conv = LevelConvolution(module.conv, input_levels)
                 continue
-            if not isinstance(module.neuron, ILIF):
+            if not isinstance(module.neuron, ILIF | SpikingNeuron):
                 raise ConfigError("to_spike_driven: a network with neuron='relu' has no spikes")
             neuron = module.neuron if module.neuron.scale is None else ComparingILIF(module.neuron)
             network.set_submodule(name, SpikeDrivenConv(neuron, module.conv))

@@ -8,12 +8,12 @@ does not matter how a product was hidden, or in which module.
     convolution                             spikes, without a bias; the image, in the first unit alone
     product with a number                   the image, to count its levels
     addition, subtraction, sum              anything; a bias joins a unit's sum once
-    product with a number                   potentials, if the number is a power of two (a shift): leak and gain
+    product with a number                   potentials and counts, if the number is a power of two (a shift): leak, gain
     doubling                                sums of slots without a bias, once before each slot but the first, of units
                                             whose slots are binary digits
     remainder by a power of two             spike counts: their binary digits
     comparison, clipping, rounding          potentials: firing
-    choice between numbers                  by a comparison: what a spike takes off its neuron's potential
+    choice by a comparison                  of numbers or potentials: what a spike takes off its neuron's potential
     max-pool                                potentials; spikes only where that is equal, for one timestep from rest
     moving, joining, repeating              anything
     mean over time                          the head, whose logits leave the network
@@ -35,7 +35,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ...errors import ConfigError, VerificationError
-from ...spiking import NeuronState, SlotCode
+from ...spiking import NeuronState, SlotCode, SpikingNeuron
 from ..network import SpikingNetwork
 from .convert import as_dense
 from .exact import are_exact
@@ -53,20 +53,12 @@ CONSTANT, IMAGE, FLAGS, SPIKES, SUMS, POTENTIALS, COUNTS, LOGITS = (
     "logits",
 )
 
-MOVING = {
-    "view",
-    "_unsafe_view",
-    "reshape",
-    "unsqueeze",
-    "squeeze",
-    "expand",
-    "permute",
-    "transpose",
-    "select",
-    "slice",
-}
-MOVING |= {"unbind", "stack", "cat", "clone", "alias", "detach", "contiguous", "repeat", "upsample_nearest2d", "split"}
+MOVING = {"view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "permute", "transpose", "select"}
+MOVING |= {"slice", "unbind", "stack", "cat", "clone", "alias", "detach", "contiguous", "repeat", "split"}
+MOVING.add("upsample_nearest2d")
 COMPARING = {"gt", "ge", "lt", "le", "eq", "ne", "bitwise_or", "bitwise_and", "all", "any"}
+CHOSEN = {POTENTIALS, CONSTANT}
+MAKING = {"zeros_like", "ones_like", "full_like"}
 FIRST_UNIT, HEAD = "backbone.stem.", "head"
 
 
@@ -164,9 +156,11 @@ class _Watch(TorchDispatchMode):
             return _What(SPIKES) if first.kind == FLAGS else first
         if name in COMPARING:
             return _What(FLAGS)
+        if name in MAKING:
+            return _What(CONSTANT)
         if name == "_local_scalar_dense" and first.kind == FLAGS:
             return first
-        if name == "where" and first.kind == FLAGS and all(self.what(a).kind == CONSTANT for a in args[1:]):
+        if name == "where" and first.kind == FLAGS and {self.what(a).kind for a in args[1:]} <= CHOSEN:
             return _What(POTENTIALS)
         if name in ("clamp", "round"):
             self.settled(first)
@@ -221,11 +215,11 @@ class _Watch(TorchDispatchMode):
         kinds = [self.settled(self.what(a)) for a in args[:2] if isinstance(a, Tensor)]
         if numbers and kinds == [IMAGE]:
             return _What(IMAGE)
-        if len(numbers) != 1 or kinds != [POTENTIALS]:
+        if len(numbers) != 1 or not {*kinds} <= {POTENTIALS, COUNTS, SPIKES}:
             self.fail(f"{name} of {' and '.join(kinds)} is a product, not an addition")
         factor = float(numbers[0] if name == "mul" else 1 / numbers[0])
         if abs(math.frexp(factor)[0]) != 0.5:
-            self.fail(f"potentials times {factor:g}: not a power of two, so not a shift")
+            self.fail(f"{kinds[0]} times {factor:g}: not a power of two, so not a shift")
         self.audit.shifts.add(factor)
         return _What(POTENTIALS)
 
@@ -260,6 +254,10 @@ class _Watch(TorchDispatchMode):
             return lambda module, args: self.places.append(name)
 
         def leave(module: nn.Module, args: Any, output: Any) -> None:
+            if isinstance(module, SpikingNeuron):
+                if self.what(output).kind == CONSTANT:
+                    self.fail("its counts come from something that cannot be watched")
+                self.known[output] = _What(COUNTS)  # what they are is looked at in `SpikeDrivenConv`
             if isinstance(module, SpikeDrivenConv):
                 what = self.what(output)
                 if what.kind == SUMS and what.biases != 1:
