@@ -115,7 +115,12 @@ class Sweep:
         self.index = open_data(data).split(split)
 
     def evaluate(
-        self, weights: str, grid: Iterable[tuple[int, int]], device: str, on_point: Callable[[SweepPoint], None]
+        self,
+        weights: str,
+        grid: Iterable[tuple[int, int]],
+        device: str,
+        on_point: Callable[[SweepPoint], None],
+        neuron: str | None = None,
     ) -> None:
         """Evaluate the same weights, trained once, at each T and D.
 
@@ -124,8 +129,9 @@ class Sweep:
             grid: pairs of T and D.
             device: where to compute.
             on_point: called with each point, also with those that the folder holds already.
+            neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`.
         """
-        model = load_any(weights).to(device)
+        model = load_any(weights, neuron).to(device)
         seen = to_metadata(chosen_input(model, self.settings.imgsz))
         with self._at_work({"weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest(), "input": seen}):
             for cell in grid:

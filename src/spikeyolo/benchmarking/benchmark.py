@@ -25,6 +25,7 @@ def benchmark(
     threads: int | None = None,
     sensor: Sequence[int] | None = None,
     technology: str = "45nm-fp32",
+    neuron: str | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Report:
     """Measure every form of a network, in PyTorch and exported: size, average precision, latency, energy.
@@ -39,6 +40,7 @@ def benchmark(
         threads: that one run takes.
         sensor: rows and columns of the event camera, for a network whose frames keep its size.
         technology: what operations cost.
+        neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`.
         progress: called with the name of each step before it.
 
     Raises:
@@ -49,6 +51,6 @@ def benchmark(
     chosen, costs = find_contenders(formats), find_technology(technology)
     settings = BenchmarkSettings(batch, repeats, threads)
     index = open_data(str(data)).split(split)
-    model = load_any(weights) if isinstance(weights, str | os.PathLike) else weights
+    model = load_any(weights, neuron) if isinstance(weights, str | os.PathLike) else weights
     how = {} if sensor is None else {"sensor": sensor}
     return measure_all(model, index, chosen, settings, costs, progress, **how)

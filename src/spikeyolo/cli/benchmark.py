@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..terminal import say, show
-from .options import Data, Overwrite, Split, Technology, Weights
+from .options import Data, Overwrite, OwnNeuron, Split, Technology, Weights, own_neuron
 
 
 def benchmark(
@@ -18,8 +18,10 @@ def benchmark(
     threads: int | None = None,
     sensor: list[int] | None = None,
     technology: Technology = "45nm-fp32",
+    neuron: OwnNeuron = None,
     out: str | None = None,
     overwrite: Overwrite = False,
+    given: frozenset[str] = frozenset(),
 ) -> None:
     """Measure every form of a network, in PyTorch and exported: size, average precision, latency, energy.
 
@@ -55,6 +57,7 @@ def benchmark(
         threads=threads,
         sensor=sensor,
         technology=technology,
+        neuron=own_neuron(neuron, given),
         progress=lambda step: say(f"measuring {step}"),
     )
     files = report.write(named or numbered("runs/benchmark"))

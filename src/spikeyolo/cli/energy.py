@@ -7,7 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..terminal import say, show
-from .options import Batch, Data, Device, ImageSize, Overwrite, Split, Technology, Weights, Workers
+from .options import (
+    Batch,
+    Data,
+    Device,
+    ImageSize,
+    Overwrite,
+    OwnNeuron,
+    Split,
+    Technology,
+    Weights,
+    Workers,
+    own_neuron,
+)
 
 if TYPE_CHECKING:
     from ..energy.measure import Measurement
@@ -24,11 +36,13 @@ def energy(
     workers: Workers = 1,
     processes: int = 1,
     technology: Technology = "45nm-fp32",
+    neuron: OwnNeuron = None,
     verify: bool = True,
     layers: bool = True,
     json: str | None = None,
     html: str | None = None,
     overwrite: Overwrite = False,
+    given: frozenset[str] = frozenset(),
 ) -> None:
     """Count spikes and operations of a model on images or recordings, and what they cost, with spikes and as an ANN.
 
@@ -51,12 +65,12 @@ def energy(
     from ..interop.reference import load_any
     from ..progress import progress_bar
 
-    costs, chosen = find_technology(technology), one_device(device)
+    costs, chosen, own = find_technology(technology), one_device(device), own_neuron(neuron, given)
     opened = open_data(data)
     reads: list[str | Path] = [weights, data, technology, *opened.files]
     numbers = None if json is None else new_file(json, [".json"], reads=reads, overwrite=overwrite)
     page = None if html is None else new_file(html, [".html", ".htm"], reads=reads, overwrite=overwrite)
-    model, index = load_any(weights).to(chosen), opened.split(split)
+    model, index = load_any(weights, own).to(chosen), opened.split(split)
     with progress_bar("counting", len(index)) as report:
         found = measure(
             model,

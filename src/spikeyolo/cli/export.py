@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..exporting.registry import FORMATS
 from ..terminal import say
 from .arguments import options_of_fields
-from .options import Overwrite, Weights
+from .options import Overwrite, OwnNeuron, Weights, own_neuron
 
 
 def _choices() -> Any:
@@ -44,7 +44,9 @@ def export(
     imgsz: int | None = None,
     sensor: list[int] | None = None,
     samples: list[str] | None = None,
+    neuron: OwnNeuron = None,
     overwrite: Overwrite = False,
+    given: frozenset[str] = frozenset(),
 ) -> None:
     """Write a network for another runtime or for a chip, and measure how close that comes to PyTorch.
 
@@ -66,8 +68,18 @@ def export(
     """
     from ..exporting.export import export as write
 
-    given = {name: value for name, value in asdict(choices).items() if value is not None}
-    done = write(weights, format, out, imgsz=imgsz, sensor=sensor, samples=samples or (), overwrite=overwrite, **given)
+    chosen = {name: value for name, value in asdict(choices).items() if value is not None}
+    done = write(
+        weights,
+        format,
+        out,
+        imgsz=imgsz,
+        sensor=sensor,
+        samples=samples or (),
+        neuron=own_neuron(neuron, given),
+        overwrite=overwrite,
+        **chosen,
+    )
     say(f"written to {done.path}: {done.format}, {done.size / 1e6:.1f} MB")
     if done.parity is not None:
         say(f"beside PyTorch: {done.parity}")

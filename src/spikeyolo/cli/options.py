@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 Weights = Annotated[str, "a saved model (.safetensors), or a published checkpoint (.pt)"]
@@ -30,4 +31,21 @@ Preparation = Annotated[
     str | None, "how recordings become frames, by name (counts, gen1-published), in place of what the model says"
 ]
 Overwrite = Annotated[bool, "replace files that are there already, but never one that the command reads"]
+OwnNeuron = Annotated[
+    str | None, "package.module:Class of a model whose neuron is of your own; that module is imported, and so run"
+]
 Technology = Annotated[str, "what an operation costs; a name of the package's table, or a YAML file of your own"]
+
+
+def own_neuron(name: str | None, given: Collection[str]) -> str | None:
+    """Import the neuron that a user names on the command line, and return its own name; others as they are.
+
+    Args:
+        name: `package.module:Class`, one of the package's, or None.
+        given: the options of the command line; what a file says has nothing imported.
+    """
+    if name is None or ":" not in name or "neuron" not in given:
+        return name
+    from ..spiking.spiking_neuron import import_neuron
+
+    return import_neuron(name)

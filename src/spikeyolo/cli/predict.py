@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING
 from ..detection.thresholds import Thresholds
 from ..terminal import say
 from .exported import exported_detector, in_fast_form
-from .options import Batch, Device, EngineName, Fold, ImageSize, Overwrite, Preparation, Provider, Runnable, Threads
+from .options import (
+    Batch,
+    Device,
+    EngineName,
+    Fold,
+    ImageSize,
+    Overwrite,
+    OwnNeuron,
+    Preparation,
+    Provider,
+    Runnable,
+    Threads,
+    own_neuron,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +49,10 @@ def predict(
     track: bool = False,
     carry: bool = False,
     preparation: Preparation = None,
+    neuron: OwnNeuron = None,
     window_us: int | None = None,
     overwrite: Overwrite = False,
+    given: frozenset[str] = frozenset(),
 ) -> None:
     """Find objects on images, folders, glob patterns, videos and cameras, and on recordings of event cameras.
 
@@ -63,14 +78,15 @@ def predict(
     from ..prediction.sources import find_sources
 
     sources = find_sources(source)
-    exported = exported_detector(weights, device, threads, provider, {"no-fold": not fold, "engine": engine != "auto"})
-    chosen = one_device("cpu" if exported else device)
+    of_models = {"no-fold": not fold, "engine": engine != "auto", "neuron": neuron is not None}
+    exported = exported_detector(weights, device, threads, provider, of_models)
+    chosen, own = one_device("cpu" if exported else device), own_neuron(neuron, given)
     settings = PredictionSettings(
         out, thresholds, imgsz, batch, draw=draw, json=json, text=text, crops=crops, track=track, overwrite=overwrite
     )
     images = None if any(one.moving for one in sources) else len(sources)
     engine = "torch" if preparation is not None and engine == "auto" else engine  # it is to see recordings
-    model = exported or in_fast_form(load_any(weights).to(chosen), fold, engine, imgsz, images)
+    model = exported or in_fast_form(load_any(weights, own).to(chosen), fold, engine, imgsz, images)
     _report(predict_sources(model, sources, settings, carry=carry, preparation=preparation, window_us=window_us))
 
 

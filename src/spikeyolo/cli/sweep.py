@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..terminal import say, show
-from .options import Batch, Data, Device, ImageSize, Split, Technology, Workers
+from .options import Batch, Data, Device, ImageSize, OwnNeuron, Split, Technology, Workers, own_neuron
 
 if TYPE_CHECKING:
     from ..sweep import SweepPoint
@@ -27,7 +27,9 @@ def sweep(
     device: Device = "auto",
     workers: Workers = 1,
     technology: Technology = "45nm-fp32",
+    neuron: OwnNeuron = None,
     out: str = "runs/sweep",
+    given: frozenset[str] = frozenset(),
 ) -> None:
     """Measure average precision against energy for several numbers of timesteps T and largest spike counts D.
 
@@ -56,13 +58,14 @@ def sweep(
 
     _check_mode(weights, train, changed=model is not None or epochs is not None)
     grid = list(product(_numbers("timesteps", timesteps), _numbers("max-count", max_count)))
-    costs, chosen = find_technology(technology), str(one_device(device))
+    costs, chosen, own = find_technology(technology), str(one_device(device)), own_neuron(neuron, given)
     if weights is not None:
         points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers, imgsz=imgsz), costs)
-        points.evaluate(weights, grid, chosen, _print)
+        points.evaluate(weights, grid, chosen, _print, own)
     else:
         assert train is not None
-        recipe = _recipe(train, data=data, model=model, epochs=epochs, imgsz=imgsz, workers=workers, device=device)
+        changes = {"data": data, "model": model, "epochs": epochs, "imgsz": imgsz, "workers": workers, "device": device}
+        recipe = _recipe(train, **changes, neuron=own)
         check_single(recipe)
         points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers), costs)
         points.train(recipe, grid, chosen, _print)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..training.settings import TrainSettings
@@ -71,10 +72,12 @@ def train(
     """
     from ..optional import require_extra
     from .arguments import UsageError
+    from .options import own_neuron
 
     if resume is not None and "config" in given:
         raise UsageError("train: --resume takes the settings of the run; leave --config out")
     require_extra("train")
+    settings = replace(settings, neuron=own_neuron(settings.neuron, given))
     from ..training.devices import is_first_process
     from ..training.run import train as run
 

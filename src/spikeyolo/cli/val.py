@@ -15,12 +15,14 @@ from .options import (
     Fold,
     ImageSize,
     Overwrite,
+    OwnNeuron,
     Preparation,
     Provider,
     Runnable,
     Split,
     Threads,
     Workers,
+    own_neuron,
 )
 
 if TYPE_CHECKING:
@@ -45,9 +47,11 @@ def val(
     spike_driven: bool = False,
     integer: bool = False,
     preparation: Preparation = None,
+    neuron: OwnNeuron = None,
     json: str | None = None,
     out: str | None = None,
     overwrite: Overwrite = False,
+    given: frozenset[str] = frozenset(),
 ) -> None:
     """Measure the average precision and the speed of a model on labelled images, or on recordings of event cameras.
 
@@ -72,14 +76,18 @@ def val(
     if spike_driven and integer:
         raise ConfigError("val: --spike-driven and --integer are two forms; name one")
     of_models = {"spike-driven": spike_driven, "integer": integer, "no-fold": not fold, "engine": engine != "auto"}
+    of_models |= {"neuron": neuron is not None}
     exported = exported_detector(weights, device, threads, provider, of_models)
-    chosen = one_device("cpu" if exported else device)  # before anything is read or written
+    # Before anything is read or written.
+    chosen, own = one_device("cpu" if exported else device), own_neuron(neuron, given)
     settings = ValidationSettings(batch, thresholds, workers, imgsz, preparation)
     opened, reads = open_data(data), [weights, data]
     numbers = None if json is None else new_file(json, [".json"], reads=[*reads, *opened.files], overwrite=overwrite)
     folder = None if out is None else new_folder(out, reads=[data, *opened.files], overwrite=overwrite)
     index = opened.split(split)
-    model = exported or in_fast_form(_load(weights, chosen, spike_driven, integer), fold, engine, imgsz, len(index))
+    model = exported or in_fast_form(
+        _load(weights, own, chosen, spike_driven, integer), fold, engine, imgsz, len(index)
+    )
     found = validate(model, index, settings)
     if numbers is not None:
         found.write_json(numbers)
@@ -89,12 +97,12 @@ def val(
         say(f"written: {', '.join(map(str, written))}")
 
 
-def _load(weights: str, device: torch.device, spike_driven: bool, integer: bool) -> SpikeYOLO:
+def _load(weights: str, neuron: str | None, device: torch.device, spike_driven: bool, integer: bool) -> SpikeYOLO:
     """The model in the form to measure, with a line about what is proven for it."""
     from ..interop.reference import load_any
     from ..model.forms.verify import verify_spike_driven
 
-    model = load_any(weights).to(device)
+    model = load_any(weights, neuron).to(device)
     if spike_driven:
         model = model.to_spike_driven()
         say(f"verified: {verify_spike_driven(model)}")

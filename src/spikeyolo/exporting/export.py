@@ -42,6 +42,7 @@ def export(
     imgsz: int | tuple[int, int] | None = None,
     sensor: Sequence[int] | None = None,
     samples: Any = (),
+    neuron: str | None = None,
     overwrite: bool = False,
     **choices: Any,
 ) -> Exported:
@@ -55,6 +56,7 @@ def export(
         sensor: rows and columns of the event camera, for a network whose frames keep its size.
         samples: images to measure on, and to find the ranges of int8 on: paths, or a tensor as the network sees them
             (uint8 (N, 3, H, W) or frames (T, N, C, H, W)); generated unless given.
+        neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`.
         overwrite: files that are there may be replaced.
         **choices: of the format; see its config in `configs`.
 
@@ -72,7 +74,7 @@ def export(
     from ..interop.reference import load_any  # torch: only now
 
     try:
-        model = weights if is_model else load_any(weights)
+        model = weights if is_model else load_any(weights, neuron)
         return _write(model, entry, config, target, imgsz, sensor, samples, overwrite)
     except BaseException:
         if not entry.suffix:

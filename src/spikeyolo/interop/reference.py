@@ -119,13 +119,22 @@ def _input(config: NetworkConfig) -> EventInput | None:
     return EventInput.of("gen1-published", timesteps=config.timesteps) if config.neuron == "gen1" else None
 
 
-def load_any(path: str | os.PathLike[str]) -> SpikeYOLO:
+def load_any(path: str | os.PathLike[str], neuron: str | None = None) -> SpikeYOLO:
     """Load a saved model (.safetensors), or a published checkpoint (.pt, .pth), by the file's ending.
+
+    Args:
+        path: the file.
+        neuron: the class of a neuron from outside the package; see `SpikeYOLO.load`.
 
     Raises:
         CheckpointError: the file cannot be used.
+        ConfigError: a neuron for a published checkpoint.
     """
-    return load_reference(path) if Path(path).suffix in (".pt", ".pth") else SpikeYOLO.load(path)
+    if Path(path).suffix not in (".pt", ".pth"):
+        return SpikeYOLO.load(path, neuron=neuron)
+    if neuron is not None:
+        raise ConfigError(f"neuron: a published checkpoint has its own, and not {neuron}; leave that out")
+    return load_reference(path)
 
 
 def from_published(tensors: Mapping[str, T], config: NetworkConfig) -> dict[str, T]:

@@ -29,6 +29,7 @@ from ..interruption import Interrupted, StopRequest, advice, signals_restored
 from ..locks import locked
 from ..model.detector import SpikeYOLO, load
 from ..processes import GRACE
+from ..spiking.spiking_neuron import is_own
 from ..terminal import say
 from .aids.aid import TrainingAid
 from .aids.choose import chosen_aids
@@ -109,6 +110,8 @@ def train(
         if resume is None:
             # The others are told the first one's choice: to them its new folder would look like an older run.
             folder = held.enter_context(new_folder(out)) if first_process else RunFolder(out or Path())
+        if is_own(network.config.neuron):
+            folder = replace(folder, again=f" --neuron {network.config.neuron}")  # no file may have it imported
         held.enter_context(advice(f"go on with: {folder.resume_command}"))
         module = DetectorModule(network, settings, folder, aids)
         done = finished_epochs(folder.last, module) if resume is not None else 0

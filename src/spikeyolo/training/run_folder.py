@@ -31,10 +31,12 @@ class RunFolder:
     Attributes:
         path: the folder.
         unsaved: files whose newest state could not be written, and why.
+        again: options that a command that goes on with the run must give again.
     """
 
     path: Path
     unsaved: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
+    again: str = ""
 
     @property
     def config(self) -> Path:
@@ -69,7 +71,7 @@ class RunFolder:
     @property
     def resume_command(self) -> str:
         """What goes on with it."""
-        return f"spikeyolo train --resume {shlex.quote(str(self.path))}"
+        return f"spikeyolo train --resume {shlex.quote(str(self.path))}{self.again}"
 
     def prepare(self, settings: TrainSettings) -> None:
         """Write the settings, and remove what an interrupted write left.

@@ -22,6 +22,9 @@ RECIPES = Path(__file__).parent / "recipes"
 
 Representation = Literal["count_frames", "stacked_histogram", "voxel_grid", "time_surface", "last_event_frame"]
 
+NEURONS = ("coco", "gen1", "relu")
+"""Of the package; others are classes."""
+
 MACHINE = ("device", "processes", "nodes", "workers", "cache_mb", "save_minutes", "save_steps", "wandb")
 """Fields that say where and how a run computes, not what: a resumed run may change them."""
 
@@ -67,7 +70,7 @@ class TrainSettings:
         imgsz: side of the square that images are letter-boxed to, a multiple of 32; 640 unless given
         timesteps: T, in place of the model's
         max_count: D, 1..63, in place of the model's
-        neuron: coco, gen1 or relu (the ANN twin), in place of the model's
+        neuron: coco, gen1, relu (the ANN twin), or package.module:Class, one of your own, in place of the model's
         learned_scale: none, or one learned scale a layer or channel: the threshold, and what a spike weighs; in place
             of the model's
         surrogate_width: of the tails of the surrogate gradient outside 0..D, in counts, 0 being the published one
@@ -131,7 +134,7 @@ class TrainSettings:
     imgsz: int | None = None
     timesteps: int | None = None
     max_count: int | None = None
-    neuron: Literal["coco", "gen1", "relu"] | None = None
+    neuron: str | None = None
     learned_scale: Literal["none", "layer", "channel"] | None = None
     surrogate_width: float | None = None
     freeze: list[str] = field(default_factory=list)
@@ -196,6 +199,11 @@ class TrainSettings:
                 check_range(name, value, low, high)
         for name in ("momentum", "warmup_momentum", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        if self.neuron not in (None, *NEURONS) and ":" not in str(self.neuron):
+            known = ", ".join(NEURONS)
+            raise ConfigError(
+                f"neuron: {quote(self.neuron)} is not one of {known}, or package.module:Class of your own"
+            )
         self._check("imgsz", self.imgsz is None or self.imgsz % 32 == 0, "a multiple of 32")
         self._check("calibration_epochs", self.calibration_epochs <= self.epochs, f"at most epochs, {self.epochs}")
         self.thresholds  # noqa: B018 - checks itself
