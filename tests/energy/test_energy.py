@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 import spikeyolo
 from spikeyolo.energy.cost import ann_millijoule, by_formula, layer_millijoule, memory_millijoule, snn_millijoule
 from spikeyolo.energy.counting import (
-    LayerCount,
     Tally,
     count_layers,
     fan_out,
@@ -22,6 +21,7 @@ from spikeyolo.energy.counting import (
     operation_maps,
     tally,
 )
+from spikeyolo.energy.layer_count import LayerCount
 from spikeyolo.energy.technology import Technology, find_technology, read_technologies
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.interop.names import published_name

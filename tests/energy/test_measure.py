@@ -12,7 +12,16 @@ import spikeyolo
 from spikeyolo.cli.main import main
 from spikeyolo.data.open import open_data
 from spikeyolo.energy.measure import measure
-from spikeyolo.energy.report import headline, layer_table, parameters_text, summary_table, to_json
+from spikeyolo.energy.report import (
+    code_rows,
+    code_table,
+    counts_text,
+    headline,
+    layer_table,
+    parameters_text,
+    summary_table,
+    to_json,
+)
 from spikeyolo.energy.technology import find_technology
 from spikeyolo.errors import ConfigError
 from spikeyolo.events import EventInput
@@ -67,6 +76,38 @@ def test_json_holds_the_contract(measured):
             [x["firing_rate"] for x in values["layers"][1:]], weights=[x["inputs"] for x in values["layers"][1:]]
         )
     )
+
+
+def test_both_slot_codes_stand_side_by_side(measured):
+    values = to_json(measured, HOROWITZ)
+    unary, binary = values["slot_codes"]["unary"], values["slot_codes"]["binary"]
+    assert (unary["slots"], binary["slots"], binary["slot_weights"]) == (4, 3, (4, 2, 1))
+    for key in ("snn_mJ", "snn_memory_mJ", "firing_rate", "synaptic_ops"):
+        assert unary[key] == values[key]  # the headline is of the published code
+        assert binary[key] < unary[key]
+    assert (unary["doublings"], binary["doublings"]) == (0, 2 * sum(x["outputs"] for x in values["layers"][1:]))
+    for code in (unary, binary):
+        name = "unary" if code is unary else "binary"
+        for key in ("spikes", "doublings"):
+            assert code[key] == pytest.approx(sum(x["slot_codes"][name][key] for x in values["layers"]))
+        assert code["synaptic_ops"] == pytest.approx(sum(x["slot_codes"][name]["ac"] for x in values["layers"]))
+        assert code["snn_mJ"] == pytest.approx(sum(x["slot_codes"][name]["energy_mJ"] for x in values["layers"]))
+    shares, neurons = values["histogram"], sum(x["inputs"] for x in values["layers"][1:])
+    assert sum(shares) == pytest.approx(1)
+    assert unary["spikes"] == pytest.approx(neurons * (shares[1] + 2 * shares[2] + 3 * shares[3] + 4 * shares[4]))
+    assert binary["spikes"] == pytest.approx(neurons * (shares[1] + shares[2] + 2 * shares[3] + shares[4]))
+    rows = {label: row for label, *row in code_rows(values)}
+    assert rows["weights of a timestep's slots"] == ["4 of 1", "4, 2, 1", ""]
+    assert rows["slots"] == ["4", "3", "0.750"]
+    assert rows["M doublings"] == ["0.000", f"{binary['doublings'] / 1e6:.3f}", ""]
+    assert rows["M additions"][2] == f"{binary['synaptic_ops'] / unary['synaptic_ops']:.3f}"
+    assert code_table(values).row_count == len(rows) == 8
+    assert counts_text(values).startswith(f"spike counts: 0: {shares[0]:.1%}, 1: {shares[1]:.1%}, ")
+
+
+def test_large_counts_stand_together():
+    values = {"histogram": [0.5, *[0.01] * 50]}
+    assert counts_text(values).endswith(", 8: 1.0%, 9+: 42.0%")
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +176,8 @@ def test_command(images, trained, tmp_path, capsys):
     assert "88 convolutions on zeros and ones alone" in said
     assert "backbone.stage1.0.token_mixer.0" in said
     assert "operations and memory traffic together" in said
+    assert "An image in both slot codes" in said
+    assert "spike counts: 0: " in said
     assert json.loads((tmp_path / "e.json").read_text())["images"] == 5
     assert main([*words, "--technology", "nowhere"]) == 1
     assert "neither a file" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from spikeyolo.cli.main import main
 from spikeyolo.data.open import open_data
 from spikeyolo.energy.measure import measure
 from spikeyolo.energy.page import write_page
-from spikeyolo.energy.report import headline, parameters_text, to_json
+from spikeyolo.energy.report import code_rows, headline, parameters_text, to_json
 from spikeyolo.energy.technology import find_technology
 from spikeyolo.events import EventInput
 from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
@@ -78,12 +78,16 @@ def test_the_page_shows_what_was_measured(data, tmp_path, timesteps, technology)
     shown = {row[0]: row for row in page.rows}
     header = shown["layer"]
     assert sum(cell.startswith("rate, t") for cell in header) == (timesteps if timesteps > 1 else 0)
+    for label, *cells in code_rows(values):
+        assert shown[label] == [label, *cells]
+    assert f"{values['histogram'][4]:.1%}" in page.texts
     for layer in values["layers"]:
         row = dict(zip(header, shown[layer["name"]], strict=True))
         assert row["mJ"] == f"{layer['energy_mJ']:.4f}"
         if layer["firing_rate"] is not None:
             assert row["rate"] == f"{layer['firing_rate']:.1%}"
             assert row["M additions"] == f"{layer['ac'] / 1e6:.3f}"
+            assert row["in binary"] == f"{layer['slot_codes']['binary']['ac'] / 1e6:.3f}"
         if timesteps > 1 and layer["firing_rate"] is not None:
             rates = [float(row[f"rate, t{t + 1}"][:-1]) / 100 for t in range(timesteps)]
             assert np.mean(rates) == pytest.approx(layer["firing_rate"], abs=6e-4)

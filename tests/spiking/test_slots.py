@@ -31,11 +31,19 @@ def test_binary_slots_are_the_digits(max_count, seed):
         assert torch.equal(slots_to_counts(slots, "binary"), counts.to(dtype))
 
 
+@given(max_count=st.integers(1, 63), code=st.sampled_from(SlotCode))
+def test_spikes_of_a_count_are_those_of_its_slots(max_count, code):
+    slots = counts_to_slots(torch.arange(max_count + 1).unsqueeze(0), max_count, code)
+    assert code.spikes(max_count) == tuple(slots.sum(1)[0].tolist())
+
+
 def test_four_needs_three_slots_by_hand():
     slots = counts_to_slots(torch.tensor([[0, 1, 2, 3, 4]]), 4, "binary")
     assert slots.tolist() == [[[0, 0, 0, 0, 1], [0, 0, 1, 1, 0], [0, 1, 0, 1, 0]]]
     assert SlotCode.BINARY.weights(4) == (4, 2, 1)
     assert SlotCode.UNARY.weights(4) == (1, 1, 1, 1)
+    assert SlotCode.BINARY.spikes(4) == (0, 1, 1, 2, 1)
+    assert SlotCode.UNARY.spikes(4) == (0, 1, 2, 3, 4)
 
 
 def test_an_unknown_code():

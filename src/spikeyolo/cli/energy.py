@@ -46,6 +46,8 @@ def energy(
 ) -> None:
     """Count spikes and operations of a model on images or recordings, and what they cost, with spikes and as an ANN.
 
+    Spikes are those of the unary slot code, as published; what the binary code needs for the same counts stands beside.
+
     Args:
         processes: processes that count, on CPUs
         verify: also prove that the network runs on spikes and additions alone
@@ -100,7 +102,7 @@ def _write(found: Measurement, costs: CostTable, title: str, numbers: Path | Non
 
 
 def _print(found: Measurement, costs: CostTable, layers: bool) -> None:
-    from ..energy.report import headline, layer_table, summary_table, to_json
+    from ..energy.report import code_table, counts_text, headline, layer_table, summary_table, to_json
 
     # A file or a pipe has no narrow screen: names of layers in one piece.
     width = None if sys.stdout.isatty() else 120
@@ -108,7 +110,8 @@ def _print(found: Measurement, costs: CostTable, layers: bool) -> None:
         say(f"verified: {found.audit}")
     if layers:
         show(layer_table(found, costs), width=width)
-    show(summary_table(found, costs), width=width)
     values = to_json(found, costs)
-    say(f"firing rate {values['firing_rate']:.1%}: share of the binary slots that hold a spike")
+    show(summary_table(found, costs), code_table(values), width=width)
+    say(counts_text(values))
+    say(f"firing rate {values['firing_rate']:.1%}: share of the unary slots that hold a spike")
     say(*headline(values))

@@ -4,8 +4,9 @@ Computation alone is the model of the literature, of the SpikeYOLO paper too. Wi
 al., An analytical estimation of spiking neural networks energy efficiency, ICONIP 2022: no value is kept in a register
 or used twice, every layer has memories of its own of just the size it needs.
 
-    a layer fed by spikes reads   each spike; a weight and a potential an addition; a bias and a potential an output
-                          writes  a potential an addition and an output
+    a layer fed by spikes reads   each spike; a weight and a potential an addition; a bias and a potential an output;
+                                  a potential a doubling
+                          writes  a potential an addition, an output and a doubling
     a layer fed by values reads   a value and a weight a multiply-accumulate; a bias an output
                           writes  an output
 """
@@ -15,13 +16,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .counting import LayerCount
+from .layer_count import LayerCount
 from .technology import Technology
 
 
 def layer_millijoule(layer: LayerCount, technology: Technology) -> float:
-    """Return the computation of one layer for an image; 0 for the first one where the technology cannot multiply."""
-    return (layer.mac * (technology.mac_pj or 0.0) + layer.ac * technology.ac_pj) * 1e-9
+    """Return the computation of one layer for an image; 0 for the first one where the technology cannot multiply.
+
+    A doubling is charged as an addition, though a shift costs less.
+    """
+    additions = layer.ac + layer.doublings
+    return (layer.mac * (technology.mac_pj or 0.0) + additions * technology.ac_pj) * 1e-9
 
 
 def snn_millijoule(layers: Sequence[LayerCount], technology: Technology) -> float:
@@ -30,8 +35,8 @@ def snn_millijoule(layers: Sequence[LayerCount], technology: Technology) -> floa
 
 
 def by_formula(layers: Sequence[LayerCount]) -> list[LayerCount]:
-    """Return the same layers with additions as the literature estimates them, macs * mean count * T, not as counted."""
-    return [replace(layer, synaptic_ops=None) for layer in layers]
+    """Return the same layers with additions by the literature's formula, macs * mean spikes * T, not as counted."""
+    return [replace(layer, synaptic_ops=None, digit_ops=None) for layer in layers]
 
 
 def ann_millijoule(macs: float, technology: Technology) -> float | None:
@@ -52,10 +57,11 @@ def memory_millijoule(layer: LayerCount, technology: Technology, ann: bool = Fal
         values = technology.access_pj(weight, layer.inputs * weight / 8)
         outputs = technology.access_pj(weight, layer.outputs * weight / 8)
         return times * (layer.macs * (values + weights) + layer.outputs * (weights + outputs)) * 1e-9
-    events = technology.access_pj(potential, layer.inputs * layer.max_count / 8)
+    events = technology.access_pj(potential, layer.inputs * layer.slots / 8)
     potentials = technology.access_pj(potential, layer.outputs * potential / 8)
     updates = layer.ac + layer.outputs * layer.timesteps
-    return (layer.spikes * events + updates * (weights + 2 * potentials)) * 1e-9
+    doubling = layer.doublings * 2 * potentials
+    return (layer.spikes * events + updates * (weights + 2 * potentials) + doubling) * 1e-9
 
 
 @dataclass(frozen=True)

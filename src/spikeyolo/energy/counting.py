@@ -24,74 +24,8 @@ from ..model.blocks import SpikingConv
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form
 from ..model.forms.spike_driven import SpikeDrivenConv, run_on_slots
-
-
-@dataclass(frozen=True)
-class LayerCount:
-    """What one convolution of the dense form does for an image.
-
-    Attributes:
-        name: of the unit in the network.
-        macs: multiply-accumulates of the convolution for one timestep, every position of the padded input counted.
-        mean_count: mean spike count of its input, 0..D, over images, timesteps and positions; None for the first
-            convolution, which sees the image.
-        timesteps: how often it is computed for an image; 1 for the first one of a still image.
-        max_count: D.
-        synaptic_ops: additions of a weight that an image really causes: a spike at the border or between the strides
-            reaches fewer neurons. None where it was not counted: the formula stands in.
-        histogram: for each timestep the share of neurons with a count of 0, 1, ..., D.
-        silent: share of neurons that stay silent through all timesteps of an image.
-        inputs: neurons that feed it.
-        outputs: values that it computes in a timestep.
-        weights: its weights, without the biases.
-    """
-
-    name: str
-    macs: int
-    mean_count: float | None
-    timesteps: int
-    max_count: int
-    synaptic_ops: float | None = None
-    histogram: tuple[tuple[float, ...], ...] = ()
-    silent: float | None = None
-    inputs: int = 0
-    outputs: int = 0
-    weights: int = 0
-
-    @property
-    def firing_rate(self) -> float | None:
-        """Share of the binary slots that hold a spike: count / D."""
-        return None if self.mean_count is None else self.mean_count / self.max_count
-
-    @property
-    def saturated(self) -> float | None:
-        """Share of counts that are D."""
-        return sum(shares[-1] for shares in self.histogram) / len(self.histogram) if self.histogram else None
-
-    @property
-    def slot_rates(self) -> tuple[tuple[float, ...], ...]:
-        """For each timestep, for each of the D slots, the share of neurons that fire in it."""
-        return tuple(tuple(sum(shares[d + 1 :]) for d in range(self.max_count)) for shares in self.histogram)
-
-    @property
-    def formula_ac(self) -> float:
-        """Additions for an image as the literature estimates them: macs * mean count * T."""
-        return 0.0 if self.mean_count is None else self.macs * self.mean_count * self.timesteps
-
-    @property
-    def ac(self) -> float:
-        """Additions for an image: counted, or by the formula where they were not."""
-        return self.formula_ac if self.synaptic_ops is None else self.synaptic_ops
-
-    @property
-    def mac(self) -> int:
-        """Multiply-accumulates for an image."""
-        return self.macs * self.timesteps if self.mean_count is None else 0
-
-    @property
-    def spikes(self) -> float:
-        """Spikes that enter it for an image."""
-        return 0.0 if self.mean_count is None else self.mean_count * self.inputs * self.timesteps
+from ..spiking import SlotCode
+from .layer_count import LayerCount
 
 
 @dataclass
@@ -107,6 +41,7 @@ class UnitTally:
     histogram: Tensor | None = None  # (T, D + 1) int64
     silent: int = 0
     synaptic_ops: int = 0
+    digit_ops: int = 0
 
     def add(self, other: UnitTally) -> None:
         """Take the sums of other images."""
@@ -116,6 +51,7 @@ class UnitTally:
             self.histogram = self.histogram + other.histogram
         self.silent += other.silent
         self.synaptic_ops += other.synaptic_ops
+        self.digit_ops += other.digit_ops
 
 
 @dataclass
@@ -162,6 +98,7 @@ def _layer(name: str, unit: UnitTally, images: int) -> LayerCount:
         unit.timesteps,
         unit.max_count,
         synaptic_ops=unit.synaptic_ops / images,
+        digit_ops=unit.digit_ops / images,
         histogram=tuple(tuple(share / neurons for share in row) for row in unit.histogram.tolist()),
         silent=unit.silent / neurons,
         **sizes,
@@ -250,7 +187,10 @@ def _unit(conv: nn.Conv2d, x: Tensor, y: Tensor, images: int, max_count: int, fi
     unit.histogram = torch.stack([torch.bincount(s.long(), minlength=max_count + 1) for s in steps]).cpu()
     unit.silent = int((x.reshape(unit.timesteps, images, -1).sum(0) == 0).sum())
     reach = fan_out(conv, x.shape[-2:], y.shape[-2:]).to(x.device)
-    unit.synaptic_ops = round(float((x.double().sum((0, 1)) * reach).sum()))
+    digits = torch.tensor(SlotCode.BINARY.spikes(max_count), dtype=torch.uint8, device=x.device)[x.long()]
+    unit.synaptic_ops, unit.digit_ops = (
+        round(float((spikes.sum((0, 1), dtype=torch.float64) * reach).sum())) for spikes in (x, digits)
+    )
     return unit
 
 

@@ -22,7 +22,8 @@ from ..model.forms.spike_driven import run_on_slots
 from ..model.forms.verify import Audit, verify_spike_driven
 from ..model.inputs import chosen_input
 from ..processes import in_processes
-from .counting import LayerCount, Tally, macs_of_forms, operation_maps, tally
+from .counting import Tally, macs_of_forms, operation_maps, tally
+from .layer_count import LayerCount
 
 if TYPE_CHECKING:
     from ..data.data_set import Index

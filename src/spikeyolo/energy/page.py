@@ -11,7 +11,7 @@ import numpy as np
 from ..files import write_whole
 from ..text import visible
 from .measure import Example, Measurement
-from .report import headline, parameters_text, to_json
+from .report import CODES, code_rows, count_groups, headline, parameters_text, to_json
 from .technology import Technology
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -84,14 +84,22 @@ def _parts(values: dict[str, Any]) -> list[dict[str, Any]]:
     return _bars([{"label": part, "value": value} for part, value in sums.items()])
 
 
+def _counts(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """The shares of spike counts over all layers."""
+    return _bars([{"label": counts, "value": share} for counts, share in count_groups(values)])
+
+
 def _histogram(layer: dict[str, Any]) -> Any:
     from markupsafe import Markup
 
     shares = np.mean(layer["histogram"], axis=0)[1:]
     heights = 18 * shares / max(float(shares.max()), 1e-12)
-    bars = "".join(f'<rect x="{6 * i}" y="{18 - h:.1f}" width="5" height="{h:.1f}"/>' for i, h in enumerate(heights))
+    step = max(2, min(6, 96 // len(shares)))
+    bars = "".join(
+        f'<rect x="{step * i}" y="{18 - h:.1f}" width="{step - 1}" height="{h:.1f}"/>' for i, h in enumerate(heights)
+    )
     words = ", ".join(f"{count}: {share:.2%}" for count, share in enumerate(shares, start=1))
-    width = 6 * len(shares)
+    width = step * len(shares)
     # Digits and fixed words alone: nothing of the user's goes in unescaped.
     return Markup(f'<svg width="{width}" height="18" role="img"><title>{words}</title>{bars}</svg>')
 
@@ -131,6 +139,9 @@ def write_page(file: Path, found: Measurement, technology: Technology, title: st
         totals=_totals(values),
         compared=_compared(values),
         parts=_parts(values),
+        counts=_counts(values),
+        codes=code_rows(values),
+        codes_caption=CODES,
         maps=[_maps(example, technology) for example in found.examples],
         histogram=_histogram,
         rate=_timestep_rate,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..spiking import SlotCode
 from .cost import ann_millijoule, by_formula, layer_millijoule, memory_millijoule, snn_millijoule, storage
-from .counting import LayerCount
+from .layer_count import LayerCount, count_shares, in_code
 from .measure import Measurement
 from .technology import Technology, read_technologies
 
@@ -16,12 +17,11 @@ if TYPE_CHECKING:
 
 def weighted_rate(layers: list[LayerCount]) -> float:
     """Return the share of the binary slots that hold a spike over all layers, each neuron the same weight."""
-    slots = sum(layer.inputs * layer.timesteps * layer.max_count for layer in layers if layer.mean_count is not None)
+    slots = sum(layer.inputs * layer.timesteps * layer.slots for layer in layers if layer.mean_count is not None)
     return sum(layer.spikes for layer in layers) / slots
 
 
 def _layer_json(layer: LayerCount, technology: Technology) -> dict[str, Any]:
-    memory = None if technology.sram_pj is None else memory_millijoule(layer, technology)
     values = {
         "name": layer.name,
         "macs": layer.macs,
@@ -31,7 +31,7 @@ def _layer_json(layer: LayerCount, technology: Technology) -> dict[str, Any]:
         "formula_ac": layer.formula_ac,
         "mac": layer.mac,
         "energy_mJ": layer_millijoule(layer, technology),
-        "memory_mJ": memory,
+        "memory_mJ": _memory([layer], technology),
         "ann_mJ": ann_millijoule(layer.macs, technology),
         "silent": layer.silent,
         "saturated": layer.saturated,
@@ -40,7 +40,41 @@ def _layer_json(layer: LayerCount, technology: Technology) -> dict[str, Any]:
     }
     for name in ("timesteps", "inputs", "outputs", "weights"):
         values[name] = getattr(layer, name)
+    values["slot_codes"] = {str(code): _layer_code_json(layer.in_code(code), technology) for code in SlotCode}
     return values
+
+
+def _layer_code_json(layer: LayerCount, technology: Technology) -> dict[str, Any]:
+    """What differs between the slot codes."""
+    return {
+        "spikes": layer.spikes,
+        "firing_rate": layer.firing_rate,
+        "slot_rates": layer.slot_rates,
+        "ac": layer.ac,
+        "doublings": layer.doublings,
+        "energy_mJ": layer_millijoule(layer, technology),
+        "memory_mJ": _memory([layer], technology),
+    }
+
+
+def _code_json(found: Measurement, technology: Technology, code: SlotCode) -> dict[str, Any]:
+    """The whole network in a slot code."""
+    layers, weights = in_code(found.layers, code), code.weights(found.max_count)
+    return {
+        "slot_weights": weights,
+        "slots": found.timesteps * len(weights),
+        "spikes": sum(layer.spikes for layer in layers),
+        "firing_rate": weighted_rate(layers),
+        "synaptic_ops": sum(layer.ac for layer in layers),
+        "doublings": sum(layer.doublings for layer in layers),
+        "snn_mJ": snn_millijoule(layers, technology),
+        "snn_memory_mJ": _memory(layers, technology),
+    }
+
+
+def _memory(layers: list[LayerCount], technology: Technology, ann: bool = False) -> float | None:
+    """Their memory traffic, where it is known."""
+    return None if technology.sram_pj is None else sum(memory_millijoule(layer, technology, ann) for layer in layers)
 
 
 def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
@@ -49,9 +83,10 @@ def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
     `gmac` is that of the dense form, once an image; `snn_mJ` takes additions as counted, `snn_formula_mJ` as the
     literature estimates them; both are computation alone. `ann` holds the same network as an ANN: in the dense form,
     the comparison of the literature; in the separable form, which is what an ANN would really run; and not folded.
+    `slot_codes` holds what spikes cost in each code, whose counts are the same; all else is of the unary code.
+    `histogram` is the share of all counts that are 0, 1, ..., D.
     """
     layers = found.layers
-    memory = technology.sram_pj is not None
     unfolded = found.macs["unfolded"] + found.macs["norms"]
     ann = {"dense": found.macs["dense"], "separable": found.macs["separable"], "unfolded": unfolded}
     held = storage(layers, found.parameters, technology)
@@ -60,8 +95,8 @@ def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
         "ann_mJ": ann_millijoule(found.macs["dense"], technology),
         "snn_mJ": snn_millijoule(layers, technology),
         "snn_formula_mJ": snn_millijoule(by_formula(layers), technology),
-        "snn_memory_mJ": sum(memory_millijoule(x, technology) for x in layers) if memory else None,
-        "ann_memory_mJ": sum(memory_millijoule(x, technology, ann=True) for x in layers) if memory else None,
+        "snn_memory_mJ": _memory(layers, technology),
+        "ann_memory_mJ": _memory(layers, technology, ann=True),
         "ann": {form: {"gmac": macs / 1e9, "mJ": ann_millijoule(macs, technology)} for form, macs in ann.items()},
         "images": found.images,
         "unit": found.unit,
@@ -70,6 +105,8 @@ def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
         "max_count": found.max_count,
         "firing_rate": weighted_rate(layers),
         "synaptic_ops": sum(layer.ac for layer in layers),
+        "slot_codes": {str(code): _code_json(found, technology, code) for code in SlotCode},
+        "histogram": count_shares(layers),
         "parameters": found.parameters,
         "trained_parameters": found.trained_parameters,
         "weight_bytes": held.weights,
@@ -156,6 +193,78 @@ def layer_table(found: Measurement, technology: Technology) -> Table:
             *(_number(value / 1e6 if spiking else None, 2) for value in (layer.ac, layer.formula_ac)),
             _number(layer_millijoule(layer, technology), 4),
         )
+    return table
+
+
+CODE_ROWS = {
+    "slots": "slots",
+    "spikes": "M spikes",
+    "firing_rate": "firing rate",
+    "synaptic_ops": "M additions",
+    "doublings": "M doublings",
+    "snn_mJ": "mJ of operations",
+    "snn_memory_mJ": "mJ of memory",
+}
+"""What the two slot codes are compared by: the key in `to_json`, and what it is called."""
+
+MOST_COUNTS = 9
+"""Spike counts that are named one by one."""
+
+CODES = "The same counts, potentials and outputs in both; a doubling is charged as an addition, though it is a shift."
+
+
+def code_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return what an image costs in the unary and in the binary code, and the ratio, as text, row by row.
+
+    Args:
+        values: from `to_json`.
+    """
+    unary, binary = (values["slot_codes"][code] for code in SlotCode)
+    weights = f"{len(unary['slot_weights'])} of 1", ", ".join(map(str, binary["slot_weights"]))
+    rows: list[tuple[str, ...]] = [("weights of a timestep's slots", *weights, "")]
+    for key, label in CODE_ROWS.items():
+        if unary[key] is not None:
+            ratio = f"{binary[key] / unary[key]:.3f}" if unary[key] else ""
+            rows.append((label, *(_of_code(key, c[key]) for c in (unary, binary)), ratio))
+    return rows
+
+
+def _of_code(key: str, value: float) -> str:
+    if key == "slots":
+        return str(value)
+    return f"{value:.1%}" if key == "firing_rate" else _number(value if key.endswith("mJ") else value / 1e6)
+
+
+def count_groups(values: dict[str, Any]) -> list[tuple[str, float]]:
+    """Return spike counts and their shares over all layers, the large counts together.
+
+    Args:
+        values: from `to_json`.
+    """
+    shares = values["histogram"]
+    groups = [(str(count), share) for count, share in enumerate(shares[:MOST_COUNTS])]
+    return groups + ([(f"{MOST_COUNTS}+", sum(shares[MOST_COUNTS:]))] if len(shares) > MOST_COUNTS else [])
+
+
+def counts_text(values: dict[str, Any]) -> str:
+    """Return the same in a sentence."""
+    return "spike counts: " + ", ".join(f"{counts}: {share:.1%}" for counts, share in count_groups(values))
+
+
+def code_table(values: dict[str, Any]) -> Table:
+    """Return both slot codes side by side, for `rich.print`.
+
+    Args:
+        values: from `to_json`.
+    """
+    from rich.table import Table
+
+    one = "An image" if values["unit"] == "image" else "A window"
+    table = Table(title=f"{one} in both slot codes", caption=CODES)
+    for column in ("", *map(str, SlotCode), "ratio"):
+        table.add_column(column, justify="right" if column else "left")
+    for row in code_rows(values):
+        table.add_row(*row)
     return table
 
 

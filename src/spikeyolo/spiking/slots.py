@@ -47,6 +47,11 @@ class SlotCode(str, Enum):
             return (1,) * max_count
         return tuple(2**digit for digit in reversed(range(max_count.bit_length())))
 
+    def spikes(self, max_count: int) -> tuple[int, ...]:
+        """How many spikes each of the counts 0..max_count is."""
+        counts = range(max_count + 1)
+        return tuple(counts if self is SlotCode.UNARY else (count.bit_count() for count in counts))
+
 
 def binary_slots(counts: Tensor, max_count: int, code: SlotCode = SlotCode.UNARY) -> Iterator[Tensor]:
     """Yield the slots of spike counts (...) one after the other, each (...) zeros and ones.
