@@ -32,6 +32,9 @@ DETECTIONS = ("boxes", "scores", "labels", "image_index")
 
 Outputs = Literal["logits", "boxes", "detections"]
 
+SlotCodeName = Literal["unary", "binary"]
+"""How a spike count becomes binary slots; see `spiking.slots`."""
+
 
 @dataclass(frozen=True)
 class Artefact:
@@ -52,7 +55,8 @@ class Artefact:
         decay: of the neurons; None where each layer has its own.
         gain: the same.
         max_count: D.
-        slot_code: weights of the D binary slots of a count.
+        slot_code: weights of the binary slots of a count, in their order: D of 1, or the digits' ..., 4, 2, 1. What
+            computes on counts gives the same numbers whichever they are.
         fraction_bits: of integers: logits and potentials are in units of 2**-fraction_bits.
         spikeyolo: version of this package that wrote it.
     """

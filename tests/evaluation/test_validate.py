@@ -245,9 +245,16 @@ def test_commands_train_and_val(shapes, tmp_path, capsys):
     ):
         assert main([*command, switch, "--json", str(numbers), "--overwrite"]) == 0
         assert words in capsys.readouterr().out
-        assert json.loads(numbers.read_text())["form"] == form
+        unary = json.loads(numbers.read_text())
+        assert unary["form"] == form
+        assert main([*command, switch, "--slot-code", "binary", "--json", str(numbers), "--overwrite"]) == 0
+        assert ("264 slots" if form == "spike-driven" else "binary slots") in capsys.readouterr().out
+        binary = json.loads(numbers.read_text())
+        assert {**binary, "speed_ms": unary["speed_ms"]} == unary
     assert main([*command, "--integer", "--spike-driven"]) == 1
     assert "name one" in capsys.readouterr().err
+    assert main([*command, "--slot-code", "binary"]) == 1
+    assert "slot_code: the trainable form has no slots; the spike-driven" in capsys.readouterr().err
     assert main([*command, "--split", "test"]) == 1
     assert "no split 'test'" in capsys.readouterr().err
 

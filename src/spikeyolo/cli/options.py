@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Literal
 
+from ..artefact import SlotCodeName
+
 Weights = Annotated[str, "a saved model (.safetensors), or a published checkpoint (.pt)"]
 Runnable = Annotated[
     str,
@@ -27,6 +29,11 @@ EngineName = Annotated[
 Threads = Annotated[int | None, "processor threads that one run takes; as many as there are cores unless given"]
 Provider = Annotated[str | None, "of ONNX Runtime, for an exported .onnx, by its name, in place of the device's"]
 Fold = Annotated[bool, "fold the batch norms first, which is faster and gives the same result"]
+SlotCode = Annotated[
+    SlotCodeName | None,
+    "how counts become slots in the forms that run on them: unary or binary, with the same results; the model's own "
+    "unless given",
+]
 Preparation = Annotated[
     str | None, "how recordings become frames, by name (counts, gen1-published), in place of what the model says"
 ]

@@ -19,6 +19,7 @@ from .options import (
     Preparation,
     Provider,
     Runnable,
+    SlotCode,
     Split,
     Threads,
     Workers,
@@ -46,6 +47,7 @@ def val(
     fold: Fold = True,
     spike_driven: bool = False,
     integer: bool = False,
+    slot_code: SlotCode = None,
     preparation: Preparation = None,
     neuron: OwnNeuron = None,
     json: str | None = None,
@@ -65,6 +67,7 @@ def val(
 
     Examples:
         spikeyolo val --weights runs/train/best.safetensors --data data.yaml
+        spikeyolo val --weights best.safetensors --data data.yaml --spike-driven --slot-code binary
         spikeyolo val --weights model.onnx --data data.yaml --split test --json numbers.json
     """
     from ..data.open import open_data
@@ -76,7 +79,7 @@ def val(
     if spike_driven and integer:
         raise ConfigError("val: --spike-driven and --integer are two forms; name one")
     of_models = {"spike-driven": spike_driven, "integer": integer, "no-fold": not fold, "engine": engine != "auto"}
-    of_models |= {"neuron": neuron is not None}
+    of_models |= {"neuron": neuron is not None, "slot-code": slot_code is not None}
     exported = exported_detector(weights, device, threads, provider, of_models)
     # Before anything is read or written.
     chosen, own = one_device("cpu" if exported else device), own_neuron(neuron, given)
@@ -85,9 +88,8 @@ def val(
     numbers = None if json is None else new_file(json, [".json"], reads=[*reads, *opened.files], overwrite=overwrite)
     folder = None if out is None else new_folder(out, reads=[data, *opened.files], overwrite=overwrite)
     index = opened.split(split)
-    model = exported or in_fast_form(
-        _load(weights, own, chosen, spike_driven, integer), fold, engine, imgsz, len(index)
-    )
+    form = spike_driven, integer, slot_code
+    model = exported or in_fast_form(_load(weights, own, chosen, *form), fold, engine, imgsz, len(index))
     found = validate(model, index, settings)
     if numbers is not None:
         found.write_json(numbers)
@@ -97,16 +99,23 @@ def val(
         say(f"written: {', '.join(map(str, written))}")
 
 
-def _load(weights: str, neuron: str | None, device: torch.device, spike_driven: bool, integer: bool) -> SpikeYOLO:
+def _load(
+    weights: str, neuron: str | None, device: torch.device, spike_driven: bool, integer: bool, slot_code: str | None
+) -> SpikeYOLO:
     """The model in the form to measure, with a line about what is proven for it."""
     from ..interop.reference import load_any
+    from ..model.forms.convert import converted
     from ..model.forms.verify import verify_spike_driven
+    from ..spiking import SlotCode
 
     model = load_any(weights, neuron).to(device)
     if spike_driven:
-        model = model.to_spike_driven()
+        model = model.to_spike_driven(slot_code)
         say(f"verified: {verify_spike_driven(model)}")
     elif integer:
-        model = model.to_integer()
-        say(f"int8 weights, 32-bit potentials with {model.fraction_bits} fraction bits, no sum beyond 32 bits")
+        model = model.to_integer(slot_code)
+        bits = f"int8 weights, 32-bit potentials with {model.fraction_bits} fraction bits"
+        say(f"{bits}, no sum beyond 32 bits, {model.slot_code} slots")
+    elif slot_code is not None:
+        model = converted(model, model.form, slot_code=SlotCode.of(slot_code))
     return model

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..artefact import Outputs
+from ..artefact import Outputs, SlotCodeName
 from ..detection.thresholds import Thresholds
 from ..errors import ConfigError, quote
 from ..limits import MAX_BATCH, MAX_SIDE, check_range
@@ -83,7 +83,19 @@ class OpenVinoConfig(GraphConfig):
 
 
 @dataclass(frozen=True)
-class IntegerOnnxConfig:
+class SlotCodeConfig:
+    """What is written of integers.
+
+    Attributes:
+        slot_code: unary or binary: how hardware is to turn counts into slots, which the file says; what is written
+            computes on counts, with the same numbers in both; the model's own unless given
+    """
+
+    slot_code: SlotCodeName | None = None
+
+
+@dataclass(frozen=True)
+class IntegerOnnxConfig(SlotCodeConfig):
     """ONNX of integer operators alone.
 
     Attributes:
@@ -101,7 +113,7 @@ class IntegerOnnxConfig:
 
 
 @dataclass(frozen=True)
-class IntegerConfig:
+class IntegerConfig(SlotCodeConfig):
     """What can be chosen for the chip package.
 
     Attributes:
@@ -140,5 +152,5 @@ class NirConfig:
 
 
 @dataclass(frozen=True)
-class QonnxConfig:
-    """QONNX: nothing to choose."""
+class QonnxConfig(SlotCodeConfig):
+    """What can be chosen for QONNX."""

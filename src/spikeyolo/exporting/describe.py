@@ -52,7 +52,7 @@ def describe(
         decay=decay,
         gain=gain,
         max_count=model.config.max_count,
-        slot_code=(1,) * model.config.max_count,
+        slot_code=model.slot_code.weights(model.config.max_count),
         fraction_bits=model.fraction_bits,
         spikeyolo=__version__,
     )

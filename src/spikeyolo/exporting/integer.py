@@ -14,8 +14,6 @@ from torch import Tensor
 from ..errors import ConfigError, VerificationError, one_line
 from ..files import write_whole
 from ..model.detector import SpikeYOLO
-from ..model.forms.convert import converted
-from ..model.forms.form import Form
 from ..model.forms.integer import thresholds
 from ..model.inputs import Input
 from ..runtime import reference
@@ -31,7 +29,8 @@ MOST_GOLDEN = 4 << 30
 README = """# Chip package
 
 `manifest.json` lists the layers in order, `weights.safetensors` their integers, `golden.safetensors` what enters and
-leaves each of them on real images. `python reference.py` (numpy alone) runs the first two and compares with the third.
+leaves each of them on real images. `python reference.py` (numpy alone) runs the first two and compares with the third;
+with `--slots` on binary slots, in the code that the manifest names.
 How to compute with them is written in `docs/chip-package.md` of spikeyolo.
 """
 
@@ -42,7 +41,7 @@ def write_integer(model: SpikeYOLO, folder: Path, config: IntegerConfig, images:
     Args:
         model: in any form that can become the integer one; not changed.
         folder: exists and is empty.
-        config: how many golden images, of which size.
+        config: how many golden images, of which size; the slot code.
         images: (B, C, H, W) or (T, B, C, H, W), as `model.forward` takes them; the package is made for their H and W,
             and its golden values are of the first of them.
         seen: what the package says of its input.
@@ -54,7 +53,7 @@ def write_integer(model: SpikeYOLO, folder: Path, config: IntegerConfig, images:
         VerificationError: reference.py gives other integers than the network.
         WriteError: a file cannot be written.
     """
-    network = converted(model, Form.INTEGER).to("cpu")
+    network = model.to_integer(config.slot_code).to("cpu")
     images = images.detach().cpu().to(network.dtype)
     network.check_images(images)
     count_at_once(network)

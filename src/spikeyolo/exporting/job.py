@@ -13,6 +13,7 @@ from ..model.forms.form import Form
 from ..model.forms.spike_driven import run_on_slots
 from ..model.inputs import Input
 from ..model.presets import RELU
+from ..spiking import SlotCode
 from .configs import GraphConfig
 from .describe import describe
 
@@ -33,9 +34,11 @@ class Job:
     size_hw: tuple[int, int]
     samples: Tensor
 
-    def in_form(self, form: Form) -> SpikeYOLO:
-        """Return the model in a form; ConfigError if it cannot be made of its own."""
-        return self.model if self.model.form is form else converted(self.model, form)
+    def in_form(self, form: Form, slot_code: str | None = None) -> SpikeYOLO:
+        """Return the model in a form and a slot code, its own unless given; ConfigError if it cannot be made."""
+        if self.model.form is form and slot_code is None:
+            return self.model
+        return converted(self.model, form, slot_code=None if slot_code is None else SlotCode.of(slot_code))
 
     def folded(self, config: GraphConfig) -> SpikeYOLO:
         """Return the model as a graph of floating point is written from it.

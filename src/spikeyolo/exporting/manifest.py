@@ -12,6 +12,7 @@ from ..model.detector import SpikeYOLO
 from ..model.forms.exact import MAX_INPUT
 from ..model.forms.integer import LIMIT, Bounds, bounds, thresholds
 from ..model.inputs import Input, to_metadata
+from ..spiking import SlotCode
 from ..structures import REG_MAX, STRIDES
 from ..version import __version__
 from .describe import describe
@@ -45,7 +46,7 @@ TENSORS = {
         "<layer>.weight": "int8 (out, in / groups, rows, columns)",
         "<layer>.shift": "int8 (out,): left shift of the sums of weights",
         "<layer>.bias": "int32 (out,): added once a timestep, after the shift",
-        "thresholds": "int32 (max_count,): slot d holds a spike where the potential is at least the d-th",
+        "thresholds": "int32 (max_count,), rising: the spike count is how many of them the potential reaches",
         "<layer>.thresholds": "int32 (max_count, scales): in place of those, of a layer that says `scales`",
         "<layer>.reset": "int32 (scales,): in place of the rule's; 1 for all channels or one for each",
     },
@@ -104,7 +105,7 @@ def _layer(node: Node, known: Mapping[str, Shape], bound: Mapping[str, Bounds]) 
     return values
 
 
-def _neuron(graph: Graph) -> dict[str, Any]:
+def _neuron(graph: Graph, code: SlotCode) -> dict[str, Any]:
     """The rule that all neurons of a network follow."""
     rules = {(neuron.max_count, neuron.shifts) for neuron in graph.neurons}
     if len(rules) > 1:
@@ -119,7 +120,7 @@ def _neuron(graph: Graph) -> dict[str, Any]:
         "reset": 2**graph.fraction_bits,
         "gain_shift": gain_shift,
         "leak_shift": leak_shift,
-        "slot_code": {"name": "unary", "weights": [1] * max_count},
+        "slot_code": {"name": str(code), "weights": list(code.weights(max_count))},
     }
 
 
@@ -166,7 +167,7 @@ def make_manifest(
         "fraction_bits": graph.fraction_bits,
         "levels": {"to_one": config.input_levels, "lowest": -MAX_INPUT, "highest": MAX_INPUT},
         "formats": FORMATS,
-        "neuron": _neuron(graph),
+        "neuron": _neuron(graph, network.slot_code),
         "in": _named(known[INPUT]),
         "layers": [_layer(node, known, bound) for node in graph.nodes],
         "logits": logits,

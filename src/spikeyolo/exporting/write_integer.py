@@ -14,6 +14,6 @@ from .job import Job
 
 def write(job: Job, config: IntegerConfig, path: Path) -> SpikeYOLO:
     """Write the package; return the integer network that it equals."""
-    model = job.in_form(Form.INTEGER)
+    model = job.in_form(Form.INTEGER, config.slot_code)
     write_integer(model, path, config, as_input(job.samples, "cpu", model.dtype), job.seen)
     return model

@@ -160,7 +160,7 @@ def write(job: Job, config: QonnxConfig, path: Path) -> SpikeYOLO:
         raise ConfigError(
             f"qonnx: the network has timesteps={job.model.config.timesteps}; MultiThreshold has no memory, T must be 1"
         )
-    model = small_integer(job.model)
+    model = small_integer(job.model).to_integer(config.slot_code)
     artefact = job.described(model, GraphConfig(outputs="logits"), "integer")
     write_whole(path, build_qonnx(read_graph(model), artefact).SerializeToString())
     return model

@@ -1,7 +1,7 @@
 """Runs a chip package on its golden inputs and compares every layer with the golden values, bit for bit.
 
     python reference.py            # prints "all N layers equal" and ends with 0, or names the first that differs: 1
-    python reference.py --slots    # weighs the D binary slots of a spike count one by one: the same integers
+    python reference.py --slots    # weighs binary slots, in the slot code of the package, not counts: the same integers
 
 Needs numpy alone. Axes: T timesteps, B images, C channels, H rows, W columns. Every number is an integer: levels of the
 input -255..255, spike counts 0..D, and potentials, of which 2**fraction_bits are one threshold.
@@ -44,6 +44,15 @@ def fire(potentials: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     for threshold in thresholds:
         counts += potentials >= threshold
     return counts
+
+
+def slots_of(counts: np.ndarray, weights: list[int]) -> list[np.ndarray]:
+    """Return where each slot holds a spike: where what is left of the count is at least its weight, which it takes."""
+    left, spikes = counts.astype(np.int64), []
+    for weight in weights:
+        spikes.append(left >= weight)
+        left = left - spikes[-1] * weight
+    return spikes
 
 
 def neurons(x: np.ndarray, v: np.ndarray | None, rule: dict[str, Any], thresholds: np.ndarray) -> list[np.ndarray]:
@@ -133,13 +142,7 @@ def same_names(file: str, found: dict[str, np.ndarray], expected: list[str]) -> 
 
 
 class Network:
-    """The network of a package.
-
-    Args:
-        folder: with manifest.json and weights.safetensors.
-
-    Attributes:
-        manifest: what manifest.json holds.
+    """The network of a package, a folder with manifest.json, which `manifest` holds, and weights.safetensors.
 
     Raises:
         PackageError: something is missing or damaged.
@@ -186,7 +189,7 @@ class Network:
         Args:
             levels: (T, B, C, H, W) integers -255..255; a still image stands there T times.
             state: what the call before returned, to go on from there; None: every neuron is at rest. Not changed.
-            slots: weigh the D slots of a count one by one.
+            slots: weigh the slots of a count one by one, as its slot code says.
             watch: is told what happens in each layer.
 
         Returns:
@@ -223,7 +226,7 @@ class Network:
         if kind != "convolution":
             raise ValueError(f"{kind!r} is no kind of layer")
         weight, shift, bias = (self.tensors[f"{layer['name']}.{part}"].astype(np.int64) for part in PARTS)
-        parts = [x]
+        parts, weights = [x], [1]
         if layer["sees"] == "counts":
             own = [self.tensors[f"{layer['name']}.{part}"][..., None, None] for part in SCALED if "scales" in layer]
             thresholds, reset = own or (self.tensors[THRESHOLDS], self.rule["reset"])
@@ -231,8 +234,12 @@ class Network:
             state[layer["name"]] = potentials[-1]
             watch(layer["name"], "counts", counts)
             watch(layer["name"], "potentials", potentials)
-            parts = [counts > slot for slot in range(len(thresholds))] if slots else [counts]
-        sums = sum(weigh(part.reshape(-1, *part.shape[2:]), weight, layer) for part in parts)
+            weights = self.rule["slot_code"]["weights"] if slots else [1]
+            parts = slots_of(counts, weights) if slots else [counts]
+        sums: Any = 0
+        for part, before, now in zip(parts, [weights[0], *weights], weights, strict=False):
+            # Binary: doubled before each further slot, so that in the end each slot has its weight. Unary: times 1.
+            sums = sums * (before // now) + weigh(part.reshape(-1, *part.shape[2:]), weight, layer)
         out = narrow((sums << shift.reshape(-1, 1, 1)) + bias.reshape(-1, 1, 1))
         return out.reshape(*x.shape[:2], *out.shape[1:])
 
@@ -275,7 +282,7 @@ def main(arguments: list[str]) -> int:
     """Compare the package beside this file, or in another folder; return the exit status."""
     parser = argparse.ArgumentParser(description="Compare a chip package with its golden values, layer by layer.")
     parser.add_argument("folder", nargs="?", default=Path(__file__).parent, type=Path, help="of the package")
-    parser.add_argument("--slots", action="store_true", help="weigh the binary slots of a count one by one")
+    parser.add_argument("--slots", action="store_true", help="weigh the slots of a count one by one")
     options = parser.parse_args(arguments)
     try:
         print(f"all {compare(options.folder, options.slots)} layers equal")

@@ -56,8 +56,10 @@ def convert(
 
 def _set_code(network: SpikingNetwork, code: SlotCode) -> None:
     units = [unit for unit in network.modules() if isinstance(unit, SpikeDrivenConv | IntegerConv)]
-    if not units and code is not SlotCode.UNARY:
-        raise ConfigError(f"slot_code: the {network.form} form has no slots")
+    if not units:
+        raise ConfigError(
+            f"slot_code: the {network.form} form has no slots; the spike-driven and the integer form have"
+        )
     for unit in units:
         unit.code = code
     network.slot_code = code
