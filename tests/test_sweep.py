@@ -19,7 +19,8 @@ from spikeyolo.errors import ConfigError
 from spikeyolo.evaluation.validate import ValidationSettings
 from spikeyolo.events import EventInput
 from spikeyolo.imaging.image_input import ImageInput
-from spikeyolo.sweep import Sweep, at
+from spikeyolo.spiking import SlotCode
+from spikeyolo.sweep import Sweep, SweepPoint, at
 
 
 @pytest.fixture
@@ -73,6 +74,37 @@ def test_a_grid_is_measured_and_gone_on_with(shapes, weights, tmp_path, capsys):
     assert sweep(shapes, weights, out, split="train") == 1
     assert "a sweep of other weights, data or settings" in capsys.readouterr().err
     assert (out / "sweep.json").read_bytes() == before
+
+
+def test_both_slot_codes_have_the_same_precision_at_other_energies(shapes, weights, tmp_path, capsys):
+    out = tmp_path / "sweep"
+    assert sweep(shapes, weights, out, timesteps="1", **{"max-count": "1,4"}) == 0
+    before = json.loads((out / "sweep.json").read_text())
+    for point in before["points"]:
+        del point["slot_code"], point["doublings"]  # as a file from before there were codes
+    (out / "sweep.json").write_text(json.dumps(before))
+    assert sweep(shapes, weights, out, timesteps="1", **{"max-count": "1,4", "slot-code": "binary,unary"}) == 0
+    assert "binary" in capsys.readouterr().out
+    with (out / "sweep.csv").open() as file:
+        rows = {(row["max_count"], row["slot_code"]): row for row in csv.DictReader(file)}
+    assert list(rows) == [("1", "unary"), ("1", "binary"), ("4", "unary"), ("4", "binary")]
+    for count in ("1", "4"):
+        for key in ("AP", "AP50", "ann_mJ"):
+            assert rows[count, "unary"][key] == rows[count, "binary"][key]
+    unary, binary = (
+        {k: float(rows["4", code][k]) for k in ("snn_mJ", "synaptic_ops", "doublings")} for code in SlotCode
+    )
+    assert binary["synaptic_ops"] < unary["synaptic_ops"]
+    fewer = unary["synaptic_ops"] - binary["synaptic_ops"] - binary["doublings"]
+    assert unary["snn_mJ"] - binary["snn_mJ"] == pytest.approx(fewer * 0.9e-9)
+    assert rows["1", "unary"]["snn_mJ"] == rows["1", "binary"]["snn_mJ"]  # one slot in either
+    assert [SweepPoint(**point).slots for point in json.loads((out / "sweep.json").read_text())["points"]] == [
+        1,
+        1,
+        4,
+        3,
+    ]
+    assert cv2.imread(str(out / "sweep.png")) is not None
 
 
 def test_recordings_are_swept_their_windows_cut_into_other_timesteps(tmp_path):
@@ -136,6 +168,7 @@ def test_trainings_of_a_grid(shapes, tmp_path, capsys):
         (["--weights", "m.safetensors", "--epochs", "3"], "belong to --train"),
         (["--weights", "m.safetensors", "--timesteps", "1,x"], "--timesteps: '1,x' is not a list"),
         (["--weights", "m.safetensors", "--max-count", "0"], "--max-count: '0' is not a list"),
+        (["--weights", "m.safetensors", "--slot-code", "unary,gray"], "slot_code: 'gray' is not one of unary, binary"),
         (["--weights", "nowhere.safetensors"], "nowhere.safetensors: no such file"),
         (["--train", "nosuch"], "no file 'nosuch', and no such recipe"),
     ],

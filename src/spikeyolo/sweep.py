@@ -1,4 +1,4 @@
-"""One network at several numbers of timesteps T and largest counts D: average precision against energy."""
+"""One network at several timesteps T and largest counts D, in either slot code: average precision against energy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .data.open import open_data
 from .energy.cost import ann_millijoule, snn_millijoule
+from .energy.layer_count import in_code
 from .energy.measure import measure
 from .energy.report import weighted_rate
 from .energy.technology import Technology
@@ -29,6 +30,7 @@ from .model.detector import SpikeYOLO
 from .model.forms.form import Form
 from .model.inputs import chosen_input, to_metadata
 from .optional import optional_module
+from .spiking import SlotCode
 from .text_files import read_json
 from .training.run_folder import RunFolder, check_free
 from .training.settings import MACHINE, TrainSettings
@@ -52,6 +54,11 @@ class SweepPoint:
         ann_mJ: the same network as an ANN, dense, once an image; none where the technology has no product.
         firing_rate: share of the binary slots that hold a spike.
         synaptic_ops: additions.
+        slot_code: unary or binary, in which these are counted; the network finds the same in both.
+        doublings: which the binary code adds; charged as additions.
+
+    Raises:
+        ConfigError: an unknown code.
     """
 
     timesteps: int
@@ -62,6 +69,16 @@ class SweepPoint:
     ann_mJ: float | None  # noqa: N815
     firing_rate: float
     synaptic_ops: float
+    slot_code: str = str(SlotCode.UNARY)  # of sweeps before there were others
+    doublings: float = 0.0
+
+    def __post_init__(self) -> None:
+        SlotCode.of(self.slot_code)
+
+    @property
+    def slots(self) -> int:
+        """Of an image: how long it takes on hardware that works slot by slot."""
+        return self.timesteps * len(SlotCode.of(self.slot_code).weights(self.max_count))
 
 
 def at(model: SpikeYOLO, timesteps: int, max_count: int) -> SpikeYOLO:
@@ -78,20 +95,34 @@ def at(model: SpikeYOLO, timesteps: int, max_count: int) -> SpikeYOLO:
     return changed.to(model.device).eval()
 
 
-def evaluate_at(model: SpikeYOLO, index: Index, settings: ValidationSettings, technology: Technology) -> SweepPoint:
-    """Return average precision and energy of a model in its trained form, as it is."""
+def evaluate_at(
+    model: SpikeYOLO,
+    index: Index,
+    settings: ValidationSettings,
+    technology: Technology,
+    codes: Sequence[SlotCode] = (SlotCode.UNARY,),
+) -> list[SweepPoint]:
+    """Return average precision and energy of a model in its trained form, as it is, in each slot code."""
     metrics = validate(model.fold(), index, settings).metrics
     found = measure(model, index, settings.imgsz, batch=settings.batch, workers=settings.workers, examples=1)
-    return SweepPoint(
-        model.config.timesteps,
-        model.config.max_count,
-        metrics.AP,
-        metrics.AP50,
-        snn_millijoule(found.layers, technology),
-        ann_millijoule(found.macs["dense"], technology),
-        weighted_rate(found.layers),
-        sum(layer.ac for layer in found.layers),
-    )
+    points = []
+    for code in codes:
+        layers = in_code(found.layers, code)
+        points.append(
+            SweepPoint(
+                model.config.timesteps,
+                model.config.max_count,
+                metrics.AP,
+                metrics.AP50,
+                snn_millijoule(layers, technology),
+                ann_millijoule(found.macs["dense"], technology),
+                weighted_rate(layers),
+                sum(layer.ac for layer in layers),
+                str(code),
+                sum(layer.doublings for layer in layers),
+            )
+        )
+    return points
 
 
 class Sweep:
@@ -103,15 +134,24 @@ class Sweep:
         split: on which to evaluate.
         settings: how.
         technology: what an operation costs.
+        codes: slot codes in which spikes are counted, at each T and D.
 
     Raises:
         ConfigError: the folder holds a sweep of something else.
     """
 
-    def __init__(self, folder: Path, data: str, split: str, settings: ValidationSettings, technology: Technology):
+    def __init__(
+        self,
+        folder: Path,
+        data: str,
+        split: str,
+        settings: ValidationSettings,
+        technology: Technology,
+        codes: Sequence[SlotCode] = (SlotCode.UNARY,),
+    ):
         self.folder, self.data, self.split = folder, data, split
-        self.settings, self.technology = settings, technology
-        self.points: dict[tuple[int, int], SweepPoint] = {}
+        self.settings, self.technology, self.codes = settings, technology, codes
+        self.points: dict[tuple[int, int, str], SweepPoint] = {}
         self.index = open_data(data).split(split)
 
     def evaluate(
@@ -135,9 +175,10 @@ class Sweep:
         seen = to_metadata(chosen_input(model, self.settings.imgsz))
         with self._at_work({"weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest(), "input": seen}):
             for cell in grid:
-                if cell not in self.points:
-                    self._add(evaluate_at(at(model, *cell), self.index, self.settings, self.technology))
-                on_point(self.points[cell])
+                if missing := self._missing(cell):
+                    self._add(evaluate_at(at(model, *cell), self.index, self.settings, self.technology, missing))
+                for point in self.at(cell):
+                    on_point(point)
 
     def train(
         self,
@@ -163,13 +204,23 @@ class Sweep:
         kept = {name: value for name, value in recipe.to_dict().items() if name not in MACHINE}
         with self._at_work({"recipe": kept}):
             for timesteps, max_count in grid:
-                if (timesteps, max_count) not in self.points:
+                if missing := self._missing((timesteps, max_count)):
                     run = RunFolder(self.folder / f"T{timesteps}_D{max_count}")
                     changed = replace(recipe, timesteps=timesteps, max_count=max_count)
                     # What says where it computes may have changed since it began, the rest has not: it is in the file.
                     best = train(changed, run.path, run.path if run.config.exists() else None, given=MACHINE).best
-                    self._add(evaluate_at(load_any(best).to(device), self.index, self.settings, self.technology))
-                on_point(self.points[timesteps, max_count])
+                    trained = load_any(best).to(device)
+                    self._add(evaluate_at(trained, self.index, self.settings, self.technology, missing))
+                for point in self.at((timesteps, max_count)):
+                    on_point(point)
+
+    def at(self, cell: tuple[int, int]) -> list[SweepPoint]:
+        """Return what was found at a T and D, a point for each slot code."""
+        timesteps, max_count = cell
+        return [self.points[timesteps, max_count, str(code)] for code in self.codes]
+
+    def _missing(self, cell: tuple[int, int]) -> list[SlotCode]:
+        return [code for code in self.codes if (*cell, str(code)) not in self.points]
 
     @contextmanager
     def _at_work(self, subject: dict[str, Any]) -> Iterator[None]:
@@ -193,21 +244,21 @@ class Sweep:
         try:
             points = [SweepPoint(**point) for point in older["points"]]
             same = older["subject"] == self.subject
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, ConfigError) as error:
             raise ConfigError(f"{file}: not the file of a sweep; give another folder with --out") from error
         if not same:
             raise ConfigError(f"{file}: a sweep of other weights, data or settings; give another folder with --out")
-        self.points = {(point.timesteps, point.max_count): point for point in points}
+        self.points = {_place(point): point for point in points}
 
     def _write(self) -> None:
         content = {"subject": self.subject, "points": [asdict(p) for p in self._sorted()]}
         write_whole(self.folder / "sweep.json", json.dumps(content, indent=1).encode())
 
     def _sorted(self) -> list[SweepPoint]:
-        return sorted(self.points.values(), key=lambda p: (p.timesteps, p.max_count))
+        return sorted(self.points.values(), key=_in_order)
 
-    def _add(self, point: SweepPoint) -> None:
-        self.points[point.timesteps, point.max_count] = point
+    def _add(self, found: Sequence[SweepPoint]) -> None:
+        self.points |= {_place(point): point for point in found}
         points = self._sorted()
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(SweepPoint)], lineterminator="\n")
@@ -216,6 +267,14 @@ class Sweep:
         write_whole(self.folder / "sweep.csv", text.getvalue().encode())
         self._write()
         plot_sweep(points, self.folder / "sweep.png")
+
+
+def _place(point: SweepPoint) -> tuple[int, int, str]:
+    return point.timesteps, point.max_count, point.slot_code
+
+
+def _in_order(point: SweepPoint) -> tuple[int, int, int]:
+    return point.timesteps, point.max_count, list(SlotCode).index(SlotCode.of(point.slot_code))
 
 
 def check_single(recipe: TrainSettings) -> None:
@@ -230,12 +289,17 @@ def sweep_table(points: Sequence[SweepPoint]) -> Table:
     from rich.table import Table
 
     table = Table(title="Average precision against energy")
-    for column in ("T", "D", "AP50", "AP", "firing rate", "M additions", "mJ with spikes", "times less than ANN"):
+    for column in (
+        *("T", "D", "slot code", "slots", "AP50", "AP"),
+        *("firing rate", "M additions", "mJ with spikes", "times less than ANN"),
+    ):
         table.add_column(column, justify="right")
-    for point in sorted(points, key=lambda p: (p.timesteps, p.max_count)):
+    for point in sorted(points, key=_in_order):
         table.add_row(
             str(point.timesteps),
             str(point.max_count),
+            point.slot_code,
+            str(point.slots),
             f"{point.AP50:.3f}",
             f"{point.AP:.3f}",
             f"{point.firing_rate:.1%}",
@@ -247,20 +311,24 @@ def sweep_table(points: Sequence[SweepPoint]) -> Table:
 
 
 def plot_sweep(points: Sequence[SweepPoint], file: Path) -> None:
-    """Draw AP against energy as a PNG: a line for each D, a point for each T.
+    """Draw AP against energy as a PNG: a line for each D, broken in the binary code, and a point for each T.
 
     Raises:
         WriteError: the file cannot be written.
     """
     figure = optional_module("matplotlib.figure", "train").Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    by_count = itertools.groupby(sorted(points, key=lambda p: (p.max_count, p.timesteps)), lambda p: p.max_count)
-    for max_count, group in by_count:
-        line = list(group)
-        axes.plot([p.snn_mJ for p in line], [p.AP for p in line], "o-", label=f"D = {max_count}")
+    counts = sorted({point.max_count for point in points})
+    lines = sorted(points, key=lambda p: (p.max_count, p.slot_code != SlotCode.UNARY, p.timesteps))
+    for (max_count, code), group in itertools.groupby(lines, lambda p: (p.max_count, p.slot_code)):
+        line, binary = list(group), code == SlotCode.BINARY
+        label = f"D = {max_count}" + (", binary" if binary else "")
+        style, colour = ("s--" if binary else "o-"), f"C{counts.index(max_count)}"
+        axes.plot([p.snn_mJ for p in line], [p.AP for p in line], style, color=colour, label=label)
         for point in line:
             place = (point.snn_mJ, point.AP)
-            axes.annotate(f"T = {point.timesteps}", place, (4, 5), textcoords="offset points", fontsize=8)
+            beside = (-28, 5) if binary else (4, 5)  # of less energy: on the left
+            axes.annotate(f"T = {point.timesteps}", place, beside, textcoords="offset points", fontsize=8)
     axes.set(xlabel="energy of operations with spikes, mJ", ylabel="AP", ylim=(0, None))
     axes.set_title("Average precision against energy")
     axes.grid(alpha=0.3)

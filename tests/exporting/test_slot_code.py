@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from tests.helpers.chip_packages import written
 from tests.helpers.networks import lively
+from torch.nn import functional as F
 
 from spikeyolo.artefact import SlotCodeName
 from spikeyolo.cli.main import main
@@ -118,6 +119,19 @@ def test_on_slots_the_program_weighs_zeros_and_ones_alone_three_times_a_unit(pac
     expected = counts_to_slots(torch.from_numpy(golden[f"{UNIT}.counts"].copy()), 4, "binary")[0].numpy()
     for ours, theirs in zip(digits, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_after_each_slot_the_sum_is_that_of_the_leading_digits(packages):
+    network, golden = Network(packages[1]), reference.read_tensors(packages[1] / "golden.safetensors")
+    sums = []
+    watch = lambda layer, kind, values: sums.append(values) if (layer, kind) == (UNIT, "sums") else None  # noqa: E731
+    network.run(golden["input"], slots=True, watch=watch)
+    counts = torch.from_numpy(golden[f"{UNIT}.counts"][0].copy()).long()
+    weight = torch.from_numpy(network.tensors[f"{UNIT}.weight"].copy()).double()
+    assert len(sums) == 3
+    for after, dropped in zip(sums, (4, 2, 1), strict=True):
+        expected = F.conv2d((counts // dropped).double(), weight, padding=weight.shape[-1] // 2)
+        np.testing.assert_array_equal(after[0], expected.numpy())
 
 
 @given(st.integers(1, 63), st.sampled_from(SlotCode))

@@ -1,4 +1,4 @@
-"""`spikeyolo sweep`: average precision against energy, over T and D."""
+"""`spikeyolo sweep`: average precision against energy, over T, D and slot codes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..terminal import say, show
 from .options import Batch, Data, Device, ImageSize, OwnNeuron, Split, Technology, Workers, own_neuron
 
 if TYPE_CHECKING:
+    from ..spiking import SlotCode
     from ..sweep import SweepPoint
     from ..training.settings import TrainSettings
 
@@ -21,6 +22,7 @@ def sweep(
     epochs: int | None = None,
     timesteps: str = "1,2,4",
     max_count: str = "1,2,4,8",
+    slot_code: str = "unary",
     split: Split = "val",
     imgsz: ImageSize = None,
     batch: Batch = 8,
@@ -43,10 +45,12 @@ def sweep(
         epochs: with --train, in place of the recipe's
         timesteps: values of T, with commas
         max_count: values of D, with commas
+        slot_code: unary, binary, or both with a comma: at each T and D the same AP, with other spikes and energy
         out: folder for sweep.csv, sweep.json, sweep.png and the runs
 
     Examples:
         spikeyolo sweep --weights best.safetensors --data data.yaml --timesteps 1,2 --max-count 1,2,4
+        spikeyolo sweep --weights best.safetensors --data data.yaml --slot-code unary,binary
         spikeyolo sweep --train small --model t --data data.yaml
     """
     from itertools import product
@@ -57,19 +61,20 @@ def sweep(
     from ..sweep import Sweep, check_single, sweep_table
 
     _check_mode(weights, train, changed=model is not None or epochs is not None)
+    codes = _codes(slot_code)
     grid = list(product(_numbers("timesteps", timesteps), _numbers("max-count", max_count)))
     costs, chosen, own = find_technology(technology), str(one_device(device)), own_neuron(neuron, given)
     if weights is not None:
-        points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers, imgsz=imgsz), costs)
+        points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers, imgsz=imgsz), costs, codes)
         points.evaluate(weights, grid, chosen, _print, own)
     else:
         assert train is not None
         changes = {"data": data, "model": model, "epochs": epochs, "imgsz": imgsz, "workers": workers, "device": device}
         recipe = _recipe(train, **changes, neuron=own)
         check_single(recipe)
-        points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers), costs)
+        points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers), costs, codes)
         points.train(recipe, grid, chosen, _print)
-    show(sweep_table([points.points[cell] for cell in grid]))
+    show(sweep_table([point for cell in grid for point in points.at(cell)]))
     say(f"written to {out}: sweep.csv, sweep.json, sweep.png")
 
 
@@ -95,7 +100,7 @@ def _recipe(name: str, **changes: Any) -> TrainSettings:
 
 
 def _print(point: SweepPoint) -> None:
-    say(f"T {point.timesteps}  D {point.max_count}  AP {point.AP:.3f}  {point.snn_mJ:.3f} mJ")
+    say(f"T {point.timesteps}  D {point.max_count}  {point.slot_code}  AP {point.AP:.3f}  {point.snn_mJ:.3f} mJ")
 
 
 def _numbers(name: str, text: str) -> list[int]:
@@ -105,3 +110,10 @@ def _numbers(name: str, text: str) -> list[int]:
     if not all(word.isdecimal() and 0 < len(word) < 10 and int(word) > 0 for word in words):
         raise ConfigError(f"--{name}: {quote(text)} is not a list of whole numbers from 1 up, such as 1,2,4")
     return sorted({int(word) for word in words})
+
+
+def _codes(text: str) -> list[SlotCode]:
+    from ..spiking import SlotCode
+
+    named = {SlotCode.of(word) for word in text.replace(" ", "").strip("[]").split(",")}
+    return [code for code in SlotCode if code in named]

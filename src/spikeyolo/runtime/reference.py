@@ -27,7 +27,7 @@ INPUT, THRESHOLDS = "input", "thresholds"
 
 Layer = dict[str, Any]  # as in the manifest
 State = dict[str, np.ndarray]  # of each layer with neurons the potentials (B, C, H, W) after the last reset
-Watch = Callable[[str, str, np.ndarray], None]  # layer; "counts", "potentials" or "out"; values (T, B, C, H, W)
+Watch = Callable[[str, str, np.ndarray], None]  # layer; counts, potentials, sums or out; values (T, B, C, H, W)
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 
 
@@ -190,7 +190,7 @@ class Network:
             levels: (T, B, C, H, W) integers -255..255; a still image stands there T times.
             state: what the call before returned, to go on from there; None: every neuron is at rest. Not changed.
             slots: weigh the slots of a count one by one, as its slot code says.
-            watch: is told what happens in each layer.
+            watch: is told what happens in each layer; "sums" of weights after each slot.
 
         Returns:
             The logits of each level, summed over the T timesteps, (B, C, H', W') int64: divided by T * 2**fraction_bits
@@ -226,7 +226,7 @@ class Network:
         if kind != "convolution":
             raise ValueError(f"{kind!r} is no kind of layer")
         weight, shift, bias = (self.tensors[f"{layer['name']}.{part}"].astype(np.int64) for part in PARTS)
-        parts, weights = [x], [1]
+        parts, slot_weights = [x], [1]
         if layer["sees"] == "counts":
             own = [self.tensors[f"{layer['name']}.{part}"][..., None, None] for part in SCALED if "scales" in layer]
             thresholds, reset = own or (self.tensors[THRESHOLDS], self.rule["reset"])
@@ -234,12 +234,13 @@ class Network:
             state[layer["name"]] = potentials[-1]
             watch(layer["name"], "counts", counts)
             watch(layer["name"], "potentials", potentials)
-            weights = self.rule["slot_code"]["weights"] if slots else [1]
-            parts = slots_of(counts, weights) if slots else [counts]
+            slot_weights = self.rule["slot_code"]["weights"] if slots else [1]
+            parts = slots_of(counts, slot_weights) if slots else [counts]
         sums: Any = 0
-        for part, before, now in zip(parts, [weights[0], *weights], weights, strict=False):
+        for part, before, now in zip(parts, [slot_weights[0], *slot_weights], slot_weights, strict=False):
             # Binary: doubled before each further slot, so that in the end each slot has its weight. Unary: times 1.
             sums = sums * (before // now) + weigh(part.reshape(-1, *part.shape[2:]), weight, layer)
+            watch(layer["name"], "sums", sums.reshape(*x.shape[:2], *sums.shape[1:]))
         out = narrow((sums << shift.reshape(-1, 1, 1)) + bias.reshape(-1, 1, 1))
         return out.reshape(*x.shape[:2], *out.shape[1:])
 
@@ -258,6 +259,8 @@ def compare(folder: str | Path, slots: bool = False) -> int:
     same_names(GOLDEN, golden, expected)
 
     def equal(layer: str, kind: str, ours: np.ndarray) -> None:
+        if kind == "sums":
+            return  # no golden values: `out` follows from the last of them
         theirs = golden[f"{layer}.{kind}" if kind else layer]
         if ours.shape != theirs.shape:
             raise PackageError(f"{layer}: {kind} of shape {ours.shape} here, {theirs.shape} in {GOLDEN}")
