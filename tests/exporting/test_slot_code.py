@@ -21,6 +21,7 @@ from spikeyolo.exporting.configs import IntegerConfig
 from spikeyolo.exporting.export import export
 from spikeyolo.exporting.registry import chosen, find_format
 from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.model.forms.integer import thresholds
 from spikeyolo.runtime import Inferencer, reference
 from spikeyolo.runtime.reference import Network, PackageError, compare, slots_of
 from spikeyolo.spiking import SlotCode, counts_to_slots
@@ -140,6 +141,21 @@ def test_one_rule_gives_the_slots_of_both_codes(max_count, code):
     ours = slots_of(counts, list(code.weights(max_count)))
     theirs = counts_to_slots(torch.from_numpy(counts).unsqueeze(0), max_count, code)[0]
     np.testing.assert_array_equal(np.array(ours, dtype=np.uint8), theirs.numpy())
+
+
+@given(st.integers(1, 63), st.sampled_from(SlotCode), st.integers(0, 2**16))
+def test_one_comparator_in_turn_sends_the_same_spikes(max_count, code, seed):
+    """As docs/chip-package.md says: a spike where H reaches threshold number sent + w, counted from 1."""
+    levels = thresholds(max_count, 6)
+    potentials = np.random.default_rng(seed).integers(-100, 64 * (max_count + 3), 50)
+    weights = code.weights(max_count)
+    expected = slots_of(reference.fire(potentials, np.array(levels)), list(weights))
+    for place, h in enumerate(potentials):
+        sent = 0
+        for slot, weight in enumerate(weights):
+            fires = sent + weight <= max_count and h >= levels[sent + weight - 1]
+            sent += weight * fires
+            assert fires == expected[slot][place]
 
 
 @pytest.mark.parametrize(
