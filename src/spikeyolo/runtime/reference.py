@@ -48,10 +48,10 @@ def fire(potentials: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 def slots_of(counts: np.ndarray, weights: list[int]) -> list[np.ndarray]:
     """Return where each slot holds a spike: where what is left of the count is at least its weight, which it takes."""
-    left, spikes = counts.astype(np.int64), []
+    spikes: list[np.ndarray] = []
     for weight in weights:
-        spikes.append(left >= weight)
-        left = left - spikes[-1] * weight
+        spikes.append(counts >= weight)
+        counts = counts - spikes[-1] * weight
     return spikes
 
 
@@ -142,11 +142,7 @@ def same_names(file: str, found: dict[str, np.ndarray], expected: list[str]) -> 
 
 
 class Network:
-    """The network of a package, a folder with manifest.json, which `manifest` holds, and weights.safetensors.
-
-    Raises:
-        PackageError: something is missing or damaged.
-    """
+    """The network of a package, a folder with manifest.json and weights.safetensors; PackageError if it is damaged."""
 
     def __init__(self, folder: str | Path):
         self.tensors = read_tensors(Path(folder) / WEIGHTS)
@@ -246,11 +242,7 @@ class Network:
 
 
 def compare(folder: str | Path, slots: bool = False) -> int:
-    """Run a package on its golden inputs; return how many layers there are.
-
-    Raises:
-        PackageError: names the first layer that differs, and where; or what is missing or damaged.
-    """
+    """Run a package on its golden inputs; return the number of layers. PackageError names the first that differs."""
     network, golden = Network(folder), read_tensors(Path(folder) / GOLDEN)
     expected = [INPUT, *(level["name"] for level in network.levels)]
     for layer in network.layers:
