@@ -103,7 +103,7 @@ def train_and_measure(
     write_page(page, found, technology, f"Energy of the demo's network on split {split}")
     log(summary_table(found, technology))
     values = to_json(found, technology)
-    log(f"firing rate {values['firing_rate']:.1%}: share of the binary slots that hold a spike")
+    log(f"firing rate {values['firing_rate']:.1%}: share of the unary slots that hold a spike")
     log("\n".join([*headline(values), f"layer by layer, with heat maps: {page}"]))
     predictions = out / "predictions.png"
     write_rgb(predictions, _comparison(samples(folded, index), index.names))
