@@ -142,6 +142,8 @@ class _Watch(TorchDispatchMode):
         first = self.what(args[0])
         if name == "convolution":
             return self.convolution(*args)
+        if name == "add" and all(self.what(a).kind in (SPIKES, COUNTS) for a in args):
+            return _What(COUNTS)
         if name in ("add", "sub"):
             return self.addition(args, kwargs)
         if name == "sum":
@@ -201,8 +203,6 @@ class _Watch(TorchDispatchMode):
                 return self.doubled(whats[0])
             doublings = max(w.doublings for w in whats)
             return _What(SUMS, sum(w.biases + (w.kind == CONSTANT) for w in whats), doublings)
-        if all(w.kind in (SPIKES, COUNTS) for w in whats):
-            return _What(COUNTS)
         for w in whats:
             self.settled(w)
         return _What(POTENTIALS)
