@@ -55,7 +55,7 @@ def test_presets_are_frozen():
         ("s", {"max_cuont": 4}, "max_cuont: no such setting of a network; did you mean 'max_count'"),
         ("s", {"num_classes": 0}, "num_classes"),
         ("s", {"timesteps": 1.5}, "timesteps"),
-        ("s", {"max_count": 32}, "max_count"),
+        ("s", {"max_count": 64}, "max_count"),
         ("s", {"neuron": "lif"}, "not one of coco, gen1, relu"),
         ("s", {"neuron": "relu", "decay": 0.5}, "a relu has neither"),
         ("s", {"decay": 2.0}, "decay"),
