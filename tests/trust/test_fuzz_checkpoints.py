@@ -27,7 +27,9 @@ from spikeyolo.errors import CheckpointError, SpikeYOLOError
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.interop.content import StoredTensor
 from spikeyolo.training.last_checkpoint import _checked
+from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.run import train
+from spikeyolo.training.run_folder import RunFolder
 from spikeyolo.training.settings import TrainSettings, read_settings
 from spikeyolo.training.transfer import starting_model
 
@@ -230,8 +232,9 @@ def test_last_ckpt(count, tmp_path):
     put_run(folder)
     settings = read_settings(folder / "run/config.yaml")
     network, _ = starting_model(settings, CLASSES, ImageInput.of(64))
+    module = DetectorModule(network, settings, RunFolder(folder / "run"))
     tree = as_stored(torch.load(folder / LAST, weights_only=True))
-    assert _checked(tree, network, settings) == 1
+    assert _checked(tree, module) == 1
     passed = []
     for seed in range(count):
         rng = random.Random(seed)
@@ -239,7 +242,7 @@ def test_last_ckpt(count, tmp_path):
         for _ in range(rng.randint(1, 2)):
             content = changed(content, rng)
         with watched(seed):
-            _checked(content, network, settings)
+            _checked(content, module)
             passed.append((seed, content))
     assert len(passed) < count / 2
     for seed, content in passed[: 200 if count > 1000 else 1]:

@@ -13,7 +13,8 @@ does not matter how a product was hidden, or in which module.
                                             whose slots are binary digits
     remainder by a power of two             spike counts: their binary digits
     comparison, clipping, rounding          potentials: firing
-    choice by a comparison                  of numbers or potentials: what a spike takes off its neuron's potential
+    choice by a comparison                  of numbers: what a spike takes off its neuron's potential; within a neuron
+                                            from outside the package of potentials, too: its reset
     max-pool                                potentials; spikes only where that is equal, for one timestep from rest
     moving, joining, repeating              anything
     mean over time                          the head, whose logits leave the network
@@ -42,22 +43,13 @@ from .exact import are_exact
 from .form import Form
 from .spike_driven import SpikeDrivenConv, Synapses
 
-CONSTANT, IMAGE, FLAGS, SPIKES, SUMS, POTENTIALS, COUNTS, LOGITS = (
-    "constants",
-    "the image",
-    "comparisons",
-    "spikes",
-    "sums of weights",
-    "potentials",
-    "spike counts",
-    "logits",
-)
+CONSTANT, IMAGE, FLAGS, SPIKES = "constants", "the image", "comparisons", "spikes"
+SUMS, POTENTIALS, COUNTS, LOGITS = "sums of weights", "potentials", "spike counts", "logits"
 
 MOVING = {"view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "permute", "transpose", "select"}
 MOVING |= {"slice", "unbind", "stack", "cat", "clone", "alias", "detach", "contiguous", "repeat", "split"}
 MOVING.add("upsample_nearest2d")
 COMPARING = {"gt", "ge", "lt", "le", "eq", "ne", "bitwise_or", "bitwise_and", "all", "any"}
-CHOSEN = {POTENTIALS, CONSTANT}
 MAKING = {"zeros_like", "ones_like", "full_like"}
 FIRST_UNIT, HEAD = "backbone.stem.", "head"
 
@@ -117,6 +109,12 @@ class _Watch(TorchDispatchMode):
     def what(self, value: Any) -> _What:
         return self.known.get(value, _What(CONSTANT)) if isinstance(value, Tensor) else _What(CONSTANT)
 
+    @property
+    def choices(self) -> set[str]:
+        """What a comparison may choose between: numbers, and within a neuron from outside the package potentials."""
+        own = isinstance(self.network.get_submodule(self.places[-1]), SpikingNeuron)
+        return {CONSTANT, POTENTIALS} if own else {CONSTANT}
+
     def settled(self, what: _What) -> str:
         """The kind of a value that is used on; sums must have had their bias once."""
         if what.kind == SUMS and what.biases > 1:
@@ -162,7 +160,7 @@ class _Watch(TorchDispatchMode):
             return _What(CONSTANT)
         if name == "_local_scalar_dense" and first.kind == FLAGS:
             return first
-        if name == "where" and first.kind == FLAGS and {self.what(a).kind for a in args[1:]} <= CHOSEN:
+        if name == "where" and first.kind == FLAGS and {self.what(a).kind for a in args[1:]} <= self.choices:
             return _What(POTENTIALS)
         if name in ("clamp", "round"):
             self.settled(first)
