@@ -1,0 +1,226 @@
+"""What the neuron's options and the training aids give: the same training with and without each, several seeds.
+
+    python benchmarks/neuron.py --data bccd/data.yaml --out runs/neuron --epochs 80 --seeds 0 1 2 --jobs 2
+    python benchmarks/neuron.py --out runs/neuron --table
+
+Each training, validation and count of energy is a command of the package, with one thread; what is there already is
+not done again, and a training that was interrupted goes on, so the same line goes on after a stop. What was measured is
+kept in one JSON file a run and in `measured.json`, from which the table is made without the runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from spikeyolo.files import write_whole
+
+RECIPE = "--config small --imgsz 256 --workers 1"
+"""Of every training; `--model`, `--epochs` and `--seed` come to it."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One way to train.
+
+    Attributes:
+        words: options beside the recipe; `{NAME}` is the best file of another experiment, of the same seed.
+        model: preset or file.
+        share: of the epochs; the rest were spent by the experiment it starts from.
+        code: slot code whose additions and energy are charged: what the network would be run in.
+    """
+
+    words: str = ""
+    model: str = "t"
+    share: float = 1.0
+    code: str = "unary"
+
+    @property
+    def needs(self) -> list[str]:
+        """Experiments that come first."""
+        return [name for name in EXPERIMENTS if f"{{{name}}}" in f"{self.words} {self.model}"]
+
+
+EXPERIMENTS = {
+    "baseline": Experiment(),
+    "twin": Experiment("--neuron relu"),
+    "n": Experiment(model="n"),
+    "binary": Experiment(code="binary"),
+    "D-7": Experiment("--max-count 7", code="binary"),
+    "D-15": Experiment("--max-count 15", code="binary"),
+    "scale-of-a-layer": Experiment("--learned-scale layer"),
+    "scale-of-a-channel": Experiment("--learned-scale channel"),
+    "tails": Experiment("--surrogate-width 0.5"),
+    "taught-by-the-twin": Experiment("--teacher {twin}"),
+    "taught-by-n": Experiment("--teacher {n}"),
+    "from-the-twin": Experiment("--neuron coco --learned-scale layer", model="{short-twin}", share=0.25),
+    "short-twin": Experiment("--neuron relu", share=0.75),
+    "energy-10": Experiment("--energy-weight 10"),
+    "energy-30": Experiment("--energy-weight 30"),
+    "energy-100": Experiment("--energy-weight 100"),
+}
+"""By name, those that others need first."""
+
+SPLITS = ("val", "test")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where everything is, and how long it is trained."""
+
+    data: str
+    out: Path
+    epochs: int
+    seeds: tuple[int, ...]
+
+    def folder(self, name: str, seed: int) -> Path:
+        """Of one training."""
+        return self.out / name / str(seed)
+
+    def best(self, name: str, seed: int) -> Path:
+        """Its weights."""
+        return self.folder(name, seed) / "best.safetensors"
+
+    def run(self, name: str, seed: int) -> dict[str, Any]:
+        """Train, unless that is done, and measure; what was measured."""
+        folder, experiment = self.folder(name, seed), EXPERIMENTS[name]
+        kept = folder.with_suffix(".json")
+        if kept.exists():
+            found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+            return found
+        if name == "binary":  # the same training, charged otherwise
+            return {**self.run("baseline", seed), "experiment": name}
+        files = {other: str(self.best(other, seed)) for other in experiment.needs}
+        epochs = round(self.epochs * experiment.share)
+        if not folder.exists():
+            words = f"train {RECIPE} --epochs {epochs} --seed {seed} --model {experiment.model} {experiment.words}"
+            command([w.format(**files) for w in words.split()], folder, "--data", self.data, "--out", str(folder))
+        elif epochs_done(folder) < epochs:
+            command(["train"], folder, "--resume", str(folder))
+        found = {"experiment": name, "seed": seed, "epochs": epochs, **self.measure(folder)}
+        write_whole(kept, json.dumps(found, indent=1).encode())
+        return found
+
+    def measure(self, folder: Path) -> dict[str, Any]:
+        """AP on both splits, and what spikes cost on `val`."""
+        weights, found = str(folder / "best.safetensors"), {}
+        relu = "neuron: relu" in (folder / "config.yaml").read_text(encoding="utf-8")
+        for split in SPLITS:
+            file = folder / f"{split}.json"
+            command(["val"], folder, "--weights", weights, "--data", self.data, "--split", split, "--json", str(file))
+            values = json.loads(file.read_text(encoding="utf-8"))
+            found[split] = {key: values[key] for key in ("AP50", "AP")}
+        if relu:
+            return found
+        file = folder / "energy.json"
+        command(["energy"], folder, "--weights", weights, "--data", self.data, "--json", str(file), "--no-layers")
+        values = json.loads(file.read_text(encoding="utf-8"))
+        keys = ("firing_rate", "histogram", "slot_codes", "ann_mJ", "max_count")
+        return {**found, "energy": {key: values[key] for key in keys}}
+
+
+def epochs_done(folder: Path) -> int:
+    """Epochs in the table of a run."""
+    file = folder / "results.csv"
+    return max(len(file.read_text(encoding="utf-8").splitlines()) - 1, 0) if file.exists() else 0
+
+
+def command(words: list[str], folder: Path, *files: str) -> None:
+    """Run a command of the package with one thread; its words go into a file beside the run."""
+    log, made = folder.with_suffix(".log"), [sys.executable, "-m", "spikeyolo", *words, *files]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if words[0] != "train":
+        made.append("--overwrite")
+    with log.open("a", encoding="utf-8") as told:
+        code = subprocess.run(
+            made, stdout=told, stderr=told, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+        ).returncode
+    if code:
+        raise SystemExit(f"{' '.join(made)}: {code}; see {log}")
+
+
+def table_of(rows: list[dict[str, Any]]) -> Table:
+    """Mean and spread over the seeds of each experiment."""
+    table = Table(title="mean and standard deviation over seeds; spikes, additions and energy of an image of val")
+    for column in ("what", "seeds", "val AP50", "val AP", "test AP50", "test AP", "rate", "M additions", "mJ"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for name, experiment in EXPERIMENTS.items():
+        found = [row for row in rows if row["experiment"] == name]
+        if not found:
+            continue
+        cells = [spread([100 * row[split][key] for row in found], 1) for split in SPLITS for key in ("AP50", "AP")]
+        if all("energy" in row for row in found):
+            codes = [row["energy"]["slot_codes"][experiment.code] for row in found]
+            cells += [
+                spread([100 * code["firing_rate"] for code in codes], 1),
+                spread([(code["synaptic_ops"] + code["doublings"]) / 1e6 for code in codes], 1),
+                spread([code["snn_mJ"] for code in codes], 4),
+            ]
+        else:
+            cells += ["", "", ""]
+        table.add_row(name, str(len(found)), *cells)
+    return table
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Mean and standard deviation."""
+    return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="a data.yaml with train, val and test")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the runs and of measured.json")
+    parser.add_argument("--epochs", type=int, default=80)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, metavar="NAME", help=", ".join(EXPERIMENTS))
+    parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
+    parser.add_argument("--table", action="store_true", help="print what was measured, and measure nothing")
+    given = parser.parse_args()
+
+    kept = given.out / "measured.json"
+    rows: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
+    if not given.table:
+        if given.data is None:
+            parser.error("--data: which data set?")
+        bench = Bench(given.data, given.out, given.epochs, tuple(given.seeds))
+        wanted = set(given.only or EXPERIMENTS)
+        wanted |= {need for name in wanted for need in EXPERIMENTS[name].needs}
+        with ThreadPoolExecutor(given.jobs) as pool:
+            futures: dict[tuple[str, int], Future[dict[str, Any]]] = {}
+            for seed in bench.seeds:
+                for name in order(wanted):
+                    waited = [futures[need, seed] for need in EXPERIMENTS[name].needs]
+                    futures[name, seed] = pool.submit(after, waited, bench, name, seed)
+            for (name, seed), future in futures.items():
+                found = future.result()
+                rows = [row for row in rows if (row["experiment"], row["seed"]) != (name, seed)] + [found]
+                write_whole(kept, json.dumps(rows, indent=1).encode())
+    Console(width=130).print(table_of(rows))
+
+
+def after(waited: list[Future[dict[str, Any]]], bench: Bench, name: str, seed: int) -> dict[str, Any]:
+    """Run once those before are done; they were handed in earlier, so one of them always runs."""
+    for future in waited:
+        future.result()
+    return bench.run(name, seed)
+
+
+def order(names: set[str]) -> list[str]:
+    """Those that others need first."""
+    return sorted(names, key=lambda name: (len(EXPERIMENTS[name].needs), list(EXPERIMENTS).index(name)))
+
+
+if __name__ == "__main__":
+    main()
