@@ -1,6 +1,7 @@
 """Learned scales in every form: folded away, the same counts as trained, additions alone."""
 
 import copy
+import math
 from itertools import product
 
 import pytest
@@ -125,12 +126,11 @@ def test_saved_and_loaded_in_every_form(kind, form, tmp_path):
         assert same_bits(loaded.to_spike_driven("binary")(images), made.to_spike_driven("binary")(images))
 
 
-@pytest.mark.parametrize("form", ["trainable", "integer"])
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("form", "value"), [*product(["trainable", "integer"], [0, -1]), ("trainable", math.nan), ("trainable", math.inf)]
+)
 def test_damaged_scales_are_refused(form, value, tmp_path):
     trained = scaled("layer", dtype=torch.float32)
-    if form == "integer" and not isinstance(value, int):
-        pytest.skip("integers are finite")
     made = trained.to_integer() if form == "integer" else trained
     path = tmp_path / "m.safetensors"
     made.save(path)
