@@ -39,24 +39,27 @@ class Experiment:
         model: preset or file.
         share: of the epochs; the rest were spent by the experiment it starts from.
         code: slot code whose additions and energy are charged: what the network would be run in.
+        networks: of this other experiment, charged in another code; nothing is trained.
     """
 
     words: str = ""
     model: str = "t"
     share: float = 1.0
     code: str = "unary"
+    networks: str = ""
 
     @property
     def needs(self) -> list[str]:
         """Experiments that come first."""
-        return [name for name in EXPERIMENTS if f"{{{name}}}" in f"{self.words} {self.model}"]
+        named = f"{self.words} {self.model} {{{self.networks}}}"
+        return [name for name in EXPERIMENTS if f"{{{name}}}" in named]
 
 
 EXPERIMENTS = {
     "baseline": Experiment(),
     "twin": Experiment("--neuron relu"),
     "n": Experiment(model="n"),
-    "binary": Experiment(code="binary"),
+    "binary": Experiment(networks="baseline", code="binary"),
     "D-7": Experiment("--max-count 7", code="binary"),
     "D-15": Experiment("--max-count 15", code="binary"),
     "scale-of-a-layer": Experiment("--learned-scale layer"),
@@ -67,6 +70,7 @@ EXPERIMENTS = {
     "from-the-twin": Experiment("--neuron coco --learned-scale layer", model="{short-twin}", share=0.25),
     "short-twin": Experiment("--neuron relu", share=0.75),
     "energy-10": Experiment("--energy-weight 10"),
+    "energy-10-binary": Experiment(networks="energy-10", code="binary"),
     "energy-30": Experiment("--energy-weight 30"),
     "energy-100": Experiment("--energy-weight 100"),
 }
@@ -99,8 +103,8 @@ class Bench:
         if kept.exists():
             found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
             return found
-        if name == "binary":  # the same training, charged otherwise
-            return {**self.run("baseline", seed), "experiment": name}
+        if experiment.networks:
+            return {**self.run(experiment.networks, seed), "experiment": name}
         files = {other: str(self.best(other, seed)) for other in experiment.needs}
         epochs = round(self.epochs * experiment.share)
         if not folder.exists():
