@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,27 +54,24 @@ def sweep(
         spikeyolo sweep --weights best.safetensors --data data.yaml --slot-code unary,binary
         spikeyolo sweep --train small --model t --data data.yaml
     """
-    from itertools import product
-
     from ..devices import one_device
     from ..energy.technology import find_technology
     from ..evaluation.validate import ValidationSettings
-    from ..sweep import Sweep, check_single, sweep_table
+    from ..sweep import Sweep, sweep_table
 
     _check_mode(weights, train, changed=model is not None or epochs is not None)
     codes = _codes(slot_code)
     grid = list(product(_numbers("timesteps", timesteps), _numbers("max-count", max_count)))
     costs, chosen, own = find_technology(technology), str(one_device(device)), own_neuron(neuron, given)
+    # What is trained is measured at the size that it was trained at.
+    settings = ValidationSettings(batch, workers=workers, imgsz=imgsz if train is None else None)
+    points = Sweep(Path(out), data, split, settings, costs, codes)
     if weights is not None:
-        points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers, imgsz=imgsz), costs, codes)
         points.evaluate(weights, grid, chosen, _print, own)
     else:
         assert train is not None
         changes = {"data": data, "model": model, "epochs": epochs, "imgsz": imgsz, "workers": workers, "device": device}
-        recipe = _recipe(train, **changes, neuron=own)
-        check_single(recipe)
-        points = Sweep(Path(out), data, split, ValidationSettings(batch, workers=workers), costs, codes)
-        points.train(recipe, grid, chosen, _print)
+        points.train(_recipe(train, **changes, neuron=own), grid, chosen, _print)
     show(sweep_table([point for cell in grid for point in points.at(cell)]))
     say(f"written to {out}: sweep.csv, sweep.json, sweep.png")
 

@@ -27,8 +27,11 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
+    from ..evaluation.validate import Validation
     from ..model.detector import SpikeYOLO
 
 
@@ -72,14 +75,11 @@ def val(
     """
     from ..data.open import open_data
     from ..devices import one_device
-    from ..errors import ConfigError
     from ..evaluation.validate import ValidationSettings, validate
     from ..files import new_file, new_folder
 
-    if spike_driven and integer:
-        raise ConfigError("val: --spike-driven and --integer are two forms; name one")
-    of_models = {"spike-driven": spike_driven, "integer": integer, "no-fold": not fold, "engine": engine != "auto"}
-    of_models |= {"neuron": neuron is not None, "slot-code": slot_code is not None}
+    of_models = _form_options(spike_driven, integer, slot_code)
+    of_models |= {"no-fold": not fold, "engine": engine != "auto", "neuron": neuron is not None}
     exported = exported_detector(weights, device, threads, provider, of_models)
     # Before anything is read or written.
     chosen, own = one_device("cpu" if exported else device), own_neuron(neuron, given)
@@ -90,13 +90,26 @@ def val(
     index = opened.split(split)
     form = spike_driven, integer, slot_code
     model = exported or in_fast_form(_load(weights, own, chosen, *form), fold, engine, imgsz, len(index))
-    found = validate(model, index, settings)
+    _report(validate(model, index, settings), numbers, folder)
+
+
+def _report(found: Validation, numbers: Path | None, folder: Path | None) -> None:
+    """Write what is asked for, then print the tables."""
     if numbers is not None:
         found.write_json(numbers)
     written = [] if folder is None else found.write(folder)
     show(*found.tables())
     if written:
         say(f"written: {', '.join(map(str, written))}")
+
+
+def _form_options(spike_driven: bool, integer: bool, slot_code: str | None) -> dict[str, bool]:
+    """Which of the options are given that choose a form."""
+    from ..errors import ConfigError
+
+    if spike_driven and integer:
+        raise ConfigError("val: --spike-driven and --integer are two forms; name one")
+    return {"spike-driven": spike_driven, "integer": integer, "slot-code": slot_code is not None}
 
 
 def _load(

@@ -110,22 +110,25 @@ def train(
         if resume is None:
             # The others are told the first one's choice: to them its new folder would look like an older run.
             folder = held.enter_context(new_folder(out)) if first_process else RunFolder(out or Path())
-        if is_own(network.config.neuron):
-            folder = replace(folder, again=f" --neuron {network.config.neuron}")  # no file may have it imported
+        folder = _with_own_neuron(folder, network.config.neuron)
         held.enter_context(advice(f"go on with: {folder.resume_command}"))
         module = DetectorModule(network, settings, folder, aids)
         done = finished_epochs(folder.last, module) if resume is not None else 0
         if first_process:
             lines = _start(report, network, samples, devices) if report is not None and not folder.last.exists() else []
             lines += _banner(settings, devices, module, samples, folder)
-            if planned is not None:
-                lines += _continuation(settings, planned, folder, done)
+            lines += _continuation(settings, planned, folder, done) if planned is not None else []
             _keep_records(folder, samples, aids)
             folder.prepare(settings)
             say(*lines)
         if done < settings.epochs:
             _fit(settings, folder, devices, module, samples, resumed=resume is not None)
     return folder
+
+
+def _with_own_neuron(folder: RunFolder, neuron: str) -> RunFolder:
+    """The folder, whose command to go on names a neuron from outside the package: no file may have it imported."""
+    return replace(folder, again=f" --neuron {neuron}") if is_own(neuron) else folder
 
 
 def _start(report: TransferReport, network: SpikeYOLO, samples: DetectionDataModule, devices: Devices) -> list[str]:
