@@ -6,9 +6,19 @@ import pytest
 import torch
 from tests.helpers.golden import golden_arrays
 from torch import nn
+from torch.nn import functional as F
 
 from spikeyolo.interop.names import published_name
-from spikeyolo.model.blocks import RepConv, SepRepConv, SpikingBlock, SpikingConv, batch_norm, sep_conv
+from spikeyolo.model.blocks import (
+    ClippedReLU,
+    RepConv,
+    SepRepConv,
+    SpikingBlock,
+    SpikingConv,
+    batch_norm,
+    sep_conv,
+)
+from spikeyolo.model.convolutions import DepthwiseConv, PointwiseConv
 from spikeyolo.model.forms.folding import fold_network
 from spikeyolo.model.presets import PRESETS
 from spikeyolo.spiking import ILIF
@@ -45,6 +55,51 @@ def golden_block(name):
 
 def relative(ours, theirs):
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+
+
+@pytest.mark.parametrize("size", [3, 5, 7, 9, 11])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("sides", [(6, 9), (2, 1)])
+def test_depthwise_gradients_equal_those_of_the_plain_convolution(size, layout, sides):
+    conv = DepthwiseConv(5, size).double().to(memory_format=layout)
+    x = torch.randn(2, 5, *sides, dtype=torch.double).to(memory_format=layout).requires_grad_()
+    upstream = torch.randn(2, 5, *sides, dtype=torch.double)
+    outputs = conv(x), F.conv2d(x, conv.weight, padding=size // 2, groups=5)
+    ours, plain = (torch.autograd.grad(y, (x, conv.weight), upstream) for y in outputs)
+    assert torch.equal(*outputs)
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+    assert ours[1].stride() == conv.weight.stride()
+
+
+def test_depthwise_gives_only_the_gradients_asked_for():
+    conv = DepthwiseConv(3, 7)
+    conv(torch.rand(1, 3, 4, 4)).sum().backward()  # of an input that learns nothing
+    assert conv.weight.grad is not None
+    conv.weight.requires_grad_(False)
+    x = torch.rand(1, 3, 4, 4, requires_grad=True)
+    conv(x).sum().backward()
+    assert x.grad is not None
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_a_pointwise_convolution_in_training_is_the_plain_one(layout):
+    conv = PointwiseConv(5, 7).double()
+    x = torch.randn(2, 5, 3, 4, dtype=torch.double).to(memory_format=layout).requires_grad_()
+    upstream = torch.randn(2, 7, 3, 4, dtype=torch.double)
+    outputs = conv(x), F.conv2d(x, conv.weight)
+    ours, plain = (torch.autograd.grad(y, (x, conv.weight), upstream) for y in outputs)
+    for a, b in zip((outputs[0], *ours), (outputs[1], *plain), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+    assert outputs[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_clipped_relu_has_gradient_one_at_both_ends():
+    x = torch.tensor([-1.0, 0.0, 2.5, 4.0, 4.5], requires_grad=True)
+    y = ClippedReLU(4)(x)
+    y.backward(torch.full_like(y, 2.0))
+    assert y.tolist() == [0.0, 0.0, 2.5, 4.0, 4.0]
+    assert x.grad.tolist() == [0.0, 2.0, 2.0, 2.0, 0.0]
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -7,6 +7,7 @@ from tests.helpers.networks import lively
 
 from spikeyolo.errors import ConfigError, ShapeError
 from spikeyolo.spiking import ILIF, NeuronState, ilif, ilif_sequence, ilif_step
+from spikeyolo.spiking.ilif import pass_within
 
 FLAVOURS = [(0.25, 1.0), (0.5, 0.5), (0.0, 1.0), (1.0, 0.3)]
 
@@ -55,6 +56,19 @@ def test_by_hand():
     counts, v = ilif_sequence(torch.tensor([1.5, 0.4, 3.0, -1.0]), max_count=2)
     assert counts.tolist() == [2.0, 0.0, 2.0, 0.0]
     assert v.item() == pytest.approx(-1 + 0.25 * 1.06875)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("max_count", [1, 3, 4, 15, 63])
+def test_gradient_passes_to_the_last_bit_of_both_ends(dtype, max_count):
+    ends = torch.tensor([0.0, -0.0, max_count], dtype=dtype)
+    above = torch.nextafter(ends[2:], torch.tensor(torch.inf, dtype=dtype))
+    below = torch.tensor([-torch.finfo(dtype).tiny, -1.0, -torch.inf], dtype=dtype)
+    within, outside = torch.cat([ends, ends[2:] / 2]), torch.cat([above, below, torch.tensor([torch.inf], dtype=dtype)])
+    for x, expected in ((within, 3.0), (outside, 0.0)):
+        for many in (x, x.repeat(40)):  # few go one by one, many by vector instructions
+            grad = pass_within(torch.full_like(many, 3.0), many, max_count)
+            assert torch.equal(grad, torch.full_like(many, expected))
 
 
 def test_rounds_half_to_even():
@@ -205,14 +219,24 @@ def test_no_count_of_a_network_under_autocast_differs_from_the_float32_potential
     assert different == 0
 
 
+def kept_for_backward(x):
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        ilif(x)
+    return kept
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("timesteps", [1, 4])
 def test_backward_keeps_one_byte_an_element(timesteps, dtype):
-    kept = []
-    x = torch.randn(timesteps, 5, 7, dtype=dtype, requires_grad=True)
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
-        ilif(x)
-    assert sum(t.numel() * t.element_size() for t in kept) == x.numel()
+    x = torch.randn(timesteps, 5, 7, dtype=dtype, requires_grad=True, device="meta")  # as on any device but CPUs
+    assert sum(t.numel() * t.element_size() for t in kept_for_backward(x)) == x.numel()
+
+
+def test_backward_of_one_step_on_cpus_keeps_the_input_itself():
+    x = torch.randn(1, 5, 7, requires_grad=True)
+    (kept,) = kept_for_backward(x)
+    assert kept.data_ptr() == x.data_ptr()
 
 
 def test_a_nan_is_not_hidden():

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..spiking import NeuronState
+from ..spiking.ilif import pass_within
+from .convolutions import DepthwiseConv, PointwiseConv
 
 BATCH_NORM_EPS = 1e-3
 BATCH_NORM_MOMENTUM = 0.03
@@ -35,9 +38,19 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
 
 
-def depthwise(channels: int, kernel_size: int) -> nn.Conv2d:
-    """A depthwise convolution that keeps the size of its input, without bias."""
-    return nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels, bias=False)
+class _Clip(torch.autograd.Function):
+    """x clipped to 0..max_count; its gradient, 1 at both ends, in one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, max_count: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.max_count = max_count
+        return x.clamp(0.0, float(max_count))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return pass_within(grad, x, ctx.max_count), None
 
 
 class ClippedReLU(nn.Module):
@@ -49,6 +62,8 @@ class ClippedReLU(nn.Module):
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
         """(T, B, C, H, W) -> the same shape; `state` is there for ILIF's sake and stays untouched."""
+        if x.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_exporting():
+            return _Clip.apply(x, self.max_count)
         return x.clamp(0.0, float(self.max_count))
 
 
@@ -74,10 +89,10 @@ class RepConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3):
         super().__init__()
-        self.expand = nn.Conv2d(in_channels, in_channels, 1, bias=False)
+        self.expand = PointwiseConv(in_channels, in_channels)
         self.inner_norm = batch_norm(in_channels)
-        self.depthwise = depthwise(in_channels, kernel_size)
-        self.project = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.depthwise = DepthwiseConv(in_channels, kernel_size)
+        self.project = PointwiseConv(in_channels, out_channels)
         self.norm = batch_norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,8 +120,8 @@ class SepRepConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3):
         super().__init__()
         self.inner_norm = batch_norm(in_channels)
-        self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
-        self.depthwise = depthwise(out_channels, kernel_size)
+        self.pointwise = PointwiseConv(in_channels, out_channels)
+        self.depthwise = DepthwiseConv(out_channels, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.inner_norm(x)
@@ -154,7 +169,10 @@ def standard_conv(
 ) -> SpikingConv:
     """A unit with an ordinary convolution; padding is kernel_size // 2 unless given."""
     padding = kernel_size // 2 if padding is None else padding
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
+    if kernel_size == stride == 1 and padding == 0 and not bias:
+        conv: nn.Module = PointwiseConv(in_channels, out_channels)
+    else:
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
     return SpikingConv(make_neuron(in_channels) if make_neuron else None, conv, batch_norm(out_channels))
 
 
@@ -171,8 +189,8 @@ def sep_conv(dim: int, make_neuron: MakeNeuron, ratio: int = 2, kernel_size: int
     """SepConv: 1x1 to ratio * dim, depthwise kxk, SepRepConv back to dim; each a unit with neurons and a norm."""
     hidden = ratio * dim
     return Chain(
-        SpikingConv(make_neuron(dim), nn.Conv2d(dim, hidden, 1, bias=False), batch_norm(hidden)),
-        SpikingConv(make_neuron(hidden), depthwise(hidden, kernel_size), batch_norm(hidden)),
+        SpikingConv(make_neuron(dim), PointwiseConv(dim, hidden), batch_norm(hidden)),
+        SpikingConv(make_neuron(hidden), DepthwiseConv(hidden, kernel_size), batch_norm(hidden)),
         SpikingConv(make_neuron(hidden), SepRepConv(hidden, dim), batch_norm(dim)),
     )
 

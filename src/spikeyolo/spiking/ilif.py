@@ -86,9 +86,9 @@ def _sequence(
             h = h + neuron.decay * v
         quotient = h if rate is None else h * rate
         clipped = quotient.clamp(0.0, float(neuron.max_count))
-        counts = clipped.round()
         if keep:
             kept.append(clipped == quotient if keep == "mask" else quotient)
+        counts = clipped.round_()
         weighed = counts if scale is None else scale * counts
         outputs.append((weighed if neuron.weighed else counts).to(x.dtype))
         v = widen(h) - weighed if keep_state or t < last else None
@@ -104,23 +104,31 @@ def _stack(steps: list[Tensor]) -> Tensor:
     return torch.stack(steps) if len(steps) > 1 else steps[0].unsqueeze(0)  # one step need not be copied
 
 
-def _slope(quotient: Tensor, neuron: Neuron) -> Tensor:
+def pass_within(grad: Tensor, x: Tensor, max_count: int) -> Tensor:
+    """Return grad where 0 <= x <= max_count and 0 elsewhere: one pass, on CPUs five times as fast as by a mask."""
+    kind = torch.finfo(x.dtype)
+    # The ends do not belong to it there: the next number above, and below 0 the nearest that nobody takes for 0.
+    above = max_count + kind.eps * 2 ** (max_count.bit_length() - 1)
+    return torch.ops.aten.hardtanh_backward(grad.to(x.dtype), x, -kind.tiny, above)
+
+
+def _slope(quotient: Tensor, width: float, max_count: int) -> Tensor:
     """The surrogate gradient dC/dq with tails."""
-    distance = (quotient - quotient.clamp(0.0, float(neuron.max_count))).abs()
-    return torch.exp(-distance / neuron.surrogate_width) if neuron.surrogate_width else (distance == 0).to(distance)
+    return torch.exp((quotient - quotient.clamp(0.0, float(max_count))).abs() / -width)
 
 
 class _StraightThrough(torch.autograd.Function):
     """The sequence with its surrogate gradient.
 
-    Keeps one byte an element for backward, the mask; with tails or a scale the quotients, four bytes in float32.
+    Keeps for backward the mask on other devices than CPUs, one byte an element; there, and with tails or a scale, the
+    quotients: without a scale and at the first step these are x itself.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron, keep_state: bool
     ) -> tuple[Tensor, Tensor | None]:
-        ctx.masked = scale is None and not neuron.surrogate_width
+        ctx.masked = scale is None and not neuron.surrogate_width and x.device.type != "cpu"
         outputs, v_last, kept = _sequence(x, v, scale, neuron, keep_state, "mask" if ctx.masked else "quotient")
         ctx.save_for_backward(kept, *(() if scale is None else (scale,)))
         ctx.neuron, ctx.has_state = neuron, v is not None
@@ -132,19 +140,24 @@ class _StraightThrough(torch.autograd.Function):
         dtype, steps = grad_outputs.dtype, []  # what goes on has the dtype of x
         grad_scale = torch.zeros_like(scales[0]) if scales else None
         for grad_output, seen in zip(reversed(grad_outputs.unbind(0)), reversed(kept.unbind(0)), strict=True):
-            slope = seen if ctx.masked else _slope(seen, neuron)
+            # V = H - s C with C constant: H receives the gradient of V whole, and that of s C by the slope.
+            if ctx.masked:
+                grad_h = grad_output * seen
+            elif neuron.surrogate_width:
+                grad_h = grad_output * _slope(seen, neuron.surrogate_width, neuron.max_count)
+            else:
+                grad_h = pass_within(grad_output, seen, neuron.max_count)
             if grad_scale is not None:
-                counts = seen.clamp(0.0, float(neuron.max_count)).round()
-                part = grad_output * (counts - seen * slope)
+                counts = seen.clamp(0.0, float(neuron.max_count)).round_()
+                part = grad_output * counts - grad_h * seen
                 part = part if grad_v is None else part - grad_v * counts
                 grad_scale += part.sum_to_size(grad_scale.shape)
-            # V = H - s C with C constant: H receives the gradient of V whole, and that of s C by the slope.
-            grad_h = grad_output * slope
             if grad_v is not None:
                 grad_h = grad_h + grad_v
             steps.append((grad_h if neuron.gain == 1.0 else neuron.gain * grad_h).to(dtype))
-            grad_v = neuron.decay * widen(grad_h)
-        return _stack(steps[::-1]), (grad_v if ctx.has_state else None), grad_scale, None, None
+            more = ctx.has_state or len(steps) < len(kept)
+            grad_v = neuron.decay * widen(grad_h) if more else None
+        return _stack(steps[::-1]), grad_v, grad_scale, None, None
 
 
 def _fits(shape: torch.Size, step: torch.Size) -> bool:

@@ -1,0 +1,92 @@
+"""One training step on a CPU: this tree beside another commit's, which is the baseline.
+
+    git worktree add ../earlier a5d9316
+    OMP_NUM_THREADS=1 python benchmarks/training_step.py --baseline ../earlier/src --model t --imgsz 256 --batch 16
+
+Each tree runs in a process of its own; they take steps in turn, so that other work on the machine slows both alike. A
+step is forward, loss, backward and a step of AdamW, on the same images and boxes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+STEP = """
+import sys, time, torch
+from spikeyolo import SpikeYOLO
+from spikeyolo.detection.losses import detection_loss
+from spikeyolo.structures import Targets
+preset, side, batch, steps, neuron = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+torch.manual_seed(0)
+network = SpikeYOLO(preset, num_classes=3, timesteps=steps, neuron=neuron).train()
+optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+images = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
+corners, sides = side * 0.6 * torch.rand(12 * batch, 2), side * (0.1 + 0.23 * torch.rand(12 * batch, 2))
+boxes = torch.cat([corners, corners + sides], 1)
+targets = Targets(torch.arange(batch).repeat_interleave(12), torch.randint(0, 3, (12 * batch,)), boxes, batch)
+for line in sys.stdin:
+    start = time.perf_counter()
+    loss = detection_loss(network(images), targets, (8, 16, 32)).total
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    print(time.perf_counter() - start, float(loss), flush=True)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--baseline", required=True, type=Path, help="the src folder of the other commit")
+    parser.add_argument("--model", default="t")
+    parser.add_argument("--imgsz", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--timesteps", type=int, default=1)
+    parser.add_argument("--neuron", default="coco")
+    parser.add_argument("--rounds", type=int, default=15)
+    given = parser.parse_args()
+
+    trees = {"baseline": given.baseline, "this tree": Path(__file__).resolve().parents[1] / "src"}
+    words = [given.model, given.imgsz, given.batch, given.timesteps, given.neuron]
+    running = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", STEP, *map(str, words)],
+            env={**os.environ, "PYTHONPATH": str(tree.resolve())},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name, tree in trees.items()
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in trees}
+    losses: dict[str, list[float]] = {name: [] for name in trees}
+    for number in range(given.rounds + 2):
+        for name, process in running.items():
+            assert process.stdin is not None
+            assert process.stdout is not None
+            print("step", file=process.stdin, flush=True)
+            took, loss = map(float, process.stdout.readline().split())
+            losses[name].append(loss)
+            if number >= 2:  # two to warm up
+                seconds[name].append(took)
+    for process in running.values():
+        process.communicate()
+
+    title = f"{given.model}, batch {given.batch}, {given.imgsz} pixels, T = {given.timesteps}, {given.neuron}"
+    table = Table("tree", "ms a step", "of the baseline", "loss of the first step", "of the last", title=title)
+    baseline = statistics.median(seconds["baseline"])
+    for name, times in seconds.items():
+        median, seen = statistics.median(times), losses[name]
+        table.add_row(name, f"{median * 1e3:.0f}", f"{median / baseline:.3f}", f"{seen[0]:.4f}", f"{seen[-1]:.4f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
