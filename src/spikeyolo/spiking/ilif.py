@@ -19,6 +19,7 @@ Source: Luo et al., SpikeYOLO, ECCV 2024, eq. 4-6; scale: QB-LIF, arXiv 2604.256
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
@@ -69,7 +70,7 @@ class Neuron(NamedTuple):
             raise ConfigError(f"max_count: {count!r} is not an integer in 1..{MAX_COUNT_LIMIT}")
 
 
-def _sequence(
+def sequence(
     x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron, keep_state: bool, keep: str = ""
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The equation over the T steps of x: what goes on (T, ...), last potential (...), what backward needs (T, ...).
@@ -129,7 +130,7 @@ class _StraightThrough(torch.autograd.Function):
         ctx: Any, x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron, keep_state: bool
     ) -> tuple[Tensor, Tensor | None]:
         ctx.masked = scale is None and not neuron.surrogate_width and x.device.type != "cpu"
-        outputs, v_last, kept = _sequence(x, v, scale, neuron, keep_state, "mask" if ctx.masked else "quotient")
+        outputs, v_last, kept = sequence(x, v, scale, neuron, keep_state, "mask" if ctx.masked else "quotient")
         ctx.save_for_backward(kept, *(() if scale is None else (scale,)))
         ctx.neuron, ctx.has_state = neuron, v is not None
         return outputs, v_last
@@ -160,6 +161,15 @@ class _StraightThrough(torch.autograd.Function):
         return _stack(steps[::-1]), grad_v, grad_scale, None, None
 
 
+def _has_kernel(x: Tensor, scale: Tensor | None, neuron: Neuron) -> bool:
+    """Whether one kernel runs all steps: on GPUs, the published surrogate, up to float32."""
+    published = scale is None and not neuron.surrogate_width
+    if not (x.is_cuda and published and x.dtype != torch.float64):
+        return False
+    # A compiled graph joins a single step with what is before and after it.
+    return find_spec("triton") is not None and not (x.shape[0] == 1 and torch.compiler.is_compiling())
+
+
 def _fits(shape: torch.Size, step: torch.Size) -> bool:
     """Whether a shape broadcasts to that of a step."""
     pairs = zip(reversed(shape), reversed(step), strict=False)
@@ -180,9 +190,15 @@ def fire(
     v, scale = v if v is None else widen(v), scale if scale is None else widen(scale)
     needs_grad = torch.is_grad_enabled() and any(i is not None and i.requires_grad for i in (x, v, scale))
     # An exported graph is for inference: there the plain equation is written, which every runtime can read.
-    if needs_grad and not torch.compiler.is_exporting():
-        return _StraightThrough.apply(x, v, scale, neuron, keep_state)
-    outputs, v, _ = _sequence(x, v, scale, neuron, keep_state)
+    if not torch.compiler.is_exporting():
+        if _has_kernel(x, scale, neuron):
+            from .kernels.operator import ilif as operator  # needs triton
+
+            counts, last, _ = operator(x, v, neuron.decay, neuron.gain, neuron.max_count, keep_state, needs_grad)
+            return counts, last if keep_state else None
+        if needs_grad:
+            return _StraightThrough.apply(x, v, scale, neuron, keep_state)
+    outputs, v, _ = sequence(x, v, scale, neuron, keep_state)
     return outputs, v
 
 

@@ -1,0 +1,115 @@
+"""Bytes that a training step moves, counted: without a clock, and without a GPU.
+
+    python benchmarks/traffic.py --model s --imgsz 320 --batch 2 --timesteps 1 4
+
+Every tensor that an operator of forward and backward (of the sum of the logits) reads or writes is counted, views left
+out, convolutions apart; on a GPU all but the convolutions is bound by this traffic. Tensors have shapes and no values
+(device `meta`), and neurons are run by the kernel as on a GPU, if triton is installed; `--device cpu` counts what a CPU
+does. The published code, counted the same way: `PUBLISHED`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from spikeyolo import SpikeYOLO
+
+equation = import_module("spikeyolo.spiking.ilif")
+
+PUBLISHED = {1: (7.68, 2676), 4: (54.91, 8484)}
+"""By timesteps: GB and operators outside convolutions, for s, 80 classes, 2 images of 320 x 320 in float32, eager."""
+
+ALLOCATIONS = ("empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "detach")
+
+
+class Traffic(TorchDispatchMode):
+    """Counts while it is entered.
+
+    Attributes:
+        bytes: read or written, by operator.
+        calls: by operator.
+        convolutions: bytes of convolutions, which are not in the others.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.convolutions = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        name = func.overloadpacket.__name__
+        if func.is_view or name in ALLOCATIONS:
+            return out
+        moved = sum(t.numel() * t.element_size() for t in tree_leaves((args, kwargs, out)) if isinstance(t, Tensor))
+        if "convolution" in name:
+            self.convolutions += moved
+        else:
+            self.bytes[name] += moved
+            self.calls[name] += 1
+        return out
+
+
+def count(model: str, side: int, batch: int, timesteps: int, device: str) -> Traffic:
+    """One step, forward and backward."""
+    with torch.device(device):
+        network = SpikeYOLO(model, num_classes=80, timesteps=timesteps).train()
+        images = torch.zeros(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
+    with_kernel = device != "cpu" and find_spec("triton") is not None
+    with patch.object(equation, "_has_kernel", lambda *_: with_kernel), Traffic() as traffic:
+        total = sum(level.sum() for level in network(images))
+        assert isinstance(total, Tensor)
+        total.backward()
+    return traffic
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="s")
+    parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--timesteps", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--device", default="meta", choices=["meta", "cpu"])
+    parser.add_argument("--operators", action="store_true", help="list them, the largest first")
+    given = parser.parse_args()
+
+    comparable = (given.model, given.imgsz, given.batch) == ("s", 320, 2)
+    columns = (
+        "T",
+        "GB outside convolutions",
+        "of the published",
+        "operators",
+        "of the published",
+        "GB in convolutions",
+    )
+    table = Table(*columns, title=f"{given.model}, {given.batch} images of {given.imgsz}, float32, {given.device}")
+    console = Console(width=120)
+    for timesteps in given.timesteps:
+        traffic = count(given.model, given.imgsz, given.batch, timesteps, given.device)
+        moved, calls = traffic.bytes.total() / 1e9, traffic.calls.total()
+        published = PUBLISHED.get(timesteps) if comparable else None
+        shares = ["", ""] if published is None else [f"{moved / published[0]:.3f}", f"{calls / published[1]:.3f}"]
+        convolutions = f"{traffic.convolutions / 1e9:.2f}"
+        table.add_row(str(timesteps), f"{moved:.2f}", shares[0], str(calls), shares[1], convolutions)
+        if given.operators:
+            for name, of_name in traffic.bytes.most_common():
+                console.print(f"T = {timesteps}  {name:40} {of_name / 1e9:7.3f} GB {traffic.calls[name]:6}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

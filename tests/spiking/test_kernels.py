@@ -1,0 +1,152 @@
+"""The kernels against the eager equation, run by triton's interpreter, and the operator as torch sees it."""
+
+import importlib.util
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikeyolo.spiking.ilif import Neuron, fire
+
+pytest.importorskip("triton", reason="triton is not installed")
+
+from spikeyolo.spiking.kernels import ilif_triton
+from spikeyolo.spiking.kernels.operator import ilif, run_backward, run_forward
+
+FLAVOURS = [(0.25, 1.0), (0.5, 0.5), (0.3, 0.7)]
+
+
+@pytest.fixture(scope="module")
+def interpreted():
+    """Stands for a kernel by the same kernel in the interpreter."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TRITON_INTERPRET", "1")
+    spec = importlib.util.spec_from_file_location("interpreted_kernels", ilif_triton.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield lambda kernel: getattr(module, kernel.__name__)
+    patch.undo()
+
+
+def laid_out(x, layout):
+    """The same values in another order in memory."""
+    match layout:
+        case "channels last":
+            order = (0, 1, 3, 4, 2)
+        case "time inside":
+            order = (1, 0, 2, 3, 4)
+        case "with holes":
+            return torch.stack([x, x], dim=-1)[..., 0]
+        case "contiguous":
+            order = (0, 1, 2, 3, 4)
+    inverse = sorted(range(5), key=order.__getitem__)
+    return x.permute(order).contiguous().permute(inverse)
+
+
+def eager(x, v, neuron, upstream, upstream_v):
+    x, v = x.detach().requires_grad_(), None if v is None else v.detach().requires_grad_()
+    counts, last = fire(x, v, None, neuron, keep_state=True)
+    outputs = [counts] if upstream_v is None else [counts, last]
+    grads = [upstream] if upstream_v is None else [upstream, upstream_v]
+    inputs = [x] if v is None else [x, v]
+    found = torch.autograd.grad(outputs, inputs, grads)
+    return counts.detach(), last.detach(), found[0], found[1] if v is not None else None
+
+
+def check(interpreted, x, v, neuron, upstream, upstream_v):
+    expected = eager(x, v, neuron, upstream, upstream_v)
+    how = neuron.decay, neuron.gain
+    counts, last, mask = run_forward(x, v, *how, neuron.max_count, True, True, kernels=interpreted)
+    grad_x, grad_v = run_backward(upstream, upstream_v, mask, *how, v is not None, kernels=interpreted)
+    assert counts.dtype == grad_x.dtype == x.dtype
+    assert last.dtype == torch.float32
+    assert torch.equal(counts, expected[0])
+    assert torch.equal(last, expected[1])
+    if x.dtype == torch.bfloat16:  # the interpreter cuts float32 off where it would be rounded
+        torch.testing.assert_close(grad_x, expected[2], rtol=2**-7, atol=0)
+    else:
+        assert torch.equal(grad_x, expected[2])
+    if v is not None:
+        assert torch.equal(grad_v, expected[3])
+    return counts
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels last", "time inside", "with holes"])
+@pytest.mark.parametrize(("decay", "gain"), FLAVOURS)
+@pytest.mark.parametrize("max_count", [1, 4, 15])
+@pytest.mark.parametrize("timesteps", [1, 2, 4, 8])
+def test_kernels_equal_the_eager_equation_bit_for_bit(interpreted, timesteps, max_count, decay, gain, layout):
+    shape = (timesteps, 2, 3, 5, 7)
+    x = laid_out(torch.randn(shape) * max_count, layout)
+    neuron = Neuron(decay, gain, max_count)
+    upstream, upstream_v = torch.randn(shape), torch.randn(shape[1:])
+    counts = check(interpreted, x, None, neuron, laid_out(upstream, layout), None)
+    if layout != "with holes":
+        assert counts.stride() == x.stride()
+    v = laid_out(torch.randn(shape) * 2, layout)[0]
+    check(interpreted, x, v, neuron, upstream, upstream_v)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("decay", "gain"), FLAVOURS)
+def test_half_precision_is_that_of_the_eager_equation(interpreted, dtype, decay, gain):
+    x, upstream = (torch.randn(4, 300, dtype=dtype) * 3 for _ in range(2))
+    check(interpreted, x, torch.randn(300), Neuron(decay, gain, 4), upstream, torch.randn(300))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    currents=st.lists(st.floats(-9, 20, width=32), min_size=1, max_size=12),
+    timesteps=st.integers(1, 4),
+    max_count=st.integers(1, 63),
+)
+def test_currents_of_all_kinds(interpreted, currents, timesteps, max_count):
+    x = torch.tensor(currents).repeat(timesteps, 1)
+    # Halves are where rounding decides, and both ends where the gradient does.
+    x = torch.cat([x, x.round() + 0.5, torch.full_like(x, max_count), torch.zeros_like(x)], dim=1)
+    check(interpreted, x, None, Neuron(0.25, 1.0, max_count), torch.ones_like(x), torch.ones_like(x[0]))
+
+
+def test_more_elements_than_a_block_and_none(interpreted):
+    x = torch.randn(2, 3 * ilif_triton.BLOCK + 17)
+    check(interpreted, x, None, Neuron(), torch.randn_like(x), None)
+    counts, last, mask = run_forward(torch.empty(3, 0), None, 0.25, 1.0, 4, True, True, kernels=interpreted)
+    assert counts.shape == mask.shape == (3, 0)
+    assert last.shape == (0,)
+
+
+def test_a_nan_goes_on_and_passes_no_gradient(interpreted):
+    x = torch.tensor([[torch.nan, 1.0], [1.0, 1.0]])
+    counts, last, mask = run_forward(x, None, 0.25, 1.0, 4, True, True, kernels=interpreted)
+    assert counts.isnan().tolist() == [[True, False], [True, False]]
+    assert last.isnan().tolist() == [True, False]
+    assert mask.tolist() == [[False, True], [False, True]]
+
+
+def test_nothing_is_kept_that_is_not_asked_for(interpreted):
+    x = torch.randn(2, 9)
+    counts, last, mask = run_forward(x, None, 0.25, 1.0, 4, False, False, kernels=interpreted)
+    assert torch.equal(counts, fire(x, None, None, Neuron(), keep_state=False)[0])
+    assert last.numel() == mask.numel() == 0
+
+
+def samples():
+    for layout in ("contiguous", "channels last", "time inside", "with holes"):
+        x = laid_out(torch.randn(3, 2, 3, 4, 5), layout).detach().requires_grad_()
+        yield x, None, 0.25, 1.0, 4, False, True
+        yield x, x.detach()[0].contiguous().requires_grad_(), 0.5, 0.5, 4, True, True
+    yield torch.randn(1, 6, dtype=torch.bfloat16), None, 0.25, 1.0, 15, True, False
+
+
+@pytest.mark.parametrize(
+    "arguments", list(samples()), ids=lambda given: f"{tuple(given[0].stride())}-{given[1] is not None}"
+)
+def test_the_operator_is_what_torch_expects(arguments):
+    torch.library.opcheck(ilif, arguments)
+
+
+def test_the_operator_without_its_mask_has_no_gradient():
+    x = torch.randn(2, 3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="keep_mask"):
+        ilif(x, None, 0.25, 1.0, 4, False, False)
