@@ -7,7 +7,7 @@ All boxes are `xyxy`: left, top, right, bottom, in pixels, floating point.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -86,6 +86,7 @@ class Targets:
         labels: (N,) int64 class indices.
         boxes: (N, 4) xyxy in pixels of the batch's images, with x1 < x2 and y1 < y2.
         num_images: images in the batch; those without boxes count too.
+        host_boxes: the boxes as they were before they were moved to another device, so that nobody waits for that.
 
     Raises:
         ShapeError: on shapes that do not belong together, an index out of range, or a box not finite or without area.
@@ -95,6 +96,7 @@ class Targets:
     labels: Tensor
     boxes: Tensor
     num_images: int
+    host_boxes: Tensor | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_boxes("Targets", self.boxes)
@@ -122,10 +124,18 @@ class Targets:
         """The same targets on another device."""
         return _moved(
             self,
+            host_boxes=self.boxes if self.boxes.device.type == "cpu" else self.host_boxes,
             image_index=self.image_index.to(device, non_blocking=non_blocking),
             labels=self.labels.to(device, non_blocking=non_blocking),
             boxes=self.boxes.to(device, non_blocking=non_blocking),
         )
+
+    @property
+    def boxes_on_host(self) -> Tensor:
+        """The boxes on the CPU."""
+        if self.boxes.device.type == "cpu":
+            return self.boxes
+        return self.boxes.cpu() if self.host_boxes is None else self.host_boxes
 
     @classmethod
     def from_images(cls, labels: Sequence[Tensor], boxes: Sequence[Tensor]) -> Targets:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikeyolo.detection.anchors import anchor_points
-from spikeyolo.detection.assigner import _inside, assign_targets
+from spikeyolo.detection.assigner import assign_targets, points_inside
 from spikeyolo.detection.boxes import complete_iou
 from spikeyolo.detection.gains import LossGains
 from spikeyolo.detection.losses import detection_loss, distribution_focal_loss
@@ -133,7 +133,8 @@ def assign_by_tables(scores, boxes, points, targets):
 def random_case(seed, count, images=3, side=64, dtype=torch.float64):
     """Scores, boxes, points and `count` targets."""
     generator = torch.Generator().manual_seed(seed)
-    points, _ = anchor_points([(side // s, side // s) for s in STRIDES], STRIDES)
+    sizes_hw = [(side // s, side // s) for s in STRIDES]
+    points, _ = anchor_points(sizes_hw, STRIDES)
     centres = torch.rand(count, 2, generator=generator) * side
     sizes = 4 + torch.rand(count, 2, generator=generator) * 40
     targets = Targets(
@@ -146,13 +147,13 @@ def random_case(seed, count, images=3, side=64, dtype=torch.float64):
     scores = torch.rand(shape, generator=generator, dtype=dtype)
     noise = 6 + torch.rand(shape, generator=generator, dtype=dtype) * 20
     points = points.to(dtype)
-    return scores, torch.cat([points - noise[..., :2], points + noise[..., 2:]], dim=-1), points, targets
+    return scores, torch.cat([points - noise[..., :2], points + noise[..., 2:]], dim=-1), points, targets, sizes_hw
 
 
 @given(seed=st.integers(0, 2**20), count=st.integers(0, 12))
 def test_assignment_equals_the_definition(seed, count):
-    scores, boxes, points, targets = random_case(seed, count)
-    found = assign_targets(scores, boxes, points, targets)
+    scores, boxes, points, targets, sizes_hw = random_case(seed, count)
+    found = assign_targets(scores, boxes, sizes_hw, STRIDES, targets)
     rows = sorted(
         (i, a, t, round(w, 6))
         for i, a, t, w in zip(
@@ -168,8 +169,9 @@ def test_assignment_equals_the_definition(seed, count):
     assert [row[:3] for row in rows] == [row[:3] for row in expected]
     assert [row[3] for row in rows] == pytest.approx([row[3] for row in expected], abs=2e-6)
     assert ((found.weight >= 0) & (found.weight <= 1)).all()
-    cells = set(zip(found.image_index.tolist(), found.anchor_index.tolist(), strict=True))
-    assert len(cells) == len(found.weight)
+    assert not found.weight[~found.chosen].any()
+    cells = set(zip(found.image_index[found.chosen].tolist(), found.anchor_index[found.chosen].tolist(), strict=True))
+    assert len(cells) == int(found.chosen.sum())
 
 
 @given(
@@ -179,10 +181,20 @@ def test_assignment_equals_the_definition(seed, count):
     whole=st.booleans(),
 )
 def test_inside_is_a_positive_margin_on_every_side(seed, count, dtype, whole):
-    _, _, points, targets = random_case(seed, count, dtype=dtype)
+    _, _, points, targets, sizes_hw = random_case(seed, count, dtype=dtype)
     boxes = targets.boxes.round() if whole else targets.boxes  # whole ones have borders that go through points
     margins = torch.cat([points - boxes[:, None, :2], boxes[:, None, 2:] - points], dim=-1)
-    assert torch.equal(_inside(points, boxes), margins.amin(-1) > 1e-9)
+    expected = (margins.amin(-1) > 1e-9).nonzero()
+    assert torch.stack(points_inside(boxes, sizes_hw, STRIDES), dim=1).tolist() == expected.tolist()
+
+
+def test_inside_of_boxes_beyond_the_canvas_and_on_levels_of_several_shapes():
+    sizes_hw, strides = [(3, 5), (2, 4)], [8, 16]
+    points, _ = anchor_points(sizes_hw, strides)
+    boxes = torch.tensor([[-50.0, -9, 500, 13], [4, 4, 4.5, 4.5], [60, 30, 90, 70], [3.9, 3.9, 4.1, 4.1]])
+    margins = torch.cat([points - boxes[:, None, :2], boxes[:, None, 2:] - points], dim=-1)
+    expected = (margins.amin(-1) > 0).nonzero()
+    assert torch.stack(points_inside(boxes, sizes_hw, strides), dim=1).tolist() == expected.tolist()
 
 
 class LargestFloat(TorchDispatchMode):
@@ -199,9 +211,9 @@ class LargestFloat(TorchDispatchMode):
 
 
 def test_crowded_batches_need_no_table_of_floats():
-    scores, boxes, points, targets = random_case(0, 2000, images=4, side=640, dtype=torch.float32)
+    scores, boxes, points, targets, sizes_hw = random_case(0, 2000, images=4, side=640, dtype=torch.float32)
     assert len(points) == 8400
     with LargestFloat() as seen:
-        found = assign_targets(scores, boxes, points, targets)
-    assert len(found.weight) > 1000
+        found = assign_targets(scores, boxes, sizes_hw, STRIDES, targets)
+    assert found.chosen.sum() > 1000
     assert seen.most < len(targets) * len(points) / 20

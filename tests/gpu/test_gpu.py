@@ -13,7 +13,7 @@ from spikeyolo.energy.counting import on_counts, tally
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.tensors import as_input
 from spikeyolo.model.forms.verify import verify_spike_driven
-from spikeyolo.spiking import ilif
+from spikeyolo.spiking import ilif, ilif_sequence
 from spikeyolo.structures import STRIDES, Targets
 
 pytestmark = pytest.mark.gpu
@@ -37,6 +37,53 @@ def everything_allowed():
 def test_neuron(dtype):
     x = torch.randn(4, 2, 8, 16, 16, generator=torch.Generator().manual_seed(0)).mul(3).to(dtype)
     assert torch.equal(ilif(x.cuda()).cpu(), ilif(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("decay", "gain"), [(0.25, 1.0), (0.5, 0.5), (0.3, 0.7)])
+@pytest.mark.parametrize("timesteps", [1, 2, 4, 8])
+def test_kernels_equal_the_eager_equation_bit_for_bit(monkeypatch, timesteps, decay, gain, dtype):
+    generator = torch.Generator().manual_seed(0)
+
+    def currents(*shape):
+        return (torch.randn(*shape, generator=generator) * 3).cuda()
+
+    flat = currents(timesteps * 2, 24, 15, 17).contiguous(memory_format=torch.channels_last)
+    x, v = flat.unflatten(0, (timesteps, 2)).to(dtype), currents(2, 24, 15, 17)
+    upstream, upstream_v = currents(*x.shape).to(dtype), currents(*v.shape)
+
+    def run():
+        inputs = x.clone().requires_grad_(), v.clone().requires_grad_()
+        outputs = ilif_sequence(*inputs, decay=decay, gain=gain, max_count=15)
+        return [*outputs, *torch.autograd.grad(outputs, inputs, (upstream, upstream_v))]
+
+    by_kernel = run()
+    assert by_kernel[0].stride() == x.stride()
+    monkeypatch.setattr("spikeyolo.spiking.ilif._has_kernel", lambda *_: False)
+    for ours, theirs in zip(by_kernel, run(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_steady_step_waits_for_nothing(tiny, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from spikeyolo.training.module import DetectorModule
+    from spikeyolo.training.run import train
+
+    step, silent = DetectorModule.training_step, []
+
+    def watched(self, batch, batch_idx):
+        steady = batch_idx in (4, 5, 6)
+        torch.cuda.set_sync_debug_mode("error" if steady else "default")
+        try:
+            step(self, batch, batch_idx)
+            silent.extend([batch_idx] * steady)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setattr(DetectorModule, "training_step", watched)
+    train(replace(tiny, device="0", epochs=1, batch=1, nominal_batch=1), tmp_path / "run")
+    assert silent == [4, 5, 6]
 
 
 def test_nms():

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spikeyolo import SpikeYOLO
-from spikeyolo.training.callbacks.averaging import ExponentialAverage, ema_decay
+from spikeyolo.training.callbacks.averaging import ExponentialAverage, ema_decay, lerp
 from spikeyolo.training.optimization import (
     Position,
     Schedule,
@@ -95,11 +95,10 @@ def test_first_steps_by_hand():
 
 def test_average_follows_its_formula():
     assert ema_decay(2000, 0.9999, 2000) == pytest.approx(0.9999 * (1 - 1 / 2.718281828))
-    callback = ExponentialAverage(0.9, 2.0)
-    average = callback._kwargs["multi_avg_fn"]
     weight, counter = torch.tensor([1.0]), torch.tensor([3])
-    # torch passes the updates so far: this is the third, of decay 0.9 * (1 - exp(-1.5)) = 0.69918.
-    average([weight, counter], [torch.tensor([2.0]), torch.tensor([7])], torch.tensor(2))
+    # After two updates this is the third, of decay 0.9 * (1 - exp(-1.5)) = 0.69918.
+    share = ExponentialAverage(0.9, 2.0).share(2)
+    lerp([weight, counter], [torch.tensor([2.0]), torch.tensor([7])], share)
     assert float(weight) == pytest.approx(0.69918 * 1 + 0.30082 * 2, abs=1e-4)
     assert int(counter) == 7
 

@@ -19,10 +19,12 @@ from spikeyolo.errors import ConfigError, DataError, TrainingError
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.locks import NAME
 from spikeyolo.synthetic.scene import CLASS_NAMES
+from spikeyolo.training.history import LOSSES
 from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.run import train
 from spikeyolo.training.run_folder import RunFolder
 from spikeyolo.training.settings import TrainSettings
+from spikeyolo.training.steps import Step
 from spikeyolo.training.transfer import starting_model
 
 
@@ -68,7 +70,7 @@ def test_loss_that_is_not_finite_names_and_keeps_the_batch(tiny, tmp_path, monke
     def poisoned(self, batch, batch_idx):
         if self.trainer.current_epoch == 1 and batch_idx == 1:
             batch = replace(batch, images=torch.full(batch.images.shape, float("nan")))
-            self.batch = batch
+            self.trainer.datamodule.host_batch = batch
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(DetectorModule, "training_step", poisoned)
@@ -116,9 +118,10 @@ def test_patience_counts_epochs(tiny, tmp_path, monkeypatch, patience, val_every
 
 def fake_step(module: DetectorModule) -> None:
     """A step that learns nothing."""
+    losses = dict.fromkeys(LOSSES, torch.tensor(1.0))
+    module.unread.append(Step(module.trainer.datamodule.host_batch, 0, 0, 0.1, losses, torch.tensor(0.5)))
     module.optimizers().step()
-    module.history.current.add([1.0, 1.0, 1.0], 0.5)
-    module._show([1.0, 1.0, 1.0], 0.1, 0.5)
+    module.read_steps()
 
 
 def test_nothing_that_is_logged_has_to_be_exchanged_as_a_tensor_of_the_cpu(tiny, tmp_path, monkeypatch):

@@ -1,15 +1,19 @@
 """Task-aligned assignment: which anchor points answer for which labelled box.
 
-One boolean table of every target by every anchor point says which lie inside which; all else is computed for those
-pairs only, of all images at once.
+Anchor points lie on grids, so arithmetic says which lie inside which box; all else is computed for those pairs only, of
+all images at once. No shape depends on values that a device would have to be waited for: boxes are known on the host,
+and of the points that are chosen there is room for as many as there can be.
 
-Shape letters: B images, A anchor points, C classes, N targets, P pairs.
+Shape letters: B images, A anchor points, C classes, N targets, L levels, P pairs of a target and a point inside its
+box, S = TOP_K * N.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,19 +28,21 @@ EPS = 1e-9
 
 @dataclass(frozen=True)
 class Assignment:
-    """The anchor points that answer for a target, P of them.
+    """The anchor points that answer for a target: S rows, of which those that are `chosen` count.
 
     Attributes:
-        image_index: (P,) image.
-        anchor_index: (P,) anchor point; no (image, anchor point) appears twice.
-        target_index: (P,) row of the targets.
-        weight: (P,) the aligned target score, 0..1.
+        image_index: (S,) image.
+        anchor_index: (S,) anchor point; no (image, anchor point) is chosen twice.
+        target_index: (S,) row of the targets.
+        weight: (S,) the aligned target score, 0..1; 0 in rows that do not count.
+        chosen: (S,) bool.
     """
 
     image_index: Tensor
     anchor_index: Tensor
     target_index: Tensor
     weight: Tensor
+    chosen: Tensor
 
 
 def _best_of_each_group(group: Tensor, value: Tensor, count: int) -> Tensor:
@@ -58,19 +64,52 @@ def _maximum(group: Tensor, value: Tensor, groups: int) -> Tensor:
     return value.new_zeros(groups).scatter_reduce(0, group, value, "amax")
 
 
-def _inside(points: Tensor, boxes: Tensor) -> Tensor:
-    """(N, A) bool: which points (A, 2) lie inside which boxes (N, 4), not on their border."""
-    x, y = points.unbind(1)
-    left, top, right, bottom = boxes.unsqueeze(2).unbind(1)  # (N, 1) each
-    inside = x > left
-    inside &= x < right
-    inside &= y > top
-    inside &= y < bottom
-    return inside
+def _span(low: np.ndarray, high: np.ndarray, stride: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) first cell whose centre lies between low and high, not on them, and how many cells do."""
+    first = np.clip(np.floor(low / stride - 0.5) + 1, 0, length)
+    last = np.clip(np.ceil(high / stride - 0.5) - 1, -1, length - 1)
+    return first, np.maximum(last - first + 1, 0)
+
+
+def points_inside(
+    boxes: Tensor, sizes_hw: Sequence[tuple[int, int]], strides: Sequence[int], device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
+    """Return which anchor points lie inside which boxes, not on their border.
+
+    Args:
+        boxes: (N, 4) xyxy in pixels, on the CPU.
+        sizes_hw: rows and columns of each level.
+        strides: of each level, powers of two, so that this is exact.
+        device: of the result.
+
+    Returns:
+        target: (P,) row of the boxes, ascending.
+        anchor: (P,) anchor point, as `anchors.anchor_points` orders them, ascending within a box.
+    """
+    left, top, right, bottom = boxes.double().numpy().T
+    levels, start = [], 0
+    for (rows, columns), stride in zip(sizes_hw, strides, strict=True):
+        (first_column, wide), (first_row, high) = (
+            _span(left, right, stride, columns),
+            _span(top, bottom, stride, rows),
+        )
+        levels.append([start + first_row * columns + first_column, wide, np.full_like(wide, columns), wide * high])
+        start += rows * columns
+    # (4, N * L): the first point of a box on a level, points in a row of it, points in a row of the level, points.
+    table = np.array(levels).transpose(1, 2, 0).reshape(4, -1).astype(np.int64)
+    ends = table[3].cumsum()
+    pairs = int(ends[-1]) if len(ends) else 0
+    table = torch.from_numpy(np.vstack([table, ends - table[3]])).to(device, non_blocking=True)
+    groups = torch.arange(table.shape[1], device=device).repeat_interleave(table[3], output_size=pairs)
+    first, wide, columns, _, begin = table[:, groups]
+    within = torch.arange(pairs, device=device) - begin
+    return groups // len(levels), first + within // wide * columns + within % wide
 
 
 @torch.no_grad()
-def assign_targets(scores: Tensor, boxes: Tensor, points: Tensor, targets: Targets) -> Assignment:
+def assign_targets(
+    scores: Tensor, boxes: Tensor, sizes_hw: Sequence[tuple[int, int]], strides: Sequence[int], targets: Targets
+) -> Assignment:
     """Assign to each target the anchor points inside its box that are best aligned with it.
 
     The alignment of an anchor point with a target is score ** 0.5 * CIoU ** 6; the ten best above zero answer for it.
@@ -80,29 +119,34 @@ def assign_targets(scores: Tensor, boxes: Tensor, points: Tensor, targets: Targe
     Args:
         scores: (B, A, C) class scores 0..1.
         boxes: (B, A, 4) predicted boxes, xyxy in pixels.
-        points: (A, 2) anchor points in pixels.
+        sizes_hw: rows and columns of each level of anchor points.
+        strides: of each level.
         targets: of the B images.
 
     Source: Feng et al., TOOD: Task-aligned One-stage Object Detection, ICCV 2021, section 3.2.
     """
-    anchors = len(points)
-    target_boxes = targets.boxes.to(boxes)
-    target, anchor = _inside(points, target_boxes).nonzero(as_tuple=True)  # (P,) each
+    anchors = boxes.shape[1]
+    target, anchor = points_inside(targets.boxes_on_host, sizes_hw, strides, boxes.device)
     image = targets.image_index[target]
 
-    overlap = complete_iou(target_boxes[target], boxes[image, anchor]).clamp(min=0)
+    overlap = complete_iou(targets.boxes.to(boxes)[target], boxes[image, anchor]).clamp(min=0)
     alignment = scores[image, anchor, targets.labels[target]] ** ALPHA * overlap**BETA
     candidates = _best_of_each_group(target, alignment, TOP_K) & (alignment > 0)
 
     cell = image * anchors + anchor
     cells = scores.shape[0] * anchors
-    claims = torch.bincount(cell[candidates], minlength=cells)[cell]
+    claims = cell.new_zeros(cells).scatter_add(0, cell, candidates.to(cell.dtype))[cell]
     is_largest = overlap == _maximum(cell, overlap, cells)[cell]
     nearest = _best_of_each_group(cell, is_largest.to(overlap.dtype), 1) & is_largest
     final = torch.where(claims > 1, nearest, candidates)
 
-    target, anchor, image = target[final], anchor[final], image[final]
-    alignment, overlap = alignment[final], overlap[final]
+    # A point that several claim is chosen once, so there are at most as many as candidates: TOP_K a target.
+    room = TOP_K * len(targets) if len(target) else 0
+    place = torch.where(final, final.cumsum(0) - 1, room)
+    pair = place.new_zeros(room + 1).scatter(0, place, torch.arange(len(place), device=place.device))[:room]
+    chosen = torch.arange(room, device=place.device) < final.sum()
+    target, anchor, image = target[pair], anchor[pair], image[pair]
+    alignment, overlap = alignment[pair] * chosen, overlap[pair] * chosen
     best_alignment = _maximum(target, alignment, len(targets))[target]
     best_overlap = _maximum(target, overlap, len(targets))[target]
-    return Assignment(image, anchor, target, alignment * best_overlap / (best_alignment + EPS))
+    return Assignment(image, anchor, target, alignment * best_overlap / (best_alignment + EPS), chosen)

@@ -27,7 +27,7 @@ class DetectionLoss:
         box: scalar, 1 - CIoU, after its gain; like the other parts without gradient, for display.
         classes: scalar, binary cross-entropy, after its gain.
         distribution: scalar, distribution focal loss, after its gain.
-        foreground: anchor points that answer for a target.
+        foreground: scalar, the anchor points that answer for a target.
         weight: scalar, the sum of the target scores: each part is divided by it, or by 1 where it is less. Processes
             that share a batch need it to divide by the sum of all.
     """
@@ -36,7 +36,7 @@ class DetectionLoss:
     box: Tensor
     classes: Tensor
     distribution: Tensor
-    foreground: int
+    foreground: Tensor
     weight: Tensor
 
 
@@ -82,11 +82,17 @@ def detection_loss(
     num_images, _, num_classes = classes.shape
     if targets.num_images != num_images:
         raise ShapeError(f"targets: of {targets.num_images} images, the logits are of {num_images}")
-    if len(targets) and int(targets.labels.max()) >= num_classes:
-        raise ShapeError(f"targets: label {int(targets.labels.max())}, the logits have {num_classes} classes")
+    # On another device the labels would have to be waited for; a data set's are checked when it is opened.
+    if (
+        len(targets)
+        and targets.labels.device.type == "cpu"
+        and (highest := targets.labels.numpy().max()) >= num_classes
+    ):
+        raise ShapeError(f"targets: label {highest}, the logits have {num_classes} classes")
 
     boxes = ltrb_to_xyxy(expected_ltrb(distributions), points, point_strides)
-    found = assign_targets(classes.detach().sigmoid(), boxes.detach(), points, targets)
+    sizes = [(level.shape[2], level.shape[3]) for level in logits]
+    found = assign_targets(classes.detach().sigmoid(), boxes.detach(), sizes, strides, targets)
     image, anchor = found.image_index, found.anchor_index
     weight = found.weight.sum()
     normaliser = weight.clamp(min=1)
@@ -104,4 +110,4 @@ def detection_loss(
 
     parts = torch.stack([gains.box * box_loss, gains.classes * class_loss, gains.distribution * distribution_loss])
     shown = parts.detach()
-    return DetectionLoss(parts.sum() * num_images, shown[0], shown[1], shown[2], len(found.weight), weight)
+    return DetectionLoss(parts.sum() * num_images, shown[0], shown[1], shown[2], found.chosen.sum(), weight)

@@ -12,7 +12,7 @@ from . import ILIF, SpikingNeuron
 
 
 class MeanCount:
-    """Mean spike count over all neurons and timesteps of the forward passes it watched; NaN without any."""
+    """Mean spike count over all neurons and timesteps of the forward passes it watched."""
 
     def __init__(self) -> None:
         self._sums: list[Tensor] = []
@@ -23,9 +23,14 @@ class MeanCount:
         self._sums.append(counts.detach().sum(dtype=torch.float32))
         self._neurons += counts.numel()
 
+    def scalar(self) -> Tensor | None:
+        """Return the mean, 0..max_count, where the counts are; None without any."""
+        return torch.stack(self._sums).sum() / self._neurons if self._neurons else None
+
     def value(self) -> float:
-        """Return the mean, 0..max_count."""
-        return float(torch.stack(self._sums).sum()) / self._neurons if self._neurons else float("nan")
+        """Return the mean; NaN without any."""
+        mean = self.scalar()
+        return float("nan") if mean is None else float(mean)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ class DetectionDataModule(pl.LightningDataModule):
         train_index: samples to learn from, once they have been read.
         val_index: samples to validate on.
         evaluator: of what is found on these.
+        host_batch: the last batch as the loader gave it, before it was moved to the device.
     """
 
     train_index: Index
@@ -39,7 +40,13 @@ class DetectionDataModule(pl.LightningDataModule):
     def __init__(self, settings: TrainSettings, data: DataSet, input: Input) -> None:
         super().__init__()
         self.settings, self.data, self.input = settings, data, input
+        self.host_batch: Batch | None = None
         self._read = False
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Keep the batch, should it have to be saved."""
+        self.host_batch = batch
+        return batch
 
     def prepare_data(self) -> None:
         """Read both splits; Lightning calls it in the first process, before the others find the index that it keeps."""

@@ -26,10 +26,11 @@ from ..spiking.monitor import watch_counts
 from ..structures import STRIDES, Batch, Detections
 from .aids.aid import TrainingAid, add_terms
 from .distributed import share_loss
-from .history import METRICS, History, fitness
+from .history import LOSSES, METRICS, History, fitness
 from .optimization import Schedule, hold_convolutions, make_optimizer, move_to
 from .run_folder import RunFolder, save_batch
 from .settings import TrainSettings
+from .steps import Read, Step, read, read_every
 from .transfer import is_frozen
 
 COUNT_EVERY = 50
@@ -61,7 +62,7 @@ class DetectorModule(pl.LightningModule):
         self.pending = 0  # batches whose gradients wait for a step
         self.metrics: dict[str, float] = {}  # of the last validation in this epoch
         self.shown: dict[str, float] = {}  # of the last batch
-        self.batch: Batch | None = None
+        self.unread: list[Step] = []
         self.schedule = Schedule(settings, 1)
 
     def configure_optimizers(self) -> Optimizer:
@@ -86,7 +87,6 @@ class DetectorModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Forget what was measured in the epoch before."""
-        self.batch = batch
         self.metrics = {}
         self._plan_validation()
 
@@ -115,8 +115,12 @@ class DetectorModule(pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             loss = share_loss(detection_loss(logits, batch.targets, STRIDES, self.settings.gains), batch.batch_size)
             total, further = add_terms(loss.total, terms, batch.batch_size)
-        parts = loss.parts.tolist()
-        self._check_finite({"box": parts[0], "class": parts[1], "distribution": parts[2], **further})
+        parts = dict(zip(LOSSES, loss.parts, strict=True))
+        step = Step(self._host_batch, self.trainer.current_epoch, batch_idx, position.lr, {**parts, **further})
+        self.unread.append(step)
+        reads = read_every(self.device)
+        if reads == 1:
+            self._check(read([step]))  # before the weights learn from it
         self.pending += 1
         steps = self.pending >= position.accumulate or batch_idx + 1 == self.trainer.num_training_batches
         with nullcontext() if steps else self._unshared():
@@ -127,26 +131,42 @@ class DetectorModule(pl.LightningModule):
             optimizer.step()
             optimizer.zero_grad()
             self.pending = 0
-        mean_count = counts.value()
-        if not math.isnan(mean_count):  # in all processes or in none
-            shared = self.trainer.strategy.reduce(torch.tensor(mean_count, device=self.device), reduce_op="mean")
-            mean_count = float(shared)
-        self.history.current.add(parts, mean_count, further)
-        self._show(parts, position.lr, mean_count, **further)
+        mean_count = counts.scalar()
+        if mean_count is not None:  # in all processes or in none
+            step.mean_count = self.trainer.strategy.reduce(mean_count, reduce_op="mean")
+        if len(self.unread) >= reads or batch_idx + 1 == self.trainer.num_training_batches:
+            self.read_steps()
 
     def _unshared(self) -> AbstractContextManager[Any]:
         """Processes exchange gradients once a step, not for every batch of it."""
         strategy = self.trainer.strategy
         return strategy.block_backward_sync() if isinstance(strategy, DDPStrategy) else nullcontext()
 
-    def _check_finite(self, losses: dict[str, float]) -> None:
-        if not all(map(math.isfinite, losses.values())):
-            self.fail(f"the loss is not finite ({', '.join(f'{name} {value:g}' for name, value in losses.items())})")
+    def read_steps(self) -> None:
+        """Look at what the steps since the last look gave: add it to the history, and show the last.
 
-    def _show(self, parts: list[float], lr: float, mean_count: float, **further: float) -> None:
-        self.shown |= {"box_loss": parts[0], "class_loss": parts[1], "distribution_loss": parts[2], "lr": lr, **further}
-        if not math.isnan(mean_count):
-            self.shown["mean_count"] = mean_count
+        Raises:
+            TrainingError: a loss or gradient that is not finite.
+        """
+        found = list(read(self.unread))
+        self._check(found)
+        for one in found:
+            further = {name: value for name, value in one.losses.items() if name not in LOSSES}
+            self.history.current.add([one.losses[name] for name in LOSSES], one.mean_count, further)
+            self.shown |= {**one.losses, "lr": one.step.lr}
+            if not math.isnan(one.mean_count):
+                self.shown["mean_count"] = one.mean_count
+        self.unread = []
+
+    def _check(self, found: Iterable[Read]) -> None:
+        """Raise TrainingError for the first loss or gradient that is not finite."""
+        for one in found:
+            if not all(map(math.isfinite, one.losses.values())):
+                words = ", ".join(f"{name.removesuffix('_loss')} {value:g}" for name, value in one.losses.items())
+                self.fail(f"the loss is not finite ({words})", one.step)
+            # With fp16 the scaler leaves such a step out instead.
+            if self.settings.precision != "fp16" and not math.isfinite(one.norm):
+                self.fail("the gradient is not finite", one.step)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradient, which is unscaled by now.
@@ -155,18 +175,23 @@ class DetectorModule(pl.LightningModule):
             TrainingError: a gradient that is not finite; with fp16 the scaler leaves the step out instead.
         """
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
-        if self.settings.precision != "fp16" and not math.isfinite(float(norm)):
-            self.fail("the gradient is not finite")
+        step = self.unread[-1]
+        step.norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
+        if read_every(self.device) == 1:
+            self._check(read([step]))
 
-    def fail(self, what: str) -> NoReturn:
-        """Save the batch and name it; the weights and the last checkpoint are still those from before it."""
-        trainer, batch = self.trainer, self.batch
-        assert batch is not None
-        file = save_batch(self.folder, trainer.global_rank, batch)
-        shown = ", ".join(map(str, batch.image_ids))
+    def fail(self, what: str, step: Step | None = None) -> NoReturn:
+        """Save a step's batch, the last one's unless named, and name it.
+
+        On a CPU the weights are still those from before it, elsewhere the last checkpoint's are.
+        """
+        trainer = self.trainer
+        if step is None:
+            step = Step(self._host_batch, trainer.current_epoch, trainer.fit_loop.batch_idx, 0.0, {})
+        file = save_batch(self.folder, trainer.global_rank, step.batch)
+        shown = ", ".join(map(str, step.batch.image_ids))
         raise TrainingError(
-            f"epoch {trainer.current_epoch + 1}, batch {trainer.fit_loop.batch_idx + 1}: {what}; "
+            f"epoch {step.epoch + 1}, batch {step.batch_idx + 1}: {what}; "
             f"the batch is kept in {file}, the training up to the last checkpoint in {self.folder.path}; "
             f"a lower lr or precision 32 may help; images: {shown}"
         )
@@ -179,6 +204,13 @@ class DetectorModule(pl.LightningModule):
         """
         if not all(bool(value.isfinite().all()) for value in self.state_dict().values()):
             self.fail("the weights are not finite")
+
+    @property
+    def _host_batch(self) -> Batch:
+        """The batch as the loader gave it."""
+        batch: Batch | None = self.trainer.datamodule.host_batch  # type: ignore[attr-defined]
+        assert batch is not None
+        return batch
 
     @property
     def shared_validation_batches(self) -> int:
@@ -223,6 +255,7 @@ class DetectorModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the history and the state of torch's random numbers."""
+        self.read_steps()
         checkpoint["history"] = self.history.state_dict()
         random: dict[str, Any] = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":

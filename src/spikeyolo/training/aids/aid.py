@@ -62,11 +62,11 @@ class TrainingAid(nn.Module, ABC):
         """
 
 
-def add_terms(loss: Tensor, terms: Mapping[str, Term], images: int) -> tuple[Tensor, dict[str, float]]:
+def add_terms(loss: Tensor, terms: Mapping[str, Term], images: int) -> tuple[Tensor, dict[str, Tensor]]:
     """Add terms to the loss of this process's images.
 
     Returns:
-        The loss to call backward on, and the means over the whole batch, each after its gain, to show.
+        The loss to call backward on, and the means over the whole batch, scalars, each after its gain, to show.
     """
     shown = {}
     for name, term in terms.items():
@@ -74,5 +74,5 @@ def add_terms(loss: Tensor, terms: Mapping[str, Term], images: int) -> tuple[Ten
         total, mean = share_mean(gain * term.total, term.weight, images)
         if term.gain:
             loss = loss + total
-        shown[name] = float(mean)
+        shown[name] = mean
     return loss, shown

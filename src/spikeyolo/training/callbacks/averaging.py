@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
@@ -33,16 +33,37 @@ class ExponentialAverage(WeightAveraging):
     """
 
     def __init__(self, decay: float, ramp: float) -> None:
-        def average(averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
-            share = 1 - ema_decay(int(updates) + 1, decay, ramp)
-            _lerp(list(averaged), list(current), share)
-
-        super().__init__(multi_avg_fn=average)
+        super().__init__()
+        self._kept = partial(ema_decay, decay=decay, ramp=ramp)
+        self._updates = -1  # not read yet
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Keep the average where the model will be; it is not there yet when this is called."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Read once how many updates there were; from here on they are counted where nobody waits for them."""
+        super().on_train_start(trainer, pl_module)
+        assert self._average_model is not None
+        self._updates = int(self._average_model.n_averaged)
+
+    def share(self, updates: int) -> float:
+        """Return the share that the current weights get after so many updates; the first copies."""
+        return 1 - self._kept(updates + 1) if updates else 1.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Update after a step of the optimiser, as Lightning does, but without a look at what is on the device."""
+        if trainer.global_step <= self._latest_update_step:
+            return
+        assert self._average_model is not None
+        averaged, current = ([*m.parameters(), *m.buffers()] for m in (self._average_model.module, pl_module))
+        lerp(averaged, current, self.share(self._updates))
+        self._average_model.n_averaged += 1
+        self._updates += 1
+        self._latest_update_step = trainer.global_step
 
     @property
     def network(self) -> SpikeYOLO:
@@ -52,9 +73,11 @@ class ExponentialAverage(WeightAveraging):
 
 
 @torch.no_grad()
-def _lerp(averaged: list[Tensor], current: list[Tensor], share: float) -> None:
+def lerp(averaged: list[Tensor], current: list[Tensor], share: float) -> None:
+    """Move averages by a share of the way to the current values, in place; counters are copied."""
     floating = [i for i, value in enumerate(averaged) if value.is_floating_point()]
     if floating:
         torch._foreach_lerp_([averaged[i] for i in floating], [current[i] for i in floating], share)
-    for i in set(range(len(averaged))) - set(floating):  # counters
-        averaged[i].copy_(current[i])
+    counters = sorted(set(range(len(averaged))) - set(floating))
+    if counters:
+        torch._foreach_copy_([averaged[i] for i in counters], [current[i] for i in counters])

@@ -66,8 +66,9 @@ class TrainingProgress(Callback):
         seconds, self._last_batch = now - self._last_batch, now
         speed = batch.batch_size * trainer.world_size / seconds
         self._speed = speed if batch_idx == 0 else 0.9 * self._speed + 0.1 * speed
-        shown = pl_module.shown
-        self._show(trainer, "", self._details(shown), batch_idx + 1, int(trainer.num_training_batches))
+        shown = pl_module.shown  # on a GPU nothing until the first steps are read
+        details = self._details(shown) if shown else ""
+        self._show(trainer, "", details, batch_idx + 1, int(trainer.num_training_batches))
         self._estimate(trainer, seconds)
         if trainer.fit_loop.total_batch_idx % LOG_EVERY == 0:
             points = {f"train/{name}": value for name, value in shown.items()}
