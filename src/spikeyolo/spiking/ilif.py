@@ -72,12 +72,13 @@ class Neuron(NamedTuple):
 
 def sequence(
     x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron, keep_state: bool, keep: str = ""
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The equation over the T steps of x: what goes on (T, ...), last potential (...), what backward needs (T, ...).
+) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+    """The equation over the T steps of x: what goes on (T, ...), last potential (...), what backward needs of each.
 
     `v` and `scale` are float32 at least. `keep` is "mask", where the gradient is 1, or "quotient", q.
     """
-    outputs, kept = [], []
+    kept: list[Tensor] = []
+    outputs = _Steps(x)
     last = x.shape[0] - 1
     rate = None if scale is None else scale.reciprocal()
     for t, current in enumerate(x.unbind(0)):
@@ -89,11 +90,48 @@ def sequence(
         clipped = quotient.clamp(0.0, float(neuron.max_count))
         if keep:
             kept.append(clipped == quotient if keep == "mask" else quotient)
-        counts = clipped.round_()
+        room = outputs.room(t, clipped.dtype) if scale is None else None
+        counts = clipped.round_() if room is None else torch.round(clipped, out=room)
         weighed = counts if scale is None else scale * counts
-        outputs.append((weighed if neuron.weighed else counts).to(x.dtype))
+        outputs.put(t, weighed if neuron.weighed else counts)
         v = widen(h) - weighed if keep_state or t < last else None
-    return _stack(outputs), v, _stack(kept) if keep else None
+    return outputs.whole(), v, kept
+
+
+class _Steps:
+    """Tensors of steps that become one (T, ...): written where they will be, so that none is copied.
+
+    Args:
+        like: (T, ...) of the same dtype and strides.
+    """
+
+    def __init__(self, like: Tensor):
+        # One step is a view; and a graph that is traced is of values alone.
+        in_place = len(like) > 1 and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
+        self._dtype = like.dtype
+        self._whole = torch.empty_like(like) if in_place else None
+        self._steps: dict[int, Tensor] = {}
+
+    def room(self, t: int, dtype: torch.dtype) -> Tensor | None:
+        """Where step t may be written by what makes it; None: it makes a tensor."""
+        if self._whole is None or dtype != self._dtype:
+            return None
+        self._steps[t] = self._whole[t]
+        return self._steps[t]
+
+    def put(self, t: int, step: Tensor) -> None:
+        """Take step t, which may be in its room already."""
+        if self._whole is None:
+            self._steps[t] = step.to(self._dtype)
+        elif step is not self._steps.get(t):
+            self._whole[t].copy_(step)
+
+    def whole(self) -> Tensor:
+        """All steps."""
+        if self._whole is not None:
+            return self._whole
+        steps = [self._steps[t] for t in range(len(self._steps))]
+        return torch.stack(steps) if len(steps) > 1 else steps[0].unsqueeze(0)
 
 
 def widen(x: Tensor) -> Tensor:
@@ -101,16 +139,15 @@ def widen(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def _stack(steps: list[Tensor]) -> Tensor:
-    return torch.stack(steps) if len(steps) > 1 else steps[0].unsqueeze(0)  # one step need not be copied
-
-
-def pass_within(grad: Tensor, x: Tensor, max_count: int) -> Tensor:
+def pass_within(grad: Tensor, x: Tensor, max_count: int, out: Tensor | None = None) -> Tensor:
     """Return grad where 0 <= x <= max_count and 0 elsewhere: one pass, on CPUs five times as fast as by a mask."""
     kind = torch.finfo(x.dtype)
     # The ends do not belong to it there: the next number above, and below 0 the nearest that nobody takes for 0.
     above = max_count + kind.eps * 2 ** (max_count.bit_length() - 1)
-    return torch.ops.aten.hardtanh_backward(grad.to(x.dtype), x, -kind.tiny, above)
+    given = grad.to(x.dtype), x, -kind.tiny, above
+    if out is None:
+        return torch.ops.aten.hardtanh_backward(*given)
+    return torch.ops.aten.hardtanh_backward.grad_input(*given, grad_input=out)
 
 
 def _slope(quotient: Tensor, width: float, max_count: int) -> Tensor:
@@ -131,34 +168,34 @@ class _StraightThrough(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None]:
         ctx.masked = scale is None and not neuron.surrogate_width and x.device.type != "cpu"
         outputs, v_last, kept = sequence(x, v, scale, neuron, keep_state, "mask" if ctx.masked else "quotient")
-        ctx.save_for_backward(kept, *(() if scale is None else (scale,)))
+        ctx.save_for_backward(*kept, *(() if scale is None else (scale,)))
         ctx.neuron, ctx.has_state = neuron, v is not None
         return outputs, v_last
 
     @staticmethod
     def backward(ctx: Any, grad_outputs: Tensor, grad_v: Tensor | None) -> tuple[Tensor | None, ...]:
-        (kept, *scales), neuron = ctx.saved_tensors, ctx.neuron
-        dtype, steps = grad_outputs.dtype, []  # what goes on has the dtype of x
+        neuron, steps = ctx.neuron, _Steps(grad_outputs)
+        kept, scales = ctx.saved_tensors[: len(grad_outputs)], ctx.saved_tensors[len(grad_outputs) :]
         grad_scale = torch.zeros_like(scales[0]) if scales else None
-        for grad_output, seen in zip(reversed(grad_outputs.unbind(0)), reversed(kept.unbind(0)), strict=True):
+        for t in reversed(range(len(kept))):
+            grad_output, seen = grad_outputs[t], kept[t]
             # V = H - s C with C constant: H receives the gradient of V whole, and that of s C by the slope.
             if ctx.masked:
                 grad_h = grad_output * seen
             elif neuron.surrogate_width:
                 grad_h = grad_output * _slope(seen, neuron.surrogate_width, neuron.max_count)
             else:
-                grad_h = pass_within(grad_output, seen, neuron.max_count)
+                grad_h = pass_within(grad_output, seen, neuron.max_count, steps.room(t, seen.dtype))
             if grad_scale is not None:
                 counts = seen.clamp(0.0, float(neuron.max_count)).round_()
                 part = grad_output * counts - grad_h * seen
                 part = part if grad_v is None else part - grad_v * counts
                 grad_scale += part.sum_to_size(grad_scale.shape)
-            if grad_v is not None:
-                grad_h = grad_h + grad_v
-            steps.append((grad_h if neuron.gain == 1.0 else neuron.gain * grad_h).to(dtype))
-            more = ctx.has_state or len(steps) < len(kept)
-            grad_v = neuron.decay * widen(grad_h) if more else None
-        return _stack(steps[::-1]), grad_v, grad_scale, None, None
+            if grad_v is not None:  # the product is in half precision where no potential was kept
+                grad_h = grad_h.add_(grad_v) if grad_h.dtype == grad_v.dtype else grad_h + grad_v
+            grad_v = neuron.decay * widen(grad_h) if ctx.has_state or t else None
+            steps.put(t, grad_h if neuron.gain == 1.0 else neuron.gain * grad_h)
+        return steps.whole(), grad_v, grad_scale, None, None
 
 
 def _has_kernel(x: Tensor, scale: Tensor | None, neuron: Neuron) -> bool:

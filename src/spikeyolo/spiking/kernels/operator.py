@@ -158,9 +158,9 @@ def ilif(
 def _eager(
     x: Tensor, v: Tensor | None, decay: float, gain: float, max_count: int, keep_state: bool, keep_mask: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    found = sequence(x, v, None, Neuron(decay, gain, max_count), keep_state, "mask" if keep_mask else "")
+    counts, last, kept = sequence(x, v, None, Neuron(decay, gain, max_count), keep_state, "mask" if keep_mask else "")
     room = _room(x, v, decay, gain, max_count, keep_state, keep_mask)
-    for to, values in zip(room, found, strict=True):
+    for to, values in zip(room, (counts, last, torch.stack(kept) if kept else None), strict=True):
         if values is not None and to.numel():
             to.copy_(values)
     return room
