@@ -1,13 +1,14 @@
 """The kernels against the eager equation, run by triton's interpreter, and the operator as torch sees it."""
 
 import importlib.util
+from importlib import import_module
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeyolo.spiking.ilif import Neuron, fire
+from spikeyolo.spiking.ilif import Neuron, _has_kernel, fire, kernel_works
 
 pytest.importorskip("triton", reason="triton is not installed")
 
@@ -150,3 +151,40 @@ def test_the_operator_without_its_mask_has_no_gradient():
     x = torch.randn(2, 3, requires_grad=True)
     with pytest.raises(RuntimeError, match="keep_mask"):
         ilif(x, None, 0.25, 1.0, 4, False, False)
+
+
+def test_a_kernel_that_cannot_be_built_is_one_warning_and_no_error(monkeypatch):
+    def fails(*_):
+        raise RuntimeError("Failed to find C compiler\nand more")
+
+    monkeypatch.setattr("spikeyolo.spiking.kernels.operator.ilif", fails)
+    kernel_works.cache_clear()
+    with pytest.warns(UserWarning, match=r"plain operators.*\(Failed to find C compiler\)"):
+        assert not kernel_works(torch.device("cpu"))
+    assert not kernel_works(torch.device("cpu"))  # and not again
+    kernel_works.cache_clear()
+    monkeypatch.undo()
+    assert kernel_works(torch.device("cpu"))  # where the operator runs the equation
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, True),
+        ({"dtype": torch.bfloat16}, True),
+        ({"dtype": torch.float64}, False),
+        ({"v": torch.float64}, False),
+        ({"scale": torch.ones(1)}, False),
+        ({"width": 0.5}, False),
+        ({"cuda": False}, False),
+    ],
+)
+def test_which_neurons_have_a_kernel(monkeypatch, given, expected):
+    monkeypatch.setattr(import_module("spikeyolo.spiking.ilif"), "kernel_works", lambda device: True)
+
+    class OnGPU(torch.Tensor):
+        is_cuda = given.get("cuda", True)
+
+    x = torch.zeros(2, 3, dtype=given.get("dtype", torch.float32)).as_subclass(OnGPU)
+    v = torch.zeros(3, dtype=given["v"]) if "v" in given else None
+    assert _has_kernel(x, v, given.get("scale"), Neuron(surrogate_width=given.get("width", 0.0))) == expected

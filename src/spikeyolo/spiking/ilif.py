@@ -19,6 +19,8 @@ Source: Luo et al., SpikeYOLO, ECCV 2024, eq. 4-6; scale: QB-LIF, arXiv 2604.256
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -198,13 +200,31 @@ class _StraightThrough(torch.autograd.Function):
         return steps.whole(), grad_v, grad_scale, None, None
 
 
-def _has_kernel(x: Tensor, scale: Tensor | None, neuron: Neuron) -> bool:
-    """Whether one kernel runs all steps: on GPUs, the published surrogate, up to float32."""
+def _has_kernel(x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron) -> bool:
+    """Whether one kernel runs all steps: on GPUs, with the published surrogate, up to float32."""
     published = scale is None and not neuron.surrogate_width
-    if not (x.is_cuda and published and x.dtype != torch.float64):
+    single = x.dtype != torch.float64 and (v is None or v.dtype == torch.float32)
+    if not (x.is_cuda and published and single):
         return False
-    # A compiled graph joins a single step with what is before and after it.
-    return find_spec("triton") is not None and not (x.shape[0] == 1 and torch.compiler.is_compiling())
+    if torch.compiler.is_compiling():  # a compiled graph joins a single step with what is before and after it
+        return x.shape[0] > 1 and find_spec("triton") is not None
+    return kernel_works(x.device)
+
+
+@cache
+def kernel_works(device: torch.device) -> bool:
+    """Whether triton is installed and can build the kernel for a device; it needs a C compiler, too."""
+    if find_spec("triton") is None:
+        return False
+    from .kernels.operator import ilif as operator
+
+    try:
+        operator(torch.zeros(1, 1, device=device), None, 0.25, 1.0, 1, True, True)
+    except Exception as error:  # of triton, its compiler or the driver: whatever it is, plain operators do the same
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        warnings.warn(f"neurons run as plain operators, which is slower: their kernel fails here ({why})", stacklevel=2)
+        return False
+    return True
 
 
 def _fits(shape: torch.Size, step: torch.Size) -> bool:
@@ -228,7 +248,7 @@ def fire(
     needs_grad = torch.is_grad_enabled() and any(i is not None and i.requires_grad for i in (x, v, scale))
     # An exported graph is for inference: there the plain equation is written, which every runtime can read.
     if not torch.compiler.is_exporting():
-        if _has_kernel(x, scale, neuron):
+        if _has_kernel(x, v, scale, neuron):
             from .kernels.operator import ilif as operator  # needs triton
 
             counts, last, _ = operator(x, v, neuron.decay, neuron.gain, neuron.max_count, keep_state, needs_grad)
