@@ -286,7 +286,7 @@ def test_module_reads_and_writes_only_the_state_it_is_given():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile's own
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.long)])
 def test_compiled_equals_eager(backend):
     if backend == "inductor":
         pytest.importorskip("torch._inductor")

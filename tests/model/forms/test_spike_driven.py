@@ -52,10 +52,11 @@ def grid_of(preset, seed=0):
         yield timesteps, max_count, dense
 
 
+@pytest.mark.parametrize("side", [32, pytest.param(64, marks=pytest.mark.long)])
 @pytest.mark.parametrize("preset", ["t", "t-gen1"])
-def test_every_t_and_d_on_spikes_equals_counts(preset):
+def test_every_t_and_d_on_spikes_equals_counts(preset, side):
     for timesteps, _, dense in grid_of(preset):
-        frames = torch.rand(timesteps, 1, 3, 64, 64, dtype=torch.float64)
+        frames = torch.rand(timesteps, 1, 3, side, side, dtype=torch.float64)
         spiking = assert_equal_to_counts(dense, frames)
         if timesteps > 1:  # of one frame both are the same
             assert_equal_to_counts(dense, frames[0], spiking)
