@@ -246,11 +246,12 @@ def test_commands_train_and_val(shapes, tmp_path, capsys):
         assert main([*command, switch, "--json", str(numbers), "--overwrite"]) == 0
         assert words in capsys.readouterr().out
         unary = json.loads(numbers.read_text())
-        assert unary["form"] == form
+        assert (unary["form"], unary["slot_code"]) == (form, "unary")
         assert main([*command, switch, "--slot-code", "binary", "--json", str(numbers), "--overwrite"]) == 0
         assert ("264 slots" if form == "spike-driven" else "binary slots") in capsys.readouterr().out
         binary = json.loads(numbers.read_text())
-        assert {**binary, "speed_ms": unary["speed_ms"]} == unary
+        assert binary["slot_code"] == "binary"
+        assert {**binary, "slot_code": "unary", "speed_ms": unary["speed_ms"]} == unary
     assert main([*command, "--integer", "--spike-driven"]) == 1
     assert "name one" in capsys.readouterr().err
     assert main([*command, "--slot-code", "binary"]) == 1

@@ -16,6 +16,8 @@ from ..detection.thresholds import EVALUATION, Thresholds
 from ..errors import ConfigError, WriteError
 from ..files import write_whole
 from ..limits import MAX_BATCH, MAX_WORKERS, check_range
+from ..model.detector import SpikeYOLO
+from ..model.forms.form import Form
 from ..model.inputs import chosen_input
 from .evaluator import Evaluation, make_evaluator
 from .metrics import Metrics
@@ -64,6 +66,7 @@ class Validation:
         form: the model's; see `model.forms`.
         precision: of its numbers.
         engine: what ran it, with its version.
+        slot_code: how counts become slots, in forms of a network that run on slots.
     """
 
     evaluation: Evaluation
@@ -71,6 +74,7 @@ class Validation:
     form: str
     precision: str
     engine: str
+    slot_code: str | None = None
 
     @property
     def metrics(self) -> Metrics:
@@ -82,6 +86,7 @@ class Validation:
         return {
             **self.evaluation.to_json(),
             "form": str(self.form),
+            **({} if self.slot_code is None else {"slot_code": self.slot_code}),
             "precision": self.precision,
             "engine": self.engine,
             "speed_ms": self.timer.milliseconds(),
@@ -152,4 +157,7 @@ def validate(model: Detecting, index: Index, settings: ValidationSettings | None
             found = model.detect(outputs, settings.thresholds, batch.placements, multi_label=True)
         evaluator.update(batch.image_ids, found)
         timer.end_batch(batch.batch_size)
-    return Validation(evaluator.compute(curves=True), timer, model.form, model.precision, model.engine)
+    slots = None
+    if isinstance(model, SpikeYOLO) and model.form in (Form.SPIKE_DRIVEN, Form.INTEGER):
+        slots = str(model.slot_code)
+    return Validation(evaluator.compute(curves=True), timer, model.form, model.precision, model.engine, slots)
