@@ -16,6 +16,7 @@ from spikeyolo.interop.names import published_name
 from spikeyolo.model.blocks import RepConv, SepRepConv, SpikingBlock
 from spikeyolo.model.forms.form import Form
 from spikeyolo.spiking import ILIF, NeuronState
+from spikeyolo.spiking.monitor import watch_counts
 from spikeyolo.structures import STRIDES, Targets
 
 FORMS = {
@@ -259,3 +260,31 @@ def test_exported_equals_eager():
     exported = torch.export.export(model, (image,), dynamic_shapes={"images": {0: batch}}).module()
     for ours, theirs in zip(exported(image[:1]), model(image[:1]), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("changes", [{}, {"neuron": "gen1", "timesteps": 3}, {"learned_scale": "channel"}])
+def test_blocks_that_are_run_once_more_give_the_same_gradients_from_less(changes):
+    kept, found = [], []
+    images = torch.rand(2, 3, 64, 64)
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = spikeyolo.SpikeYOLO("t", num_classes=2, **changes).train()
+        for part in model.modules():
+            if isinstance(part, SpikingBlock):
+                part.recompute = recompute
+        held = 0
+
+        def keep(tensor):
+            nonlocal held
+            held += tensor.numel() * tensor.element_size()
+            return tensor
+
+        with watch_counts(model) as mean, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = sum(level.square().mean() for level in model(images))
+        kept.append(held)
+        loss.backward()
+        gradients = {name: p.grad for name, p in model.named_parameters()}
+        found.append({**gradients, **dict(model.named_buffers()), "loss": loss, "count": torch.tensor(mean.value())})
+    assert kept[1] < 0.5 * kept[0]
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])

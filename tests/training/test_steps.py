@@ -131,3 +131,11 @@ def test_numbers_of_several_steps_come_in_order():
     assert first.mean_count != first.mean_count
     assert (second.mean_count, second.norm, third.norm) == (4.0, 5.0, float("inf"))
     assert list(read([])) == []
+
+
+def test_a_run_in_less_memory_is_the_same_run(tiny, tmp_path):
+    usual = train(tiny, tmp_path / "usual")
+    less = train(replace(tiny, recompute=True), tmp_path / "less")
+    assert less.results.read_text() == usual.results.read_text()
+    ours, theirs = (torch.load(run.last, weights_only=True)["current_model_state"] for run in (less, usual))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

@@ -6,13 +6,15 @@ Shape letters: T timesteps, B images, C channels, H rows, W columns. Between blo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from ..spiking import NeuronState
 from ..spiking.ilif import pass_within
@@ -201,12 +203,16 @@ class SpikingBlock(nn.Module):
     The published MS_AllConvBlock (`rep=False`: the channel mixer is two plain 3x3 convolutions) and MS_ConvBlock
     (`rep=True`: two RepConv, each with a further norm).
 
+    Attributes:
+        recompute: in training, keep nothing but the input for the backward pass, and run the block once more there.
+
     Shape:
         (T, B, dim, H, W) -> (T, B, dim, H, W)
     """
 
     def __init__(self, dim: int, ratio: int, make_neuron: MakeNeuron, rep: bool):
         super().__init__()
+        self.recompute = False
         self.token_mixer = sep_conv(dim, make_neuron)
 
         def unit(in_channels: int, out_channels: int) -> SpikingConv:
@@ -218,8 +224,31 @@ class SpikingBlock(nn.Module):
         self.channel_mixer = Chain(*(unit(*widths) for widths in pairwise((dim, ratio * dim, dim))))
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+        if self.recompute and state is None and torch.is_grad_enabled():
+            return checkpoint(self._mix, x, None, use_reentrant=False, context_fn=self._contexts)
+        return self._mix(x, state)
+
+    def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """Of the first run, which updates the running statistics, and of the second, which must not."""
+        return nullcontext(), _statistics_kept(self)
+
+    def _mix(self, x: Tensor, state: NeuronState | None) -> Tensor:
         x = x + self.token_mixer(x, state)
         return x + self.channel_mixer(x, state)
+
+
+@contextmanager
+def _statistics_kept(block: nn.Module) -> Iterator[None]:
+    """Inside, batch norms in training leave their running statistics, and how often they ran, as they are."""
+    norms = [part for part in block.modules() if isinstance(part, nn.BatchNorm2d) and part.training]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, counter) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, counter
 
 
 class SpikingSPPF(nn.Module):

@@ -176,8 +176,8 @@ class _StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_outputs: Tensor, grad_v: Tensor | None) -> tuple[Tensor | None, ...]:
-        neuron, steps = ctx.neuron, _Steps(grad_outputs)
-        kept, scales = ctx.saved_tensors[: len(grad_outputs)], ctx.saved_tensors[len(grad_outputs) :]
+        neuron, steps, saved = ctx.neuron, _Steps(grad_outputs), ctx.saved_tensors
+        kept, scales = saved[: len(grad_outputs)], saved[len(grad_outputs) :]
         grad_scale = torch.zeros_like(scales[0]) if scales else None
         for t in reversed(range(len(kept))):
             grad_output, seen = grad_outputs[t], kept[t]

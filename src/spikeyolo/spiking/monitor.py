@@ -38,7 +38,12 @@ def watch_counts(network: nn.Module, active: bool = True) -> Iterator[MeanCount]
     """Measure the mean spike count of what runs inside; costs a pass over the counts, so not for every batch."""
     mean = MeanCount()
     layers = [module for module in network.modules() if isinstance(module, ILIF | SpikingNeuron)] if active else []
-    hooks = [layer.register_forward_hook(lambda layer, _, outputs: mean.add(layer.counts(outputs))) for layer in layers]
+
+    @torch.no_grad()  # nothing of it is kept for a backward pass
+    def see(layer: ILIF | SpikingNeuron, inputs: object, outputs: Tensor) -> None:
+        mean.add(layer.counts(outputs))
+
+    hooks = [layer.register_forward_hook(see) for layer in layers]
     try:
         yield mean
     finally:

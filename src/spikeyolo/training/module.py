@@ -21,6 +21,7 @@ from ..detection.postprocess import postprocess
 from ..errors import TrainingError
 from ..evaluation.evaluator import Evaluator
 from ..imaging.tensors import as_input
+from ..model.blocks import SpikingBlock
 from ..model.detector import SpikeYOLO
 from ..spiking.monitor import watch_counts
 from ..structures import STRIDES, Batch, Detections
@@ -57,6 +58,9 @@ class DetectorModule(pl.LightningModule):
         self.network = network
         self.aids: Iterable[TrainingAid] = nn.ModuleList(aids)  # type: ignore[assignment]
         self.settings = settings
+        for part in network.modules():
+            if isinstance(part, SpikingBlock):
+                part.recompute = settings.recompute
         self.folder = folder
         self.history = History()
         self.pending = 0  # batches whose gradients wait for a step
