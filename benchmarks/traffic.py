@@ -20,11 +20,12 @@ from unittest.mock import patch
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from spikeyolo import SpikeYOLO
+from spikeyolo.model.blocks import SpikingBlock
 
 equation = import_module("spikeyolo.spiking.ilif")
 
@@ -41,6 +42,7 @@ class Traffic(TorchDispatchMode):
         bytes: read or written, by operator.
         calls: by operator.
         convolutions: bytes of convolutions, which are not in the others.
+        held: by memory block, bytes that are kept for the backward pass, weights left out.
     """
 
     def __init__(self) -> None:
@@ -48,6 +50,14 @@ class Traffic(TorchDispatchMode):
         self.bytes: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.convolutions = 0
+        self.held: dict[int, int] = {}
+
+    def hold(self, tensor: Tensor) -> Tensor:
+        """Take a tensor that is kept for the backward pass."""
+        if not isinstance(tensor, nn.Parameter):
+            storage = tensor.untyped_storage()
+            self.held[storage._cdata] = storage.nbytes()
+        return tensor
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -64,14 +74,18 @@ class Traffic(TorchDispatchMode):
         return out
 
 
-def count(model: str, side: int, batch: int, timesteps: int, device: str) -> Traffic:
+def count(model: str, side: int, batch: int, timesteps: int, device: str, recompute: bool) -> Traffic:
     """One step, forward and backward."""
     with torch.device(device):
         network = SpikeYOLO(model, num_classes=80, timesteps=timesteps).train()
         images = torch.zeros(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
+    for part in network.modules():
+        if isinstance(part, SpikingBlock):
+            part.recompute = recompute
     with_kernel = device != "cpu" and find_spec("triton") is not None
     with patch.object(equation, "_has_kernel", lambda *_: with_kernel), Traffic() as traffic:
-        total = sum(level.sum() for level in network(images))
+        with torch.autograd.graph.saved_tensors_hooks(traffic.hold, lambda tensor: tensor):
+            total = sum(level.sum() for level in network(images))
         assert isinstance(total, Tensor)
         total.backward()
     return traffic
@@ -84,6 +98,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--timesteps", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--device", default="meta", choices=["meta", "cpu"])
+    parser.add_argument("--recompute", action="store_true", help="as `spikeyolo train --recompute`")
     parser.add_argument("--operators", action="store_true", help="list them, the largest first")
     given = parser.parse_args()
 
@@ -91,20 +106,22 @@ def main() -> None:
     columns = (
         "T",
         "GB outside convolutions",
-        "of the published",
+        "of published",
         "operators",
-        "of the published",
-        "GB in convolutions",
+        "of published",
+        "in convolutions",
+        "held, GB",
     )
     table = Table(*columns, title=f"{given.model}, {given.batch} images of {given.imgsz}, float32, {given.device}")
     console = Console(width=120)
     for timesteps in given.timesteps:
-        traffic = count(given.model, given.imgsz, given.batch, timesteps, given.device)
+        traffic = count(given.model, given.imgsz, given.batch, timesteps, given.device, given.recompute)
         moved, calls = traffic.bytes.total() / 1e9, traffic.calls.total()
         published = PUBLISHED.get(timesteps) if comparable else None
         shares = ["", ""] if published is None else [f"{moved / published[0]:.3f}", f"{calls / published[1]:.3f}"]
         convolutions = f"{traffic.convolutions / 1e9:.2f}"
-        table.add_row(str(timesteps), f"{moved:.2f}", shares[0], str(calls), shares[1], convolutions)
+        held = f"{sum(traffic.held.values()) / 1e9:.3f}"
+        table.add_row(str(timesteps), f"{moved:.2f}", shares[0], str(calls), shares[1], convolutions, held)
         if given.operators:
             for name, of_name in traffic.bytes.most_common():
                 console.print(f"T = {timesteps}  {name:40} {of_name / 1e9:7.3f} GB {traffic.calls[name]:6}")
