@@ -112,7 +112,10 @@ def main() -> None:
         "in convolutions",
         "held, GB",
     )
-    table = Table(*columns, title=f"{given.model}, {given.batch} images of {given.imgsz}, float32, {given.device}")
+    table = Table(
+        *columns,
+        title=f"{given.model}, {given.batch} images of {given.imgsz}, float32, {given.device}; GB and operators outside convolutions",
+    )
     console = Console(width=120)
     for timesteps in given.timesteps:
         traffic = count(given.model, given.imgsz, given.batch, timesteps, given.device, given.recompute)
