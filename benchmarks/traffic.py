@@ -103,19 +103,9 @@ def main() -> None:
     given = parser.parse_args()
 
     comparable = (given.model, given.imgsz, given.batch) == ("s", 320, 2)
-    columns = (
-        "T",
-        "GB outside convolutions",
-        "of published",
-        "operators",
-        "of published",
-        "in convolutions",
-        "held, GB",
-    )
-    table = Table(
-        *columns,
-        title=f"{given.model}, {given.batch} images of {given.imgsz}, float32, {given.device}; GB and operators outside convolutions",
-    )
+    columns = ("T", "GB", "of published", "operators", "of published", "GB in convolutions", "GB held")
+    what = f"{given.model}, {given.batch} images of {given.imgsz}, float32, {given.device}"
+    table = Table(*columns, title=f"{what}; GB and operators outside convolutions")
     console = Console(width=120)
     for timesteps in given.timesteps:
         traffic = count(given.model, given.imgsz, given.batch, timesteps, given.device, given.recompute)
