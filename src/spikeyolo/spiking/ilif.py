@@ -161,7 +161,7 @@ class _StraightThrough(torch.autograd.Function):
     """The sequence with its surrogate gradient.
 
     Keeps for backward the mask on other devices than CPUs, one byte an element; there, and with tails or a scale, the
-    quotients: without a scale and at the first step these are x itself.
+    quotients: of the first step, without a scale and with gain 1, that is x itself.
     """
 
     @staticmethod
