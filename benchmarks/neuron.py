@@ -73,6 +73,7 @@ EXPERIMENTS = {
     "energy-10-binary": Experiment(networks="energy-10", code="binary"),
     "energy-30": Experiment("--energy-weight 30"),
     "energy-100": Experiment("--energy-weight 100"),
+    "together": Experiment("--max-count 7 --energy-weight 10 --energy-code binary", code="binary"),
 }
 """By name, those that others need first."""
 
