@@ -188,3 +188,28 @@ def test_which_neurons_have_a_kernel(monkeypatch, given, expected):
     x = torch.zeros(2, 3, dtype=given.get("dtype", torch.float32)).as_subclass(OnGPU)
     v = torch.zeros(3, dtype=given["v"]) if "v" in given else None
     assert _has_kernel(x, v, given.get("scale"), Neuron(surrogate_width=given.get("width", 0.0))) == expected
+
+
+@pytest.mark.parametrize(("capability", "dtype"), [(75, "fp16"), (80, "fp32"), (90, "bf16")])
+def test_kernels_compile_for_gpus_without_contracted_products(capability, dtype, tmp_path, monkeypatch):
+    """Triton needs no GPU for that; a product and a sum in one instruction would be rounded once, not twice."""
+    compiler = pytest.importorskip("triton.compiler")
+    target = pytest.importorskip("triton.backends.compiler").GPUTarget("cuda", capability, 32)
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    sizes = dict.fromkeys(("elements", "inner", "timesteps"), "i64")
+    numbers = dict.fromkeys(("decay", "gain", "top"), "fp32")
+    tensors = {
+        ilif_triton.forward_kernel: {"x": dtype, "v": "fp32", "counts": dtype, "v_last": "fp32", "mask": "i1"},
+        ilif_triton.backward_kernel: {
+            **{"grad_counts": dtype, "grad_v_last": "fp32", "mask": "i1", "grad_x": dtype, "grad_v": "fp32"},
+        },
+    }
+    for kernel, kinds in tensors.items():
+        flags = [name for name in kernel.arg_names if name not in {**kinds, **sizes, **numbers}]
+        signature = {name: f"*{kind}" for name, kind in kinds.items()} | sizes | numbers
+        signature = {name: signature.get(name, "constexpr") for name in kernel.arg_names}
+        constants = {name: ilif_triton.BLOCK if name == "block" else True for name in flags}
+        source = compiler.ASTSource(fn=kernel, signature=signature, constexprs=constants)
+        made = compiler.compile(source, target=target, options={"enable_fp_fusion": False}).asm["ptx"]
+        assert "fma" not in made
+        assert ("0f4B400000" in made) == (kernel is ilif_triton.forward_kernel)  # 1.5 * 2**23, which rounds
