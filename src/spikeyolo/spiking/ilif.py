@@ -80,7 +80,7 @@ def sequence(
     `v` and `scale` are float32 at least. `keep` is "mask", where the gradient is 1, or "quotient", q.
     """
     kept: list[Tensor] = []
-    outputs = _Steps(x)
+    outputs = _Steps(x, in_place=bool(keep))  # inference stays the plain equation, which a proof can follow
     last = x.shape[0] - 1
     rate = None if scale is None else scale.reciprocal()
     for t, current in enumerate(x.unbind(0)):
@@ -105,11 +105,12 @@ class _Steps:
 
     Args:
         like: (T, ...) of the same dtype and strides.
+        in_place: False copies, as a single step, which is a view, and a traced graph, of values alone, always do.
     """
 
-    def __init__(self, like: Tensor):
-        # One step is a view; and a graph that is traced is of values alone.
-        in_place = len(like) > 1 and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
+    def __init__(self, like: Tensor, in_place: bool = True):
+        traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+        in_place = in_place and len(like) > 1 and not traced
         self._dtype = like.dtype
         self._whole = torch.empty_like(like) if in_place else None
         self._steps: dict[int, Tensor] = {}
