@@ -74,7 +74,10 @@ def _leave_later(dropped: Any) -> None:
         sys.__unraisablehook__(dropped)
         return
     signal.signal(signal.SIGTERM, _leave)
-    threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    try:
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    except RuntimeError:  # no thread starts any more: the interpreter is ending
+        os._exit(128 + signal.SIGTERM)
 
 
 def _call(function: Callable[..., T], job: tuple[Any, ...]) -> T:
