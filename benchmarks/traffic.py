@@ -83,7 +83,7 @@ def count(model: str, side: int, batch: int, timesteps: int, device: str, recomp
         if isinstance(part, SpikingBlock):
             part.recompute = recompute
     with_kernel = device != "cpu" and find_spec("triton") is not None
-    with patch.object(equation, "_has_kernel", lambda *_: with_kernel), Traffic() as traffic:
+    with patch.object(equation, "has_kernel", lambda *_: with_kernel), Traffic() as traffic:
         with torch.autograd.graph.saved_tensors_hooks(traffic.hold, lambda tensor: tensor):
             total = sum(level.sum() for level in network(images))
         assert isinstance(total, Tensor)

@@ -38,7 +38,7 @@ for line in sys.stdin:
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
-    print(time.perf_counter() - start, float(loss), flush=True)
+    print(time.perf_counter() - start, float(loss.detach()), flush=True)
 """
 
 

@@ -7,7 +7,7 @@ from tests.helpers.networks import lively
 
 from spikeyolo.errors import ConfigError, ShapeError
 from spikeyolo.spiking import ILIF, NeuronState, ilif, ilif_sequence, ilif_step
-from spikeyolo.spiking.ilif import pass_within
+from spikeyolo.spiking.equation import pass_within
 
 FLAVOURS = [(0.25, 1.0), (0.5, 0.5), (0.0, 1.0), (1.0, 0.3)]
 

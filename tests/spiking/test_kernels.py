@@ -1,32 +1,35 @@
 """The kernels against the eager equation, run by triton's interpreter, and the operator as torch sees it."""
 
 import importlib.util
-from importlib import import_module
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeyolo.spiking.ilif import Neuron, _has_kernel, fire, kernel_works
+from spikeyolo.spiking.equation import Neuron
+from spikeyolo.spiking.ilif import fire
+from spikeyolo.spiking.kernels import has_kernel, kernel_works
 
 pytest.importorskip("triton", reason="triton is not installed")
 
-from spikeyolo.spiking.kernels import ilif_triton
-from spikeyolo.spiking.kernels.operator import ilif, run_backward, run_forward
+from spikeyolo.spiking.kernels import ilif_operator, ilif_triton
+from spikeyolo.spiking.kernels.ilif_operator import ilif, run_backward, run_forward
 
 FLAVOURS = [(0.25, 1.0), (0.5, 0.5), (0.3, 0.7)]
 
 
 @pytest.fixture(scope="module")
 def interpreted():
-    """Stands for a kernel by the same kernel in the interpreter."""
+    """The operator's passes launch their kernels in the interpreter."""
     patch = pytest.MonkeyPatch()
     patch.setenv("TRITON_INTERPRET", "1")
     spec = importlib.util.spec_from_file_location("interpreted_kernels", ilif_triton.__file__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    yield lambda kernel: getattr(module, kernel.__name__)
+    for name in ("forward_kernel", "backward_kernel"):
+        patch.setattr(ilif_operator, name, getattr(module, name))
+    yield
     patch.undo()
 
 
@@ -55,11 +58,11 @@ def eager(x, v, neuron, upstream, upstream_v):
     return counts.detach(), last.detach(), found[0], found[1] if v is not None else None
 
 
-def check(interpreted, x, v, neuron, upstream, upstream_v):
+def check(x, v, neuron, upstream, upstream_v):
     expected = eager(x, v, neuron, upstream, upstream_v)
     how = neuron.decay, neuron.gain
-    counts, last, mask = run_forward(x, v, *how, neuron.max_count, True, True, kernels=interpreted)
-    grad_x, grad_v = run_backward(upstream, upstream_v, mask, *how, v is not None, kernels=interpreted)
+    counts, last, mask = run_forward(x, v, *how, neuron.max_count, True, True)
+    grad_x, grad_v = run_backward(upstream, upstream_v, mask, *how, v is not None)
     assert counts.dtype == grad_x.dtype == x.dtype
     assert last.dtype == torch.float32
     assert torch.equal(counts, expected[0])
@@ -82,18 +85,18 @@ def test_kernels_equal_the_eager_equation_bit_for_bit(interpreted, timesteps, ma
     x = laid_out(torch.randn(shape) * max_count, layout)
     neuron = Neuron(decay, gain, max_count)
     upstream, upstream_v = torch.randn(shape), torch.randn(shape[1:])
-    counts = check(interpreted, x, None, neuron, laid_out(upstream, layout), None)
+    counts = check(x, None, neuron, laid_out(upstream, layout), None)
     if layout != "with holes":
         assert counts.stride() == x.stride()
     v = laid_out(torch.randn(shape) * 2, layout)[0]
-    check(interpreted, x, v, neuron, upstream, upstream_v)
+    check(x, v, neuron, upstream, upstream_v)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(("decay", "gain"), FLAVOURS)
 def test_half_precision_is_that_of_the_eager_equation(interpreted, dtype, decay, gain):
     x, upstream = (torch.randn(4, 300, dtype=dtype) * 3 for _ in range(2))
-    check(interpreted, x, torch.randn(300), Neuron(decay, gain, 4), upstream, torch.randn(300))
+    check(x, torch.randn(300), Neuron(decay, gain, 4), upstream, torch.randn(300))
 
 
 @settings(max_examples=30, deadline=None)
@@ -106,20 +109,20 @@ def test_currents_of_all_kinds(interpreted, currents, timesteps, max_count):
     x = torch.tensor(currents).repeat(timesteps, 1)
     # Halves are where rounding decides, and both ends where the gradient does.
     x = torch.cat([x, x.round() + 0.5, torch.full_like(x, max_count), torch.zeros_like(x)], dim=1)
-    check(interpreted, x, None, Neuron(0.25, 1.0, max_count), torch.ones_like(x), torch.ones_like(x[0]))
+    check(x, None, Neuron(0.25, 1.0, max_count), torch.ones_like(x), torch.ones_like(x[0]))
 
 
 def test_more_elements_than_a_block_and_none(interpreted):
     x = torch.randn(2, 3 * ilif_triton.BLOCK + 17)
-    check(interpreted, x, None, Neuron(), torch.randn_like(x), None)
-    counts, last, mask = run_forward(torch.empty(3, 0), None, 0.25, 1.0, 4, True, True, kernels=interpreted)
+    check(x, None, Neuron(), torch.randn_like(x), None)
+    counts, last, mask = run_forward(torch.empty(3, 0), None, 0.25, 1.0, 4, True, True)
     assert counts.shape == mask.shape == (3, 0)
     assert last.shape == (0,)
 
 
 def test_a_nan_goes_on_and_passes_no_gradient(interpreted):
     x = torch.tensor([[torch.nan, 1.0], [1.0, 1.0]])
-    counts, last, mask = run_forward(x, None, 0.25, 1.0, 4, True, True, kernels=interpreted)
+    counts, last, mask = run_forward(x, None, 0.25, 1.0, 4, True, True)
     assert counts.isnan().tolist() == [[True, False], [True, False]]
     assert last.isnan().tolist() == [True, False]
     assert mask.tolist() == [[False, True], [False, True]]
@@ -127,7 +130,7 @@ def test_a_nan_goes_on_and_passes_no_gradient(interpreted):
 
 def test_nothing_is_kept_that_is_not_asked_for(interpreted):
     x = torch.randn(2, 9)
-    counts, last, mask = run_forward(x, None, 0.25, 1.0, 4, False, False, kernels=interpreted)
+    counts, last, mask = run_forward(x, None, 0.25, 1.0, 4, False, False)
     assert torch.equal(counts, fire(x, None, None, Neuron(), keep_state=False)[0])
     assert last.numel() == mask.numel() == 0
 
@@ -157,7 +160,7 @@ def test_a_kernel_that_cannot_be_built_is_one_warning_and_no_error(monkeypatch):
     def fails(*_):
         raise RuntimeError("Failed to find C compiler\nand more")
 
-    monkeypatch.setattr("spikeyolo.spiking.kernels.operator.ilif", fails)
+    monkeypatch.setattr("spikeyolo.spiking.kernels.ilif_operator.ilif", fails)
     kernel_works.cache_clear()
     with pytest.warns(UserWarning, match=r"plain operators.*\(Failed to find C compiler\)"):
         assert not kernel_works(torch.device("cpu"))
@@ -180,14 +183,14 @@ def test_a_kernel_that_cannot_be_built_is_one_warning_and_no_error(monkeypatch):
     ],
 )
 def test_which_neurons_have_a_kernel(monkeypatch, given, expected):
-    monkeypatch.setattr(import_module("spikeyolo.spiking.ilif"), "kernel_works", lambda device: True)
+    monkeypatch.setattr("spikeyolo.spiking.kernels.kernel_works", lambda device: True)
 
     class OnGPU(torch.Tensor):
         is_cuda = given.get("cuda", True)
 
     x = torch.zeros(2, 3, dtype=given.get("dtype", torch.float32)).as_subclass(OnGPU)
     v = torch.zeros(3, dtype=given["v"]) if "v" in given else None
-    assert _has_kernel(x, v, given.get("scale"), Neuron(surrogate_width=given.get("width", 0.0))) == expected
+    assert has_kernel(x, v, given.get("scale"), Neuron(surrogate_width=given.get("width", 0.0))) == expected
 
 
 @pytest.mark.parametrize(("capability", "dtype"), [(75, "fp16"), (80, "fp32"), (90, "bf16")])

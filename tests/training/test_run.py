@@ -24,7 +24,7 @@ from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.run import train
 from spikeyolo.training.run_folder import RunFolder
 from spikeyolo.training.settings import TrainSettings
-from spikeyolo.training.steps import Step
+from spikeyolo.training.step_log import Step
 from spikeyolo.training.transfer import starting_model
 
 

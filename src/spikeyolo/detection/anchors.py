@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ShapeError
-from ..spiking.ilif import widen
+from ..spiking.equation import widen
 from ..structures import REG_MAX
 
 

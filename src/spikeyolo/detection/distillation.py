@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ShapeError
-from ..spiking.ilif import widen
+from ..spiking.equation import widen
 from .anchors import split_logits
 
 EPS = 1e-5

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ShapeError
-from ..spiking.ilif import widen
+from ..spiking.equation import widen
 from ..structures import REG_MAX, Targets
 from .anchors import expected_ltrb, ltrb_to_xyxy, split_logits, xyxy_to_ltrb
 from .assigner import assign_targets

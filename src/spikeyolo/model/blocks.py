@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ..spiking import NeuronState
-from ..spiking.ilif import pass_within
+from ..spiking.equation import pass_within
 from .convolutions import DepthwiseConv, PointwiseConv
 
 BATCH_NORM_EPS = 1e-3

@@ -19,7 +19,7 @@ class _DepthwiseOnCPU(torch.autograd.Function):
     """A depthwise convolution, (N, C, H, W) and (C, 1, k, k), whose weights get their gradient three columns at a time.
 
     oneDNN has a fast kernel for that up to a width of three, and else computes each channel as a full convolution of
-    16: for 7 x 7 that takes ten to thirty times as long.
+    16 channels, which for 7 x 7 takes many times as long.
     """
 
     @staticmethod

@@ -11,7 +11,7 @@ from torch import nn
 from ..errors import ConfigError, quote
 from ..limits import MAX_CLASSES, MAX_TIMESTEPS
 from ..spiking import FLAVOURS, ILIF
-from ..spiking.ilif import Neuron
+from ..spiking.equation import Neuron
 from ..spiking.spiking_neuron import find_neuron, is_own, make_own, neuron_name
 from ..strict import build, closest
 from .blocks import ClippedReLU

@@ -1,161 +1,21 @@
-"""The I-LIF equation: charge, fire an integer spike count, soft reset.
-
-    H[t] = decay * V[t-1] + gain * X[t]        charge
-    C[t] = round(clip(H[t] / s, 0, D))         fire; round half to even
-    V[t] = H[t] - s * C[t]                     soft reset, threshold s; s * C[t] goes on
-
-The scale s is 1, and not there at all, in the published neuron; else it is a positive number a layer or channel. The
-quotient is computed as H times 1 / s, which every runtime rounds alike.
-
-Backward is straight-through, with H / s = q: dC/dq is 1 where 0 <= q <= D, and elsewhere 0, or with tails of a width
-w > 0 exp(-distance / w), so that silent and saturated neurons can come back. C inside the reset is a constant, s is
-not. So the scale receives d(s C)/ds = C - q dC/dq, which is C - q inside, 0 below and D above (of LSQ, arXiv
-1902.08153), and through the reset dV/ds = -C.
-
-Potentials are float32 at least: in half precision, as under autocast, H would be rounded before it is compared with
-the thresholds, and at T = 2 about 1 % of the counts would be others. Counts have the dtype of X; 0..63 are exact in it.
-Source: Luo et al., SpikeYOLO, ECCV 2024, eq. 4-6; scale: QB-LIF, arXiv 2604.25688.
-"""
+"""I-LIF as functions of currents, over one timestep or several, with state or without; the equation: `equation.py`."""
 
 from __future__ import annotations
 
-import warnings
-from functools import cache
-from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ShapeError
 from ..limits import MAX_COUNT
+from .equation import Neuron, sequence, sequence_backward, widen
+from .kernels import has_kernel
 
 FLAVOURS = {"coco": (0.25, 1.0), "gen1": (0.5, 0.5)}
 """Decay and gain of the two published neurons: image models, and event models (a LIF with tau = 2, decayed input)."""
 
 MAX_COUNT_LIMIT = MAX_COUNT
-
-
-class Neuron(NamedTuple):
-    """The numbers of the equation.
-
-    Attributes:
-        decay: share of the potential that is left after a timestep.
-        gain: factor on the input current.
-        max_count: D.
-        surrogate_width: of the surrogate's tails, in counts; 0 is none, as published.
-        weighed: with a scale: whether s * C is given, for training, or C, where s is folded into the next weights.
-    """
-
-    decay: float = 0.25
-    gain: float = 1.0
-    max_count: int = 4
-    surrogate_width: float = 0.0
-    weighed: bool = True
-
-    def check(self) -> None:
-        """Raise ConfigError unless decay is in 0..1, gain positive, D in 1..63 and the width a number from 0."""
-        for name, value in (("decay", self.decay), ("gain", self.gain), ("surrogate_width", self.surrogate_width)):
-            if isinstance(value, Tensor):
-                raise ConfigError(
-                    f"{name}: a tensor, which would get no gradient here and not be saved; give a number "
-                    "(spiking.neurons.PLIF learns decay and threshold)"
-                )
-        if not 0.0 <= self.decay <= 1.0:
-            raise ConfigError(f"decay: {self.decay} is outside 0..1")
-        if not 0.0 < self.gain < float("inf"):
-            raise ConfigError(f"gain: {self.gain} is not a positive number")
-        if not 0.0 <= self.surrogate_width < float("inf"):
-            raise ConfigError(f"surrogate_width: {self.surrogate_width} is not a number from 0")
-        count = self.max_count
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_COUNT_LIMIT:
-            raise ConfigError(f"max_count: {count!r} is not an integer in 1..{MAX_COUNT_LIMIT}")
-
-
-def sequence(
-    x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron, keep_state: bool, keep: str = ""
-) -> tuple[Tensor, Tensor | None, list[Tensor]]:
-    """The equation over the T steps of x: what goes on (T, ...), last potential (...), what backward needs of each.
-
-    `v` and `scale` are float32 at least. `keep` is "mask", where the gradient is 1, or "quotient", q.
-    """
-    kept: list[Tensor] = []
-    outputs = _Steps(x, in_place=bool(keep))  # inference stays the plain equation, which a proof can follow
-    last = x.shape[0] - 1
-    rate = None if scale is None else scale.reciprocal()
-    for t, current in enumerate(x.unbind(0)):
-        # A half-precision H that is X itself is exact, and so are its clipping and rounding: no copy in float32 then.
-        h = current if neuron.gain == 1.0 else neuron.gain * widen(current)
-        if v is not None:
-            h = h + neuron.decay * v
-        quotient = h if rate is None else h * rate
-        clipped = quotient.clamp(0.0, float(neuron.max_count))
-        if keep:
-            kept.append(clipped == quotient if keep == "mask" else quotient)
-        room = outputs.room(t, clipped.dtype) if scale is None else None
-        counts = clipped.round_() if room is None else torch.round(clipped, out=room)
-        weighed = counts if scale is None else scale * counts
-        outputs.put(t, weighed if neuron.weighed else counts)
-        v = widen(h) - weighed if keep_state or t < last else None
-    return outputs.whole(), v, kept
-
-
-class _Steps:
-    """Tensors of steps that become one (T, ...): written where they will be, so that none is copied.
-
-    Args:
-        like: (T, ...) of the same dtype and strides.
-        in_place: False copies, as a single step, which is a view, and a traced graph, of values alone, always do.
-    """
-
-    def __init__(self, like: Tensor, in_place: bool = True):
-        traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-        in_place = in_place and len(like) > 1 and not traced
-        self._dtype = like.dtype
-        self._whole = torch.empty_like(like) if in_place else None
-        self._steps: dict[int, Tensor] = {}
-
-    def room(self, t: int, dtype: torch.dtype) -> Tensor | None:
-        """Where step t may be written by what makes it; None: it makes a tensor."""
-        if self._whole is None or dtype != self._dtype:
-            return None
-        self._steps[t] = self._whole[t]
-        return self._steps[t]
-
-    def put(self, t: int, step: Tensor) -> None:
-        """Take step t, which may be in its room already."""
-        if self._whole is None:
-            self._steps[t] = step.to(self._dtype)
-        elif step is not self._steps.get(t):
-            self._whole[t].copy_(step)
-
-    def whole(self) -> Tensor:
-        """All steps."""
-        if self._whole is not None:
-            return self._whole
-        steps = [self._steps[t] for t in range(len(self._steps))]
-        return torch.stack(steps) if len(steps) > 1 else steps[0].unsqueeze(0)
-
-
-def widen(x: Tensor) -> Tensor:
-    """Half precision to float32, in which potentials, boxes and losses are computed; the rest as it is."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def pass_within(grad: Tensor, x: Tensor, max_count: int, out: Tensor | None = None) -> Tensor:
-    """Return grad where 0 <= x <= max_count and 0 elsewhere: one pass, on CPUs five times as fast as by a mask."""
-    kind = torch.finfo(x.dtype)
-    # The ends do not belong to it there: the next number above, and below 0 the nearest that nobody takes for 0.
-    above = max_count + kind.eps * 2 ** (max_count.bit_length() - 1)
-    given = grad.to(x.dtype), x, -kind.tiny, above
-    if out is None:
-        return torch.ops.aten.hardtanh_backward(*given)
-    return torch.ops.aten.hardtanh_backward.grad_input(*given, grad_input=out)
-
-
-def _slope(quotient: Tensor, width: float, max_count: int) -> Tensor:
-    """The surrogate gradient dC/dq with tails."""
-    return torch.exp((quotient - quotient.clamp(0.0, float(max_count))).abs() / -width)
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -169,63 +29,17 @@ class _StraightThrough(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron, keep_state: bool
     ) -> tuple[Tensor, Tensor | None]:
-        ctx.masked = scale is None and not neuron.surrogate_width and x.device.type != "cpu"
-        outputs, v_last, kept = sequence(x, v, scale, neuron, keep_state, "mask" if ctx.masked else "quotient")
-        ctx.save_for_backward(*kept, *(() if scale is None else (scale,)))
-        ctx.neuron, ctx.has_state = neuron, v is not None
+        masked = scale is None and not neuron.surrogate_width and x.device.type != "cpu"
+        ctx.keep, ctx.neuron, ctx.has_state = "mask" if masked else "quotient", neuron, v is not None
+        outputs, v_last, kept = sequence(x, v, scale, neuron, keep_state, ctx.keep)
+        ctx.save_for_backward(scale, *kept)
         return outputs, v_last
 
     @staticmethod
     def backward(ctx: Any, grad_outputs: Tensor, grad_v: Tensor | None) -> tuple[Tensor | None, ...]:
-        neuron, steps, saved = ctx.neuron, _Steps(grad_outputs), ctx.saved_tensors
-        kept, scales = saved[: len(grad_outputs)], saved[len(grad_outputs) :]
-        grad_scale = torch.zeros_like(scales[0]) if scales else None
-        for t in reversed(range(len(kept))):
-            grad_output, seen = grad_outputs[t], kept[t]
-            # V = H - s C with C constant: H receives the gradient of V whole, and that of s C by the slope.
-            if ctx.masked:
-                grad_h = grad_output * seen
-            elif neuron.surrogate_width:
-                grad_h = grad_output * _slope(seen, neuron.surrogate_width, neuron.max_count)
-            else:
-                grad_h = pass_within(grad_output, seen, neuron.max_count, steps.room(t, seen.dtype))
-            if grad_scale is not None:
-                counts = seen.clamp(0.0, float(neuron.max_count)).round_()
-                part = grad_output * counts - grad_h * seen
-                part = part if grad_v is None else part - grad_v * counts
-                grad_scale += part.sum_to_size(grad_scale.shape)
-            if grad_v is not None:  # the product is in half precision where no potential was kept
-                grad_h = grad_h.add_(grad_v) if grad_h.dtype == grad_v.dtype else grad_h + grad_v
-            grad_v = neuron.decay * widen(grad_h) if ctx.has_state or t else None
-            steps.put(t, grad_h if neuron.gain == 1.0 else neuron.gain * grad_h)
-        return steps.whole(), grad_v, grad_scale, None, None
-
-
-def _has_kernel(x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron) -> bool:
-    """Whether one kernel runs all steps: on GPUs, with the published surrogate, up to float32."""
-    published = scale is None and not neuron.surrogate_width
-    single = x.dtype != torch.float64 and (v is None or v.dtype == torch.float32)
-    if not (x.is_cuda and published and single):
-        return False
-    if torch.compiler.is_compiling():  # a compiled graph joins a single step with what is before and after it
-        return x.shape[0] > 1 and find_spec("triton") is not None
-    return kernel_works(x.device)
-
-
-@cache
-def kernel_works(device: torch.device) -> bool:
-    """Whether triton is installed and can build the kernel for a device; it needs a C compiler, too."""
-    if find_spec("triton") is None:
-        return False
-    from .kernels.operator import ilif as operator
-
-    try:
-        operator(torch.zeros(1, 1, device=device), None, 0.25, 1.0, 1, True, True)
-    except Exception as error:  # of triton, its compiler or the driver: whatever it is, plain operators do the same
-        why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        warnings.warn(f"neurons run as plain operators, which is slower: their kernel fails here ({why})", stacklevel=2)
-        return False
-    return True
+        scale, *kept = ctx.saved_tensors
+        found = sequence_backward(kept, scale, ctx.neuron, ctx.keep, grad_outputs, grad_v, ctx.has_state)
+        return *found, None, None
 
 
 def _fits(shape: torch.Size, step: torch.Size) -> bool:
@@ -249,8 +63,8 @@ def fire(
     needs_grad = torch.is_grad_enabled() and any(i is not None and i.requires_grad for i in (x, v, scale))
     # An exported graph is for inference: there the plain equation is written, which every runtime can read.
     if not torch.compiler.is_exporting():
-        if _has_kernel(x, v, scale, neuron):
-            from .kernels.operator import ilif as operator  # needs triton
+        if has_kernel(x, v, scale, neuron):
+            from .kernels.ilif_operator import ilif as operator  # needs triton
 
             counts, last, _ = operator(x, v, neuron.decay, neuron.gain, neuron.max_count, keep_state, needs_grad)
             return counts, last if keep_state else None

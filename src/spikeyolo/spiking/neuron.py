@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .ilif import Neuron, fire, widen
+from .equation import Neuron, widen
+from .ilif import fire
 
 LEAST_SCALE, LARGEST_SCALE = 2.0**-10, 2.0**10
 """Of learned scales; outside, a layer is dead or its counts are all 0 or D."""

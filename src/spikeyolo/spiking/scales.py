@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from .ilif import widen
+from .equation import widen
 from .neuron import ILIF, LARGEST_SCALE, LEAST_SCALE
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, ShapeError, SpikeYOLOError, VerificationError, one_line, quote
-from .ilif import widen
+from .equation import widen
 from .neuron import ILIF, NeuronState
 
 

@@ -31,7 +31,7 @@ from .history import LOSSES, METRICS, History, fitness
 from .optimization import Schedule, hold_convolutions, make_optimizer, move_to
 from .run_folder import RunFolder, save_batch
 from .settings import TrainSettings
-from .steps import Read, Step, read, read_every
+from .step_log import Read, Step, read, read_every
 from .transfer import is_frozen
 
 COUNT_EVERY = 50

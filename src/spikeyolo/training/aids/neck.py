@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...model.network import SpikingNetwork
-from ...spiking.ilif import widen
+from ...spiking.equation import widen
 
 Levels = tuple[Tensor, ...]
 

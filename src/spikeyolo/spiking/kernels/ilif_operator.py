@@ -4,7 +4,7 @@ It knows its gradient, its shapes and strides, so that torch.compile and autogra
 `custom_op` and not a `triton_op`: that one is taken apart where it is traced, which only a machine with a GPU can do.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,16 +12,8 @@ import triton
 from torch import Tensor
 from torch.library import custom_op
 
-from ..ilif import Neuron, sequence
+from ..equation import Neuron, sequence, sequence_backward
 from .ilif_triton import BLOCK, backward_kernel, forward_kernel
-
-Kernels = Callable[[Any], Any]
-"""Gives the kernel to launch for one; the tests give the same in triton's interpreter."""
-
-
-def compiled(kernel: Any) -> Any:
-    """The kernel itself."""
-    return kernel
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -68,15 +60,29 @@ def run_forward(
     max_count: int,
     keep_state: bool,
     keep_mask: bool,
-    kernels: Kernels = compiled,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Launch the forward kernel; see `ilif`."""
+    """I-LIF over T timesteps.
+
+    Args:
+        x: (T, ...) input current in float32, bfloat16 or float16, of any strides.
+        v: (...) float32 potential before the first step; None is zero.
+        decay: see `spiking.ilif`, like the others.
+        gain: factor on the input current.
+        max_count: D.
+        keep_state: whether the last potential is wanted.
+        keep_mask: whether backward will want the mask.
+
+    Returns:
+        counts: (T, ...) of x's dtype and strides (dense ones, if x has none).
+        v: (...) float32 potential after the last step, or no elements.
+        mask: (T, ...) bool, where the gradient passes, or no elements.
+    """
     x = _dense(x)
     state = x if v is None else _laid(v, _step_strides(x), torch.float32)
     counts, v_last, mask = _room(x, v, decay, gain, max_count, keep_state, keep_mask)
     elements = x.numel() // x.shape[0]
     if elements:
-        kernels(forward_kernel)[(triton.cdiv(elements, BLOCK),)](
+        forward_kernel[(triton.cdiv(elements, BLOCK),)](
             x,
             state,
             counts,
@@ -104,15 +110,14 @@ def run_backward(
     decay: float,
     gain: float,
     had_state: bool,
-    kernels: Kernels = compiled,
 ) -> tuple[Tensor, Tensor]:
-    """Launch the backward kernel; see `ilif_backward`."""
+    """The gradients of x (T, ...) and of v (...), or no elements, from those of counts and last potential."""
     grad_counts = _laid(grad_counts, mask.stride(), grad_counts.dtype)
     carried = grad_counts if grad_v_last is None else _laid(grad_v_last, _step_strides(mask), torch.float32)
     grad_x, grad_v = _room_backward(grad_counts, grad_v_last, mask, decay, gain, had_state)
     elements = mask.numel() // mask.shape[0]
     if elements:
-        kernels(backward_kernel)[(triton.cdiv(elements, BLOCK),)](
+        backward_kernel[(triton.cdiv(elements, BLOCK),)](
             grad_counts,
             carried,
             mask,
@@ -131,27 +136,8 @@ def run_backward(
     return grad_x, grad_v
 
 
-@custom_op("spikeyolo::ilif", mutates_args=(), device_types="cuda")
-def ilif(
-    x: Tensor, v: Tensor | None, decay: float, gain: float, max_count: int, keep_state: bool, keep_mask: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """I-LIF over T timesteps.
-
-    Args:
-        x: (T, ...) input current in float32, bfloat16 or float16, of any strides.
-        v: (...) float32 potential before the first step; None is zero.
-        decay: see `spiking.ilif`, like the others.
-        gain: factor on the input current.
-        max_count: D.
-        keep_state: whether the last potential is wanted.
-        keep_mask: whether backward will want the mask.
-
-    Returns:
-        counts: (T, ...) of x's dtype and strides (dense ones, if x has none).
-        v: (...) float32 potential after the last step, or no elements.
-        mask: (T, ...) bool, where the gradient passes, or no elements.
-    """
-    return run_forward(x, v, decay, gain, max_count, keep_state, keep_mask)
+ilif = custom_op("spikeyolo::ilif", run_forward, mutates_args=(), device_types="cuda")
+"""See `run_forward`; on CPUs the equation as it is."""
 
 
 @ilif.register_kernel("cpu")
@@ -175,27 +161,21 @@ def _room(
     return torch.empty_like(x), _step_like(x, keep_state), mask
 
 
-@custom_op("spikeyolo::ilif_backward", mutates_args=(), device_types="cuda")
-def ilif_backward(
-    grad_counts: Tensor, grad_v_last: Tensor | None, mask: Tensor, decay: float, gain: float, had_state: bool
-) -> tuple[Tensor, Tensor]:
-    """The gradients of x (T, ...) and of v (...), or no elements, from those of counts and last potential."""
-    return run_backward(grad_counts, grad_v_last, mask, decay, gain, had_state)
+ilif_backward = custom_op("spikeyolo::ilif_backward", run_backward, mutates_args=(), device_types="cuda")
+"""See `run_backward`."""
 
 
 @ilif_backward.register_kernel("cpu")
 def _eager_backward(
     grad_counts: Tensor, grad_v_last: Tensor | None, mask: Tensor, decay: float, gain: float, had_state: bool
 ) -> tuple[Tensor, Tensor]:
-    grad_x, grad_v = _room_backward(grad_counts, grad_v_last, mask, decay, gain, had_state)
-    carried = torch.zeros(mask.shape[1:]) if grad_v_last is None else grad_v_last
-    for t in reversed(range(len(mask))):
-        grad_h = grad_counts[t].float() * mask[t] + carried
-        grad_x[t] = gain * grad_h
-        carried = decay * grad_h
-    if had_state:
-        grad_v.copy_(carried)
-    return grad_x, grad_v
+    room = _room_backward(grad_counts, grad_v_last, mask, decay, gain, had_state)
+    neuron = Neuron(decay, gain)
+    found = sequence_backward(mask.unbind(0), None, neuron, "mask", grad_counts, grad_v_last, had_state)
+    for to, values in zip(room, found, strict=False):
+        if values is not None:
+            to.copy_(values)
+    return room
 
 
 @ilif_backward.register_fake

@@ -13,7 +13,7 @@ from spikeyolo.training.callbacks.averaging import ExponentialAverage
 from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.run import train
 from spikeyolo.training.run_folder import RunFolder
-from spikeyolo.training.steps import Step, read
+from spikeyolo.training.step_log import Step, read
 
 WAITS = {"_local_scalar_dense", "nonzero", "nonzero_numpy", "masked_select", "unique_dim", "_unique2", "bincount"}
 """Operators that give the host a value of the device, or a tensor whose shape is one."""

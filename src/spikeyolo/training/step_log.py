@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -55,9 +55,9 @@ class Read:
     """
 
     step: Step
-    losses: dict[str, float] = field(default_factory=dict)
-    mean_count: float = math.nan
-    norm: float = 0.0
+    losses: dict[str, float]
+    mean_count: float
+    norm: float
 
 
 def read(steps: Sequence[Step]) -> Iterator[Read]:
