@@ -86,7 +86,7 @@ class FloatArithmetic(Arithmetic):
     Args:
         build: the graph.
         dtype: float32 or float16 of weights and of what flows.
-        memory: potentials are kept from timestep to timestep; they are float32 in both, as in `spiking.ilif`.
+        memory: potentials are kept from timestep to timestep; they are float32 in both, as in `spiking.equation`.
     """
 
     def __init__(self, build: Builder, dtype: Any, memory: bool):

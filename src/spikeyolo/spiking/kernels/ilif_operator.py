@@ -66,7 +66,7 @@ def run_forward(
     Args:
         x: (T, ...) input current in float32, bfloat16 or float16, of any strides.
         v: (...) float32 potential before the first step; None is zero.
-        decay: see `spiking.ilif`, like the others.
+        decay: see `spiking.equation`, like the others.
         gain: factor on the input current.
         max_count: D.
         keep_state: whether the last potential is wanted.
