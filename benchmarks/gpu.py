@@ -26,7 +26,7 @@ from spikeyolo import SpikeYOLO
 from spikeyolo.detection.losses import detection_loss
 from spikeyolo.structures import STRIDES, Targets
 
-equation = import_module("spikeyolo.spiking.ilif")
+neurons = import_module("spikeyolo.spiking.ilif")
 
 WARM_UP = 3
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "32": torch.float32}
@@ -34,7 +34,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "32": torch.float32}
 
 def plain() -> AbstractContextManager[object]:
     """Inside, neurons are plain operators."""
-    return patch.object(equation, "has_kernel", lambda *_: False)
+    return patch.object(neurons, "has_kernel", lambda *_: False)
 
 
 FORMS: dict[str, tuple[bool, Callable[[], AbstractContextManager[object]]]] = {

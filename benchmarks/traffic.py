@@ -27,7 +27,7 @@ from torch.utils._pytree import tree_leaves
 from spikeyolo import SpikeYOLO
 from spikeyolo.model.blocks import SpikingBlock
 
-equation = import_module("spikeyolo.spiking.ilif")
+neurons = import_module("spikeyolo.spiking.ilif")
 
 PUBLISHED = {1: (7.68, 2676), 4: (54.91, 8484)}
 """By timesteps: GB and operators outside convolutions, for s, 80 classes, 2 images of 320 x 320 in float32, eager."""
@@ -83,7 +83,7 @@ def count(model: str, side: int, batch: int, timesteps: int, device: str, recomp
         if isinstance(part, SpikingBlock):
             part.recompute = recompute
     with_kernel = device != "cpu" and find_spec("triton") is not None
-    with patch.object(equation, "has_kernel", lambda *_: with_kernel), Traffic() as traffic:
+    with patch.object(neurons, "has_kernel", lambda *_: with_kernel), Traffic() as traffic:
         with torch.autograd.graph.saved_tensors_hooks(traffic.hold, lambda tensor: tensor):
             total = sum(level.sum() for level in network(images))
         assert isinstance(total, Tensor)
