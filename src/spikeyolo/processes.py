@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from types import FrameType
 from typing import Any, TypeVar
 
 from .errors import DataError
@@ -63,7 +64,12 @@ def _end_with(held: Connection) -> None:
     os._exit(1)
 
 
-def _leave(*_: object) -> None:
+def _leave(_signal: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code is _leave_later.__code__:
+            return  # an exception would be dropped there again; the timer asks once more
+        frame = frame.f_back
+    signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(128 + signal.SIGTERM)
 
@@ -73,11 +79,8 @@ def _leave_later(dropped: Any) -> None:
     if not isinstance(dropped.exc_value, SystemExit):
         sys.__unraisablehook__(dropped)
         return
-    signal.signal(signal.SIGTERM, _leave)
-    try:
-        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    except RuntimeError:  # no thread starts any more: the interpreter is ending
-        os._exit(128 + signal.SIGTERM)
+    signal.signal(signal.SIGALRM, _leave)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
 
 
 def _call(function: Callable[..., T], job: tuple[Any, ...]) -> T:
