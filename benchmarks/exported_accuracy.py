@@ -3,7 +3,9 @@
     python benchmarks/exported_accuracy.py --weights run*/best.safetensors --data data.yaml --split test --noise 8
 
 The ranges of int8 come from the first images of the training split. `--noise N` measures what there is to be told
-apart: the network in PyTorch with every weight changed by a random part of itself, N times.
+apart: the network in PyTorch with every weight changed by a random part of itself, N times. `--orientations` measures
+on every image as it is, mirrored and turned (eight times as many, for objects that have no upright way): each is
+another draw of which counts a rounding changes, so that the noise of a difference is some third.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -23,12 +26,16 @@ from torch import Tensor
 
 from spikeyolo import SpikeYOLO, load
 from spikeyolo.benchmarking.measure import BenchmarkSettings, accuracy, batches
+from spikeyolo.data.data_set import Index
+from spikeyolo.data.images.index import ImageIndex
 from spikeyolo.data.open import open_data
 from spikeyolo.energy.counting import on_counts
 from spikeyolo.exporting.export import export
 from spikeyolo.exporting.parity import share_of_same
 from spikeyolo.exporting.registry import FORMATS
+from spikeyolo.imaging.io import read_rgb, write_rgb
 from spikeyolo.runtime.detector import ExportedDetector
+from spikeyolo.synthetic.shapes import yolo_lines
 
 RANGES = 32
 
@@ -69,10 +76,31 @@ def changed(model: SpikeYOLO, bits: int, seed: int) -> SpikeYOLO:
     return copied
 
 
-def measure(weights: str, data: str, split: str, noise: int, rows: Rows) -> None:
+def in_eight_orientations(index: ImageIndex, folder: Path) -> Index:
+    """The images of a split turned by quarters and mirrored, with their boxes, without a loss."""
+    (folder / "images").mkdir()
+    (folder / "labels").mkdir()
+    for number, path in enumerate(index.paths):
+        image, (boxes, labels) = read_rgb(path), index.objects(number)
+        for orientation in range(8):
+            name = f"{number:05d}-{orientation}"
+            write_rgb(folder / "images" / f"{name}.png", image)
+            (folder / "labels" / f"{name}.txt").write_text(yolo_lines(boxes, labels, image.shape[:2]))
+            if orientation % 2:  # transpose
+                image, boxes = np.ascontiguousarray(image.transpose(1, 0, 2)), boxes[:, [1, 0, 3, 2]]
+            else:  # mirror left and right
+                width = image.shape[1]
+                image, boxes = np.ascontiguousarray(image[:, ::-1]), boxes.copy()
+                boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
+    names = "".join(f"  {number}: {name}\n" for number, name in enumerate(index.names))
+    (folder / "data.yaml").write_text(f"train: images\nval: images\nnames:\n{names}")
+    return open_data(folder / "data.yaml").split("val")
+
+
+def measure(weights: str, index: Index, ranges: Index, noise: int, rows: Rows) -> None:
     """Add a network's rows."""
-    model, opened, settings = load(weights), open_data(data), BenchmarkSettings()
-    index, samples = opened.split(split), next(batches(model, opened.split("train"), RANGES)).images
+    model, settings = load(weights), BenchmarkSettings()
+    samples = next(batches(model, ranges, RANGES)).images
     forms = {
         "trained": model,
         "separable": model.fold(),
@@ -111,12 +139,21 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--split", default="val")
     parser.add_argument("--noise", type=int, default=0)
+    parser.add_argument("--orientations", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    data = open_data(given.data)
     rows: Rows = defaultdict(list)
-    for weights in given.weights:
-        measure(weights, given.data, given.split, given.noise, rows)
-    table = Table(title=f"{len(given.weights)} networks on {given.data}, {given.split}", caption="float32 unless said")
+    index = data.split(given.split)
+    with TemporaryDirectory() as folder:
+        if given.orientations:
+            index = in_eight_orientations(cast(ImageIndex, index), Path(folder))
+        for weights in given.weights:
+            measure(weights, index, data.split("train"), given.noise, rows)
+    table = Table(
+        title=f"{len(given.weights)} networks on {given.data}, {given.split}, {len(index)} images",
+        caption="float32 unless said",
+    )
     for column in ("what", "beside", "AP", "difference", "spread", "same detections"):
         table.add_column(column, justify="left" if column in ("what", "beside") else "right")
     for (what, beside), found in rows.items():
