@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 .PHONY: test demo lint clean
 
 test: lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

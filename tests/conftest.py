@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,10 +66,18 @@ def tiny(shapes) -> TrainSettings:
     return tiny_settings(shapes)
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a GPU where there is none."""
-    if torch.cuda.is_available():
-        return
+    """Skip what needs a GPU where there is none, and leave to the long tests all but `few` cases of a behaviour."""
+    many: dict[tuple[Path, str], list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if item.get_closest_marker("gpu"):
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+        if item.get_closest_marker("few") and not item.get_closest_marker("long"):
+            many[item.path, item.originalname].append(item)
+    for cases in many.values():
+        (count,) = cases[0].get_closest_marker("few").args
+        kept = {round(n) for n in np.linspace(len(cases) - 1, 0, count)}  # the last ones ask for most
+        for number, case in enumerate(cases):
+            if number not in kept:
+                case.add_marker(pytest.mark.long)

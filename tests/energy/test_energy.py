@@ -140,6 +140,7 @@ def test_additions_of_a_network_equal_a_count_one_by_one():
             assert 0 < layer.ac < layer.formula_ac * 1.5
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("preset", ["t", "s", "l-gen1"])
 def test_macs_agree_with_pytorchs_flop_counter(preset, monkeypatch):
     monkeypatch.setattr(ILIF, "forward", lambda self, x, state=None: x)  # no convolution; without values it takes long

@@ -50,6 +50,7 @@ def reached_one_by_one(slot, conv, out_hw):
     return pairs
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("max_count", "slots"), [(4, 3), (2, 2), (1, 1)])
 def test_additions_and_doublings_of_a_network_equal_a_count_spike_by_spike(max_count, slots):
     """The slots are those that really run in the network on binary digits, not counts turned into digits here."""

@@ -42,6 +42,7 @@ def test_the_command_says_what_was_written_and_how_close_it_comes(weights, capsy
     assert Inferencer("best-onnx.onnx").artefact.size_hw == (64, 64)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("format", [name for name, entry in FORMATS.items() if entry.runs])
 def test_a_format_is_measured_beside_the_network_it_equals(model, tmp_path, format):
     found = export(model, format, tmp_path / f"out{FORMATS[format].suffix}")
@@ -51,6 +52,7 @@ def test_a_format_is_measured_beside_the_network_it_equals(model, tmp_path, form
     assert found.size > 2e6
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("dense", [False, True])
 def test_weights_of_any_precision_are_written_in_float32(model, tmp_path, dtype, dense):

@@ -56,6 +56,7 @@ def assert_equal(found, expected, atol=1e-4):
         np.testing.assert_allclose(one, other.detach().numpy(), rtol=0, atol=atol)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize(
     ("changes", "dense"),

@@ -46,6 +46,7 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(one, other.numpy())
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -63,6 +64,7 @@ def test_images(changes):
     assert_same(made.run(LOGITS, {IMAGES: images.numpy()}), network(images / 255))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_networks(name):
     network = load_reference(f"tests/golden/{name}/reference.pt").to_integer()

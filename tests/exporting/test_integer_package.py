@@ -48,6 +48,7 @@ def assert_same_integers(folder, integer, images):
             np.testing.assert_array_equal((mean / 2**integer.fraction_bits).astype(np.float32), theirs.numpy())
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_networks(tmp_path, name):
     model = spikeyolo.load_reference(GOLDEN / name / "reference.pt").to_integer()
@@ -57,6 +58,7 @@ def test_golden_networks(tmp_path, name):
     assert compare(folder) == len(Network(folder).layers)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("preset", "timesteps", "max_count"),
     [("t", 1, 4), ("t", 2, 1), ("t", 4, 8), ("t-gen1", 1, 8), ("t-gen1", 2, 4), ("t-gen1", 4, 1)],

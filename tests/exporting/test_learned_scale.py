@@ -53,6 +53,7 @@ def pixels(batch=1, rows=64, columns=96):
     return torch.randint(0, 256, (batch, 3, rows, columns), dtype=torch.uint8)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("kind", "timesteps", "neuron"), CASES)
 def test_exact_float32_is_the_spike_driven_network_bit_for_bit(kind, timesteps, neuron, engine, tmp_path):
@@ -114,6 +115,7 @@ def test_openvino_in_float32_is_the_folded_network(tmp_path):
     assert_equal([found[name] for name in LOGITS], network(images / 255), 1e-3)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize(("kind", "timesteps", "neuron"), CASES)
 def test_int8_is_the_network_with_rounded_weights(kind, timesteps, neuron, flavour):
@@ -131,6 +133,7 @@ def test_int8_of_openvino_is_the_network_with_rounded_weights(tmp_path):
     assert_equal([found[name] for name in LOGITS], emulated(network)(images.double() / 255))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kind", "timesteps", "neuron"), CASES)
 def test_integer_onnx_is_the_integer_network_bit_for_bit(kind, timesteps, neuron):
     network = scaled(kind, timesteps, neuron).to_integer("binary")
@@ -140,6 +143,7 @@ def test_integer_onnx_is_the_integer_network_bit_for_bit(kind, timesteps, neuron
         np.testing.assert_array_equal(one, own.numpy())
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_streams_carry_the_potentials(kind, tmp_path):
     network = scaled(kind, 2, "gen1", in_channels=2, input=FRAMES).to_spike_driven()
@@ -157,6 +161,7 @@ def test_streams_carry_the_potentials(kind, tmp_path):
         state = dict(zip(state, found[3:], strict=True))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kind", "timesteps"), [("layer", 1), ("channel", 2)])
 def test_a_chip_package_says_thresholds_and_resets_of_its_layers(kind, timesteps, tmp_path):
     jsonschema = pytest.importorskip("jsonschema")

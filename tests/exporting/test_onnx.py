@@ -51,6 +51,7 @@ def assert_equal(found, expected, atol):
         np.testing.assert_allclose(one, other.numpy(), rtol=0, atol=atol)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("changes", "dense"),
     [
@@ -76,6 +77,7 @@ def test_logits_and_boxes_of_images(changes, dense):
     assert_equal(free.run(BOXES, {IMAGES: smaller.numpy()}), expected, 1e-3)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_networks(name):
     network = load_reference(f"tests/golden/{name}/reference.pt").fold()

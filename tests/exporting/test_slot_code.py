@@ -85,6 +85,7 @@ def test_the_schema_knows_both_codes(packages, code, valid):
     assert Draft202012Validator(schema).is_valid(manifest) == valid
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("preset", "timesteps", "max_count"),
     [
@@ -194,6 +195,7 @@ def test_a_package_runs_in_the_inferencer_whichever_its_code(packages, model):
             np.testing.assert_array_equal(found[name], level.numpy())
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("format", ["integer-onnx", "qonnx"])
 def test_graphs_on_counts_are_the_same_but_for_what_they_say(model, tmp_path, format):
     onnx = pytest.importorskip("onnx")

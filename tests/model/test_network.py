@@ -46,6 +46,7 @@ def mean_counts(model, image):
     return logits, counts
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_in_float64(name, form):
@@ -72,6 +73,7 @@ def test_golden_in_float64(name, form):
             assert torch.equal(detections.labels, rows[:, 5].long())
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_folded_counts_are_the_trained_ones_at_every_position(name, dense):
@@ -85,6 +87,7 @@ def test_folded_counts_are_the_trained_ones_at_every_position(name, dense):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_in_float32_stays_within_one_percent(name, form):

@@ -145,6 +145,7 @@ def test_predict_a_video_with_tracks(network, tmp_path):
     assert (tmp_path / "out" / "a.mp4").is_file()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("carry", [False, True])
 def test_a_stream_over_a_recording(engine, carry, of_events, recording, tmp_path):

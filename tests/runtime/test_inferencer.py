@@ -71,6 +71,7 @@ def test_no_torch_is_used(engine, network, tmp_path):
     assert int(done.stdout) > 0
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     "choices",
@@ -112,6 +113,7 @@ def test_half_precision(engine, network, tmp_path):
     assert len(found) == pytest.approx(len(expected), rel=0.3)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("outputs", ["boxes", "logits"])
 def test_windows_of_events(engine, outputs, tmp_path):
@@ -124,6 +126,7 @@ def test_windows_of_events(engine, outputs, tmp_path):
     assert_same(inferencer.detections(inferencer.run(images)[0], Thresholds(), places), expected)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_streams(engine, tmp_path):
     model = of_events()

@@ -94,6 +94,7 @@ def test_another_teacher_is_refused_a_moved_one_is_not(whole, twin, tmp_path):
     assert read_settings(copied.config).teacher == str(moved)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("change", "said"),
     [

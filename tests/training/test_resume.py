@@ -33,6 +33,7 @@ def copy(finished, tmp_path) -> RunFolder:
     return RunFolder(tmp_path / "copy")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("batches", "save_steps"),
     [(2, None), (4, None), (5, 1)],

@@ -55,6 +55,7 @@ def later(monkeypatch):
     monkeypatch.setattr("spikeyolo.training.module.read_every", lambda device: 4)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("aids", [{}, {"energy_weight": 1.0}], ids=["plain", "energy term"])
 def test_a_steady_step_waits_for_nothing(tiny, tmp_path, monkeypatch, later, aids):
     waited = {}
@@ -87,6 +88,7 @@ def test_what_is_read_later_is_the_same(tiny, tmp_path, monkeypatch):
     assert later.results.read_text() == at_once.results.read_text()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_what_is_not_finite_is_found_within_a_few_steps_and_its_batch_kept(tiny, tmp_path, monkeypatch, later, what):
     run, step, backward = RunFolder(tmp_path / "run"), DetectorModule.training_step, DetectorModule.on_after_backward

@@ -11,6 +11,7 @@ from .graph import Convolution, Unit
 from .neurons import Neuron
 from .onnx_builder import Builder
 from .onnx_network import FloatArithmetic
+from .quantise import LARGEST_BESIDE_8_BITS
 
 
 class QdqArithmetic(FloatArithmetic):
@@ -135,8 +136,10 @@ class OperatorArithmetic(FloatArithmetic):
                 x = build.op("QuantizeLinear", x, build.constant(1.0, np.float32), build.constant(0, np.int8))
             else:
                 x = self._as(x, np.int8)
-            unsigned = build.constant(conv.weight.astype(np.int16) + 128, np.uint8, f"{name}.weight")
-            zeros = build.constant(0, np.int8), build.constant(128, np.uint8)
+            # Unsigned weights are the fast ones; as small as they can be, for two products have to fit 16 bits.
+            zero = LARGEST_BESIDE_8_BITS if np.abs(conv.weight).max() <= LARGEST_BESIDE_8_BITS else 128
+            unsigned = build.constant(conv.weight.astype(np.int16) + zero, np.uint8, f"{name}.weight")
+            zeros = build.constant(0, np.int8), build.constant(zero, np.uint8)
             sums = build.cast(self.convolution(x, conv, unsigned, *zeros, kind="ConvInteger"), np.float32)
         if conv.bias is not None:
             sums = build.op("Add", sums, build.constant(conv.bias.reshape(-1, 1, 1), np.float32, f"{name}.bias"))

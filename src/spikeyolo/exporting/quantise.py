@@ -17,6 +17,11 @@ from .graph import Convolution, Graph, Unit
 Ranges = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """For units the lowest and highest value of each channel that their last convolution takes; see `calibration`."""
 
+LARGEST = 127
+LARGEST_BESIDE_8_BITS = 63
+"""Of weights of numbers above `FEW`: a processor without int8 instructions of its own adds two products in 16 bits."""
+FEW = 64
+
 BALANCE = 0.5
 """How far channels of different ranges are brought to the same one, 0..1, which the weights behind pay for.
 
@@ -52,13 +57,15 @@ def _unit(unit: Unit, bounds: tuple[np.ndarray, np.ndarray] | None) -> Unit:
     if bounds is not None:
         *before, middle, last = rest
         middle, last = _rescaled(middle, last, *bounds)
-        rest = [*before, middle, replace(round_weights(last), rounded=True)]
-    return replace(unit, convolutions=(round_weights(first, unit.neuron.step), *rest))
+        rest = [*before, middle, replace(round_weights(last, most=LARGEST_BESIDE_8_BITS), rounded=True)]
+    highest = unit.neuron.max_count / unit.neuron.step
+    first = round_weights(first, unit.neuron.step, LARGEST if highest <= FEW else LARGEST_BESIDE_8_BITS)
+    return replace(unit, convolutions=(first, *rest))
 
 
-def round_weights(conv: Convolution, step: float = 1.0) -> Convolution:
-    """The convolution with int8 weights, where 1 stands for `step` in what it takes."""
-    largest = np.abs(conv.weight).max(axis=(1, 2, 3)).astype(np.float64) / 127
+def round_weights(conv: Convolution, step: float = 1.0, most: int = LARGEST) -> Convolution:
+    """The convolution with int8 weights of -most..most, where 1 stands for `step` in what it takes."""
+    largest = np.abs(conv.weight).max(axis=(1, 2, 3)).astype(np.float64) / most
     if conv.bias is not None:
         # A bias that dwarfs its weights: its sum still has to be exact as a float32.
         largest = np.maximum(largest, np.abs(conv.bias) / step / 2**23)

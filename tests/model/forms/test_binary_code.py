@@ -31,6 +31,7 @@ def same_bits(found, expected):
     return all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("preset", "timesteps", "max_count"), CASES)
 def test_digits_give_the_counts_of_the_dense_network(preset, timesteps, max_count):
     dense = lively(preset, num_classes=3, timesteps=timesteps, max_count=max_count).fold(dense=True)
@@ -67,6 +68,7 @@ def test_every_preset_at_every_t_and_d_in_both_codes(preset):
                 assert not any(int((slots[name] != counts[name]).sum()) for name in counts)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_networks(name):
     model = spikeyolo.load_reference(GOLDEN / name / "reference.pt")
@@ -75,6 +77,7 @@ def test_golden_networks(name):
     assert same_bits(model.to_integer("binary")(images), model.to_integer()(images))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("preset", "timesteps", "max_count"), [("t", 1, 4), ("t", 2, 15), ("t-gen1", 4, 3)])
 def test_bits_are_those_of_unary_slots_and_of_counts_in_float32_and_integers(preset, timesteps, max_count):
     model = lively(preset, dtype=torch.float32, timesteps=timesteps, max_count=max_count, num_classes=2)
@@ -98,6 +101,7 @@ def test_a_stream_in_parts_equals_one_pass():
         torch.testing.assert_close(mean, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("max_count", "slots"), [(1, 1), (4, 3), (7, 3), (8, 4), (15, 4)])
 def test_as_many_slots_as_d_has_digits(max_count, slots):
     audit = verify_spike_driven(lively(num_classes=2, max_count=max_count).to_spike_driven("binary"))
@@ -117,6 +121,7 @@ def test_fewer_spikes_for_the_same_counts():
     assert 0 < spikes[SlotCode.BINARY] < spikes[SlotCode.UNARY]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("form", ["to_spike_driven", "to_integer"])
 def test_the_code_is_saved_and_loaded(form, tmp_path):
     made = getattr(lively(num_classes=2, dtype=torch.float32), form)("binary")
@@ -282,6 +287,7 @@ def honest():
     return network
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize(("cheat", "said"), CHEATS, ids=[c.__name__ for c, _ in CHEATS])
 def test_verifier_catches(honest, cheat, said):
     network = copy.deepcopy(honest)

@@ -45,12 +45,14 @@ def assert_counts_equal_slots(network, images):
     return slots
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_networks_counts_equal_slots(name):
     integer = spikeyolo.load_reference(GOLDEN / name / "reference.pt").to_integer()
     assert_counts_equal_slots(integer, golden_input(name, torch.float32))
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize(
     ("preset", "timesteps", "max_count"),
     [*itertools.product(["t", "t-gen1"], (1, 2, 4), (1, 2, 4, 8))],

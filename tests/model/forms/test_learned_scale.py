@@ -43,6 +43,7 @@ def same_bits(found, expected):
     return all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kind", "timesteps", "neuron", "max_count"), CASES)
 def test_every_form_is_the_trained_network(kind, timesteps, neuron, max_count):
     trained, images = scaled(kind, timesteps, neuron, max_count), pixels()
@@ -61,6 +62,7 @@ def test_every_form_is_the_trained_network(kind, timesteps, neuron, max_count):
     assert fired.unique().tolist() == [*map(float, range(max_count + 1))]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kind", "timesteps", "neuron", "max_count"), CASES)
 def test_float32_and_integers_are_the_same_bits_in_both_codes_and_on_counts(kind, timesteps, neuron, max_count):
     trained, images = scaled(kind, timesteps, neuron, max_count, torch.float32), pixels(torch.float32)
@@ -106,6 +108,7 @@ def test_a_stream_in_parts_equals_one_pass(form):
     assert all(torch.equal(state[name], whole[name]) for name in whole)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("kind", ["layer", "channel"])
 @pytest.mark.parametrize("form", ["trainable", "separable", "dense", "spike-driven", "integer"])
 def test_saved_and_loaded_in_every_form(kind, form, tmp_path):
@@ -126,6 +129,7 @@ def test_saved_and_loaded_in_every_form(kind, form, tmp_path):
         assert same_bits(loaded.to_spike_driven("binary")(images), made.to_spike_driven("binary")(images))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("form", "value"), [*product(["trainable", "integer"], [0, -1]), ("trainable", math.nan), ("trainable", math.inf)]
 )
@@ -245,6 +249,7 @@ def honest():
     return network
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("cheat", "said"), CHEATS, ids=[c.__name__ for c, _ in CHEATS])
 def test_verifier_catches(honest, cheat, said):
     network = copy.deepcopy(honest)

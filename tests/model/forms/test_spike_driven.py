@@ -35,6 +35,7 @@ def assert_equal_to_counts(dense, images, spiking=None):
     return spiking
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_networks_on_spikes_equal_counts(name):
     model = spikeyolo.load_reference(GOLDEN / name / "reference.pt").double()
@@ -52,6 +53,7 @@ def grid_of(preset, seed=0):
         yield timesteps, max_count, dense
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("side", [32, pytest.param(64, marks=pytest.mark.long)])
 @pytest.mark.parametrize("preset", ["t", "t-gen1"])
 def test_every_t_and_d_on_spikes_equals_counts(preset, side):
@@ -69,6 +71,7 @@ def test_every_preset_on_spikes_equals_counts(preset):
         assert_equal_to_counts(dense, torch.rand(timesteps, 1, 3, 32, 32, dtype=torch.float64))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_weights_of_half_precision_become_float32(dtype):
     model = lively(num_classes=2, dtype=dtype)
@@ -138,6 +141,7 @@ def test_what_cannot_be_driven_by_spikes():
         verify_spike_driven(lively().fold(dense=True))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("preset", "timesteps", "pooled", "shifts"),
     [
@@ -293,6 +297,7 @@ def honest():
     return network
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("cheat", "said"), CHEATS, ids=[c.__name__ for c, _ in CHEATS])
 def test_verifier_catches(honest, cheat, said):
     network = copy.deepcopy(honest)
@@ -330,6 +335,7 @@ def test_the_module_tree_shows_the_claim():
     assert lively(num_classes=2).fold(dense=True).form is Form.DENSE
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("preset", "timesteps", "max_count"), [("t", 1, 4), ("t", 4, 8), ("t-gen1", 2, 4)])
 def test_in_float32_slots_and_counts_are_the_same_bits(preset, timesteps, max_count):
     # Whole random networks are chaotic in float32: only sums without any rounding keep two orders of adding together.

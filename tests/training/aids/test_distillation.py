@@ -36,6 +36,7 @@ def saved(tmp_path):
     return write
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
@@ -69,6 +70,7 @@ def test_a_teacher_of_other_frames_is_refused(saved):
         Teacher(file, NAMES, own.with_timesteps(3))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("form", [None, "fold"])
 @pytest.mark.parametrize(
     "changes", [{"neuron": "relu"}, {"preset": "n", "timesteps": 2}], ids=["twin", "larger, T = 2"]

@@ -48,6 +48,7 @@ def one_by_one(model: SpikeYOLO, images: torch.Tensor, code: SlotCode) -> float:
     return sum(additions)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("code", "changes"),
     [
@@ -145,6 +146,7 @@ def test_a_larger_scale_means_fewer_spikes():
     torch.testing.assert_close(found, numeric, rtol=0.05, atol=0)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("code", [UNARY, BINARY], ids=str)
 def test_steps_along_its_gradient_save_additions(code):
     model, images = lively("t", num_classes=2, dtype=torch.float32), torch.rand(1, 3, 64, 64)
