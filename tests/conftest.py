@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests themselves run in parallel; before NumPy reads it
+
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +27,7 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 settings.register_profile("default", deadline=None, max_examples=60)
 settings.load_profile("default")
 
-torch.set_num_threads(1)  # the tests themselves run in parallel
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,7 @@ def test_a_grid_is_measured_and_gone_on_with(shapes, weights, tmp_path, capsys):
     assert (out / "sweep.json").read_bytes() == before
 
 
+@pytest.mark.long
 def test_both_slot_codes_have_the_same_precision_at_other_energies(shapes, weights, tmp_path, capsys):
     out = tmp_path / "sweep"
     assert sweep(shapes, weights, out, timesteps="1", **{"max-count": "1,4"}) == 0
@@ -107,6 +108,7 @@ def test_both_slot_codes_have_the_same_precision_at_other_energies(shapes, weigh
     assert cv2.imread(str(out / "sweep.png")) is not None
 
 
+@pytest.mark.long
 def test_recordings_are_swept_their_windows_cut_into_other_timesteps(tmp_path):
     data, seen = write_data_set(tmp_path / "data"), EventInput("stacked_histogram", window_us=40_000)
     shape = {"timesteps": 2, "in_channels": seen.channels, "input_levels": 1, "names": ("car", "person")}
@@ -122,6 +124,7 @@ def test_recordings_are_swept_their_windows_cut_into_other_timesteps(tmp_path):
     assert (subject["input"]["kind"], subject["input"]["window_us"]) == ("recordings", 40_000)
 
 
+@pytest.mark.long
 def test_another_size_is_another_sweep_and_the_models_own_is_not(shapes, weights, tmp_path, capsys):
     out = tmp_path / "sweep"
     grid = {"timesteps": "1", "max-count": "2"}

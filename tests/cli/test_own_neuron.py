@@ -70,6 +70,7 @@ def in_another_process(words):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_it_is_trained_and_saved_by_name(folder, capsys):
     assert main(TRAIN) == 0, capsys.readouterr()
     with safe_open(BEST, framework="pt") as file:

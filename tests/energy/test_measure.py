@@ -132,6 +132,7 @@ def test_recordings_are_counted_by_the_window(windows):
         measure(model, index, 64)
 
 
+@pytest.mark.long
 def test_the_spike_driven_form_is_made_once_for_proof_and_count(images, trained, measured, monkeypatch):
     made, original = [], spikeyolo.SpikeYOLO.to_spike_driven
     monkeypatch.setattr(spikeyolo.SpikeYOLO, "to_spike_driven", lambda self: made.append(1) or original(self))

@@ -57,6 +57,7 @@ def data(tmp_path_factory):
     return write_shapes(tmp_path_factory.mktemp("page") / "data", ShapesConfig(train=1, val=3, seed=1))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("timesteps", "technology"), [(1, "45nm-fp32"), (2, "loihi")])
 def test_the_page_shows_what_was_measured(data, tmp_path, timesteps, technology):
     network = lively(dtype=torch.float32, num_classes=4, timesteps=timesteps)

@@ -72,7 +72,7 @@ def test_images(preset, timesteps, neuron, engine, tmp_path):
     check(network, images, ImageInput(), engine, tmp_path)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_networks(name, engine, tmp_path):
@@ -82,7 +82,7 @@ def test_golden_networks(name, engine, tmp_path):
     check(network, images, seen, engine, tmp_path)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_stream_of_counted_events(engine, tmp_path):
     spiking = lively("t-gen1", dtype=torch.float32, in_channels=2, input=COUNTS).to_spike_driven()

@@ -46,7 +46,7 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(one, other.numpy())
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "changes",
     [

@@ -58,7 +58,7 @@ def test_golden_networks(tmp_path, name):
     assert compare(folder) == len(Network(folder).layers)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("preset", "timesteps", "max_count"),
     [("t", 1, 4), ("t", 2, 1), ("t", 4, 8), ("t-gen1", 1, 8), ("t-gen1", 2, 4), ("t-gen1", 4, 1)],
@@ -92,6 +92,7 @@ def package(tmp_path_factory):
     return small_package(tmp_path_factory.mktemp("package") / "chip")
 
 
+@pytest.mark.few(1)
 def test_a_stream_in_parts_equals_one_pass(package, model):
     torch.manual_seed(2)
     frames = torch.rand(4, 1, 3, 64, 64)

@@ -53,7 +53,7 @@ def pixels(batch=1, rows=64, columns=96):
     return torch.randint(0, 256, (batch, 3, rows, columns), dtype=torch.uint8)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("kind", "timesteps", "neuron"), CASES)
 def test_exact_float32_is_the_spike_driven_network_bit_for_bit(kind, timesteps, neuron, engine, tmp_path):
@@ -94,6 +94,7 @@ def test_ties_and_their_neighbours_behind_a_convolution(arithmetic, engine):
     np.testing.assert_array_equal(found[0, :, 0], np.tile(np.array(row, np.float32), (16, 1)))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kind", "timesteps", "neuron"), CASES)
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_separable_onnx_is_the_folded_network(kind, timesteps, neuron, precision, tmp_path):
@@ -107,6 +108,7 @@ def test_separable_onnx_is_the_folded_network(kind, timesteps, neuron, precision
     assert_equal(made.run(LOGITS, {IMAGES: images.numpy()}), expected, 1e-3 if dtype is torch.float32 else 1.0)
 
 
+@pytest.mark.long
 def test_openvino_in_float32_is_the_folded_network(tmp_path):
     network = scaled("channel", 2).fold()
     images = pixels()
@@ -115,7 +117,7 @@ def test_openvino_in_float32_is_the_folded_network(tmp_path):
     assert_equal([found[name] for name in LOGITS], network(images / 255), 1e-3)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize(("kind", "timesteps", "neuron"), CASES)
 def test_int8_is_the_network_with_rounded_weights(kind, timesteps, neuron, flavour):
@@ -125,6 +127,7 @@ def test_int8_is_the_network_with_rounded_weights(kind, timesteps, neuron, flavo
     assert_equal(made.run(LOGITS, {IMAGES: images.numpy()}), emulated(network)(images.double() / 255))
 
 
+@pytest.mark.long
 def test_int8_of_openvino_is_the_network_with_rounded_weights(tmp_path):
     network = scaled("layer").fold()
     images = pixels()
@@ -161,7 +164,7 @@ def test_streams_carry_the_potentials(kind, tmp_path):
         state = dict(zip(state, found[3:], strict=True))
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "timesteps"), [("layer", 1), ("channel", 2)])
 def test_a_chip_package_says_thresholds_and_resets_of_its_layers(kind, timesteps, tmp_path):
     jsonschema = pytest.importorskip("jsonschema")
@@ -187,6 +190,7 @@ def test_a_chip_package_says_thresholds_and_resets_of_its_layers(kind, timesteps
         Network(folder)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", [pytest.param("layer", marks=pytest.mark.long), "channel"])
 def test_qonnx_has_the_thresholds(kind, tmp_path):

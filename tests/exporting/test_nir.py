@@ -58,7 +58,7 @@ def run(graph, image):
     return values["output"]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("changes", "dense", "grouped"),
     [

@@ -53,7 +53,7 @@ def assert_equal(found, names, expected, atol=1e-4):
         np.testing.assert_allclose(found[name], one.detach().numpy(), rtol=0, atol=atol)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("changes", [{}, {"timesteps": 4}, {"neuron": "relu"}], ids=str)
 def test_logits_and_boxes(changes, tmp_path):
     network = lively("t", num_classes=3, dtype=torch.float32, **changes).fold()
@@ -76,7 +76,7 @@ def test_half_precision_is_of_the_file(tmp_path):
     assert (tmp_path / NETWORK).with_suffix(".bin").stat().st_size < 2.2 * weights
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("changes", "known"), [({}, True), ({"timesteps": 2}, False), ({"neuron": "relu"}, False)], ids=str
 )

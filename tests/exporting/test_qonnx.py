@@ -35,6 +35,7 @@ def test_the_integers_are_those_of_the_integer_network(tmp_path, changes):
     check(tmp_path, model)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_the_published_network(tmp_path):
     check(tmp_path, load_reference("tests/golden/tiny/reference.pt"))

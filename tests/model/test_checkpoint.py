@@ -17,7 +17,7 @@ def model(**changes):
     return spikeyolo.SpikeYOLO("t", num_classes=2, names=["cat", "dög"], **changes).eval()
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 @pytest.mark.parametrize(
     "form", [lambda m: m, lambda m: m.fold(), lambda m: m.fold(dense=True)], ids=["trainable", "separable", "dense"]

@@ -46,7 +46,7 @@ def mean_counts(model, image):
     return logits, counts
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_in_float64(name, form):
@@ -87,7 +87,7 @@ def test_folded_counts_are_the_trained_ones_at_every_position(name, dense):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_golden_in_float32_stays_within_one_percent(name, form):
@@ -121,6 +121,7 @@ def test_golden_training_step(name):
         assert norm == pytest.approx(expected["grad_norms"][key], rel=1e-3, abs=1e-9), key
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("preset", "changes", "shape"),
     [
@@ -242,6 +243,7 @@ def test_mixed_precision(dtype):
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch.compile's own
 def test_compiled_training_equals_eager():
     block = SpikingBlock(8, 2, lambda _: ILIF(), rep=True)
@@ -256,6 +258,7 @@ def test_compiled_training_equals_eager():
         torch.testing.assert_close(buffer, block.get_buffer(name))
 
 
+@pytest.mark.long
 def test_exported_equals_eager():
     model = lively(num_classes=2, timesteps=2).fold()
     image = torch.rand(2, 3, 64, 64, dtype=torch.float64)

@@ -47,7 +47,7 @@ def assert_alive(model, images):
     assert 0.02 < mean.value() / model.config.max_count < 0.9
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("kind", "max_count"), ALL + OWN, ids=lambda value: getattr(value, "__name__", None))
 @torch.no_grad()
 def test_folds_and_runs_on_spikes_as_it_was_trained(kind, max_count):
@@ -59,7 +59,7 @@ def test_folds_and_runs_on_spikes_as_it_was_trained(kind, max_count):
             torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("kind", "max_count"), ADDITIONS, ids=lambda value: getattr(value, "__name__", None))
 @pytest.mark.parametrize(("timesteps", "code"), [(1, "binary"), (3, "unary")])
 def test_neurons_of_additions_are_proven_with_the_network(kind, max_count, code, timesteps):
@@ -92,6 +92,7 @@ class Erratic(ArctanILIF):
         return super().step(current + torch.rand_like(torch.zeros(current.shape)), v)
 
 
+@pytest.mark.long
 def test_a_neuron_that_never_fires_twice_alike_is_found():
     with pytest.raises(VerificationError, match="spike counts are not those of the trained network"):
         spikeyolo.verify_spike_driven(network(Erratic, 4, dtype=torch.float32).to_spike_driven(), IMAGES)
@@ -103,7 +104,7 @@ def test_counts_are_looked_at_without_the_verifier_too():
         network(Clips, 4, dtype=torch.float32).to_spike_driven()(IMAGES)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("timesteps", [1, 2])
 @torch.no_grad()
 def test_with_another_surrogate_alone_it_is_the_same_network_in_every_form(timesteps):
@@ -149,6 +150,7 @@ def test_integers_can_only_shift_for_neurons_of_ones_own_too():
         network(Shifted, 4).to_integer()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kind", "max_count"), [(PLIF, 4), (ArctanILIF, 4)])
 def test_exported_to_onnx_it_is_the_neuron_itself(kind, max_count, tmp_path):
     """PyTorch runs the class, ONNX Runtime the I-LIF neuron that it is: the same bits, on sums that are not rounded."""
@@ -213,7 +215,7 @@ def test_energy_counts_its_spikes():
     assert all(layer.histogram[0][1] == layer.histogram[0][3] == 0 for layer in layers[1:])  # of 1 and 3 there are none
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("form", ["trainable", "separable", "dense", "spike-driven"])
 @pytest.mark.parametrize(("kind", "max_count"), [(PLIF, 4), (PerChannel, 4), (LIF, 1)])
 @torch.no_grad()

@@ -115,6 +115,7 @@ def test_val_of_recordings(tmp_path):
         assert found[name] == pytest.approx(expected[name], abs=1e-3)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_predict_images(engine, network, tmp_path):
     for i in range(3):
@@ -145,7 +146,7 @@ def test_predict_a_video_with_tracks(network, tmp_path):
     assert (tmp_path / "out" / "a.mp4").is_file()
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("carry", [False, True])
 def test_a_stream_over_a_recording(engine, carry, of_events, recording, tmp_path):

@@ -71,7 +71,7 @@ def test_no_torch_is_used(engine, network, tmp_path):
     assert int(done.stdout) > 0
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     "choices",
@@ -113,7 +113,7 @@ def test_half_precision(engine, network, tmp_path):
     assert len(found) == pytest.approx(len(expected), rel=0.3)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("outputs", ["boxes", "logits"])
 def test_windows_of_events(engine, outputs, tmp_path):
@@ -238,6 +238,7 @@ def test_a_missing_engine_names_the_extra(engine, network, tmp_path, monkeypatch
         Inferencer(path)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.mark.long)])
 def test_memory_does_not_grow(engine, count, network, tmp_path):

@@ -134,6 +134,7 @@ def _flipped(file):
     return bytes(content)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [20, pytest.param(2000, marks=pytest.mark.long)])
 def test_memory_does_not_grow(count, package):
     assert_memory_stays(Inferencer(package), [pixels(32, 32, seed) for seed in range(3)], count)

@@ -62,7 +62,7 @@ def test_it_is_short():
     assert len(PROGRAM.read_text().splitlines()) <= 80
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize(
     "choices",

@@ -63,12 +63,14 @@ def test_what_a_run_shows_and_keeps(whole, finished):
     assert load(whole.best).state_dict().keys() == load(finished.best).state_dict().keys()
 
 
+@pytest.mark.long
 def test_run_that_was_killed_within_the_last_epoch_ends_like_the_uninterrupted_one(whole, aided, tmp_path):
     out = tmp_path / "run"
     train_until(5, replace(aided, save_steps=1), out)
     assert_same_run(whole, train(TrainSettings(), resume=out))
 
 
+@pytest.mark.long
 def test_a_run_says_what_it_learns_from(aided, tmp_path, capsys):
     train(replace(aided, epochs=1), tmp_path / "run")
     said = capsys.readouterr().out
@@ -81,6 +83,7 @@ def test_a_run_says_what_it_learns_from(aided, tmp_path, capsys):
         assert words in said
 
 
+@pytest.mark.long
 def test_another_teacher_is_refused_a_moved_one_is_not(whole, twin, tmp_path):
     copied = RunFolder(tmp_path / "run")
     shutil.copytree(whole.path, copied.path)
@@ -94,7 +97,7 @@ def test_another_teacher_is_refused_a_moved_one_is_not(whole, twin, tmp_path):
     assert read_settings(copied.config).teacher == str(moved)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -149,6 +152,7 @@ def test_what_cannot_be_makes_no_folder(tiny, aided, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_in_the_last_epochs_norms_alone_learn(tiny, tmp_path):
     """Neither weight decay nor momentum moves a convolution, the head's biases included."""
     settings = replace(tiny, calibration_epochs=1, weight_decay=0.5)
@@ -169,6 +173,7 @@ def test_in_the_last_epochs_norms_alone_learn(tiny, tmp_path):
     assert len(convolutions) > 80
 
 
+@pytest.mark.long
 def test_start_from_the_twin_with_learned_scales_is_the_same_after_a_kill(tiny, twin, tmp_path, capsys):
     """Scales are set from the same batches again where there is no checkpoint yet, and from last.ckpt afterwards."""
     settings = replace(tiny, model=str(twin), neuron="coco", learned_scale="channel", epochs=1)
@@ -184,6 +189,7 @@ def test_start_from_the_twin_with_learned_scales_is_the_same_after_a_kill(tiny, 
         assert_same_run(whole, train(TrainSettings(), resume=out))
 
 
+@pytest.mark.long
 def test_a_training_in_its_warm_up_is_that_without_an_energy_term(finished, tiny, tmp_path):
     """To the last digit: counting changes nothing."""
     run = train(replace(tiny, epochs=1, energy_weight=5.0), tmp_path / "run")

@@ -39,6 +39,7 @@ def run(data, tmp_path_factory):
     return train(replace(SETTINGS, data=str(data)), tmp_path_factory.mktemp("runs") / "run")
 
 
+@pytest.mark.long
 def test_a_run_keeps_how_recordings_become_frames(run, data):
     model = load(run.best)
     assert model.input == EventInput.of({"window_us": 40_000, "timesteps": 2})

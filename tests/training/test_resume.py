@@ -48,6 +48,7 @@ def test_resumed_run_is_the_uninterrupted_one(finished, tiny, tmp_path, capsys, 
     assert f"going on at epoch {1 + batches // 3} of 2" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_killed_twice_and_between_saving_and_renaming(finished, tiny, tmp_path, monkeypatch):
     out = tmp_path / "run"
     train_until(2, replace(tiny, save_steps=1), out)

@@ -198,6 +198,7 @@ def test_validation_only_now_and_then_but_always_at_the_end(tiny, tmp_path):
     assert [row["AP"] != "" for row in rows] == [False, True, True]
 
 
+@pytest.mark.long
 def test_learned_scales_learn_and_go_on_where_they_were(tiny, tmp_path):
     learning = replace(tiny, learned_scale="channel", surrogate_width=0.5, max_count=7)
     whole = train(learning, tmp_path / "whole")
@@ -209,6 +210,7 @@ def test_learned_scales_learn_and_go_on_where_they_were(tiny, tmp_path):
     assert_same_run(whole, train(TrainSettings(), resume=tmp_path / "killed"))
 
 
+@pytest.mark.long
 def test_scales_in_mixed_precision(tiny, tmp_path):
     run = train(replace(tiny, epochs=1, precision="bf16", learned_scale="layer"), tmp_path / "run")
     assert all(value.isfinite().all() for value in load(run.best).state_dict().values())

@@ -80,6 +80,7 @@ def test_a_steady_step_waits_for_nothing(tiny, tmp_path, monkeypatch, later, aid
     assert all(waited[i] for i in read_at)
 
 
+@pytest.mark.long
 def test_what_is_read_later_is_the_same(tiny, tmp_path, monkeypatch):
     settings = replace(tiny, batch=1, nominal_batch=2)
     at_once = train(settings, tmp_path / "at once")

@@ -134,7 +134,7 @@ def test_a_closed_output_is_not_the_next_file_that_is_opened(tmp_path):
     assert done.stdout.endswith(b"True\n")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_while_everything_is_imported_is_one_line(tmp_path):
     """At 0.1 to 1 s torch, Lightning and the rest are on their way."""
     (tmp_path / "x.png").write_bytes(b"")

@@ -61,6 +61,7 @@ def begun(tmp_path):
         started.communicate()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "sent", ["Ctrl-C", "SIGTERM", *(pytest.param(s, marks=pytest.mark.long) for s in ("SIGINT", "SIGKILL"))]
 )
@@ -79,6 +80,7 @@ def test_no_process_and_no_half_folder_is_left(begun, sent):
         assert said.strip().endswith("spikeyolo: interrupted")
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_ends_the_others_with_one_line(begun):
     started, out = begun
     workers = [p for p in alive(started.pid) if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]

@@ -82,7 +82,7 @@ def whole(tmp_path_factory):
     return train(settings, folder / "run"), settings
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("val_every", "step", "number"), WHERE)
 def test_a_signal_at_any_batch_saves_what_is_done(whole, tmp_path, monkeypatch, val_every, step, number):
     finished, settings = whole

@@ -120,6 +120,7 @@ def begun(shapes, tmp_path):
     return RunFolder(tmp_path / "run")
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("change", "said"),
     [

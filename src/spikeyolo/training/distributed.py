@@ -1,14 +1,19 @@
-"""The loss of a batch that several processes share."""
+"""What several processes share: the loss of a batch, and each other's fate."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from torch import Tensor
 
 from ..detection.losses import DetectionLoss
+from ..errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,32 @@ def share_mean(total: Tensor, weight: Tensor | float, images: int) -> tuple[Tens
     divisor = sums[1].clamp(min=1)
     processes = dist.get_world_size() if _several() else 1
     return total / divisor * sums[2] * processes, sums[0] / divisor
+
+
+@contextmanager
+def lost_processes_named() -> Iterator[None]:
+    """What the libraries say when another process ends, or cannot be reached, becomes one line.
+
+    Raises:
+        DataError: that line.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        of_library = _several() and any(name in str(error) for name in ("gloo", "NCCL"))
+        if not of_library and not isinstance(error, dist.DistError):
+            raise
+        raise DataError("another process of this training ended, or its computer cannot be reached") from error
+
+
+def check_launched(nodes: int) -> None:
+    """Raise ConfigError if several computers are to train together and nothing has told this process of the others."""
+    started = TorchElasticEnvironment.detect() or SLURMEnvironment.detect() or "MASTER_ADDR" in os.environ
+    if nodes > 1 and not started:
+        raise ConfigError(
+            f"nodes: {nodes}, but this process was not told of the others; start it with torchrun --nnodes {nodes} "
+            "-m spikeyolo train ..., or by SLURM, on each of them, or give --nodes 1"
+        )
 
 
 def _several() -> bool:

@@ -41,6 +41,7 @@ from .curves import Curves, quiet_writers
 from .data_record import changes, record_of
 from .datamodule import DetectionDataModule
 from .devices import Devices, choose_devices, is_first_process
+from .distributed import check_launched, lost_processes_named
 from .last_checkpoint import finished_epochs
 from .module import DetectorModule
 from .optimization import Schedule, accumulation
@@ -100,6 +101,7 @@ def train(
             settings = _with_absolute_paths(settings)
             if out is not None and first_process:
                 check_free(out)  # before the work
+        check_launched(settings.nodes)
         devices, data = choose_devices(settings), _open(settings)
         input = _training_input(data, settings, resumed=resume is not None)
         network, report = starting_model(settings, data.names, input)
@@ -167,7 +169,8 @@ def _fit(
         trainer = _trainer(settings, folder, devices, samples.data.names, stop)
         try:
             checkpoint = folder.last if resumed and folder.last.exists() else None
-            trainer.fit(module, datamodule=samples, ckpt_path=checkpoint, weights_only=True)
+            with lost_processes_named():
+                trainer.fit(module, datamodule=samples, ckpt_path=checkpoint, weights_only=True)
         except Stopped:
             pass
         except SystemExit as error:  # Lightning's answer to a KeyboardInterrupt, when it has ended other processes

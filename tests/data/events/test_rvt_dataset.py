@@ -59,6 +59,7 @@ def test_samples_are_those_of_the_recordings(both, timesteps):
             assert found[instant].frames.any()
 
 
+@pytest.mark.few(1)
 def test_trained_on_frames_and_evaluated_on_recordings(both, tmp_path):
     recordings, frames = both
     settings = TrainSettings(

@@ -62,7 +62,7 @@ def test_every_form_is_the_trained_network(kind, timesteps, neuron, max_count):
     assert fired.unique().tolist() == [*map(float, range(max_count + 1))]
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "timesteps", "neuron", "max_count"), CASES)
 def test_float32_and_integers_are_the_same_bits_in_both_codes_and_on_counts(kind, timesteps, neuron, max_count):
     trained, images = scaled(kind, timesteps, neuron, max_count, torch.float32), pixels(torch.float32)
@@ -96,6 +96,7 @@ def test_an_integer_neuron_compares_with_multiples_of_its_scale():
     assert thresholds(4, 6) == scaled_thresholds(4, 64) == [33, 96, 161, 224]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("form", ["to_spike_driven", "to_integer"])
 def test_a_stream_in_parts_equals_one_pass(form):
     made = getattr(scaled(timesteps=3, dtype=torch.float32), form)("binary")
@@ -108,7 +109,7 @@ def test_a_stream_in_parts_equals_one_pass(form):
     assert all(torch.equal(state[name], whole[name]) for name in whole)
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", ["layer", "channel"])
 @pytest.mark.parametrize("form", ["trainable", "separable", "dense", "spike-driven", "integer"])
 def test_saved_and_loaded_in_every_form(kind, form, tmp_path):
@@ -182,6 +183,7 @@ def test_what_cannot_be():
         on_exact_grid(wide, torch.zeros(1), 63)
 
 
+@pytest.mark.long
 def test_weights_times_scales_on_the_grid_of_63_spikes():
     """6 bits fewer are left to the weights than at D = 1, and every sum is exact."""
     trained, images = scaled(max_count=63, dtype=torch.float32), pixels(torch.float32)
@@ -249,7 +251,7 @@ def honest():
     return network
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("cheat", "said"), CHEATS, ids=[c.__name__ for c, _ in CHEATS])
 def test_verifier_catches(honest, cheat, said):
     network = copy.deepcopy(honest)

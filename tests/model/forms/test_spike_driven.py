@@ -81,6 +81,7 @@ def test_weights_of_half_precision_become_float32(dtype):
     verify_spike_driven(spiking)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("preset", ["t", "t-gen1"])
 def test_float32_layer_by_layer(preset):
     # From the same input. Against the weights before they were put on their grid a count beside a rounding threshold
@@ -141,7 +142,7 @@ def test_what_cannot_be_driven_by_spikes():
         verify_spike_driven(lively().fold(dense=True))
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("preset", "timesteps", "pooled", "shifts"),
     [
@@ -297,7 +298,7 @@ def honest():
     return network
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("cheat", "said"), CHEATS, ids=[c.__name__ for c, _ in CHEATS])
 def test_verifier_catches(honest, cheat, said):
     network = copy.deepcopy(honest)

@@ -70,7 +70,7 @@ def test_a_teacher_of_other_frames_is_refused(saved):
         Teacher(file, NAMES, own.with_timesteps(3))
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("form", [None, "fold"])
 @pytest.mark.parametrize(
     "changes", [{"neuron": "relu"}, {"preset": "n", "timesteps": 2}], ids=["twin", "larger, T = 2"]

@@ -48,7 +48,7 @@ def one_by_one(model: SpikeYOLO, images: torch.Tensor, code: SlotCode) -> float:
     return sum(additions)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("code", "changes"),
     [
@@ -69,6 +69,7 @@ def test_additions_are_those_that_energy_counts(code, changes):
         assert float(found.total / found.weight) * 1e9 == pytest.approx(counted, rel=1e-12)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("code", "most"), [(UNARY, 1.0), (BINARY, 1 / 4)], ids=str)
 def test_share_is_0_of_silent_neurons_and_the_most_where_all_fire_4(code, most):
     """4 is one spike in binary code, and the most that there can be are 4."""
