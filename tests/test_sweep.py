@@ -143,6 +143,7 @@ def test_trainings_of_several_processes_are_refused(shapes, tmp_path, change):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_trainings_of_a_grid(shapes, tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("batch: 4\nwarmup_epochs: 0\nval_every: 1\n")

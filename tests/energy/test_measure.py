@@ -51,6 +51,7 @@ def measured(images, trained):
     return measure(trained[0], images[1])
 
 
+@pytest.mark.few(1)
 def test_measure_does_not_depend_on_batches_or_processes(images, trained, measured):
     _, index = images
     whole = measured

@@ -65,6 +65,7 @@ def test_weights_of_any_precision_are_written_in_float32(model, tmp_path, dtype,
     assert all(np.isfinite(level).all() and level.std() > 0.01 for level in logits.values())
 
 
+@pytest.mark.long
 def test_a_folder_of_the_same_format_is_replaced_if_the_user_says_so(model, tmp_path):
     for format in ("openvino", "integer"):
         export(model, format, tmp_path / format)

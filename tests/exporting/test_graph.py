@@ -42,6 +42,7 @@ def run(graph, image, timesteps):
     return [level.unflatten(0, (timesteps, -1)).mean(0) for level in joined]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("changes", [{}, {"timesteps": 2}, {"neuron": "relu"}], ids=str)
 def test_the_graph_gives_the_logits_of_the_network(changes, dense):

@@ -55,7 +55,7 @@ def written(monkeypatch):
     return values
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize(("preset", "timesteps", "neuron"), CASES)
 def test_every_unit(preset, timesteps, neuron, engine, written):

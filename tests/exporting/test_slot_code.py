@@ -210,6 +210,7 @@ def test_graphs_on_counts_are_the_same_but_for_what_they_say(model, tmp_path, fo
     assert said == [[1, 1, 1, 1], [4, 2, 1]]
 
 
+@pytest.mark.long
 def test_a_saved_code_is_kept_unless_another_is_asked_for(model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     model.to_integer("binary").save("integer.safetensors")

@@ -171,6 +171,7 @@ def tensors_of(name="tiny"):
     return {**state, "model.26.dfl.conv.weight": torch.arange(16.0).view(1, 16, 1, 1)}, model.config
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("change", "said"),
     [

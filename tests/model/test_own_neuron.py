@@ -47,7 +47,7 @@ def assert_alive(model, images):
     assert 0.02 < mean.value() / model.config.max_count < 0.9
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kind", "max_count"), ALL + OWN, ids=lambda value: getattr(value, "__name__", None))
 @torch.no_grad()
 def test_folds_and_runs_on_spikes_as_it_was_trained(kind, max_count):
@@ -59,7 +59,7 @@ def test_folds_and_runs_on_spikes_as_it_was_trained(kind, max_count):
             torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kind", "max_count"), ADDITIONS, ids=lambda value: getattr(value, "__name__", None))
 @pytest.mark.parametrize(("timesteps", "code"), [(1, "binary"), (3, "unary")])
 def test_neurons_of_additions_are_proven_with_the_network(kind, max_count, code, timesteps):

@@ -21,7 +21,7 @@ def test_names_are_unique_and_there_are_enough():
     assert len({case.name for case in CASES}) == len(CASES)
 
 
-@pytest.mark.few(270)
+@pytest.mark.few(160)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case, template, tmp_path, monkeypatch, capfd):
     run(case, template, tmp_path / "user", monkeypatch, capfd)

@@ -120,7 +120,7 @@ def begun(shapes, tmp_path):
     return RunFolder(tmp_path / "run")
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -222,6 +222,7 @@ def test_workers_heed_the_process_that_started_them_alone(shapes):
     assert worker.exitcode == 0
 
 
+@pytest.mark.long
 def test_a_training_whose_worker_was_killed_says_how_to_go_on(tiny, tmp_path, monkeypatch):
     step = DetectorModule.training_step
 

@@ -101,7 +101,7 @@ def test_a_stream_in_parts_equals_one_pass():
         torch.testing.assert_close(mean, expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("max_count", "slots"), [(1, 1), (4, 3), (7, 3), (8, 4), (15, 4)])
 def test_as_many_slots_as_d_has_digits(max_count, slots):
     audit = verify_spike_driven(lively(num_classes=2, max_count=max_count).to_spike_driven("binary"))
@@ -287,7 +287,7 @@ def honest():
     return network
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("cheat", "said"), CHEATS, ids=[c.__name__ for c, _ in CHEATS])
 def test_verifier_catches(honest, cheat, said):
     network = copy.deepcopy(honest)

@@ -52,7 +52,7 @@ def test_golden_networks_counts_equal_slots(name):
     assert_counts_equal_slots(integer, golden_input(name, torch.float32))
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("preset", "timesteps", "max_count"),
     [*itertools.product(["t", "t-gen1"], (1, 2, 4), (1, 2, 4, 8))],

@@ -43,7 +43,7 @@ def same_bits(found, expected):
     return all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "timesteps", "neuron", "max_count"), CASES)
 def test_every_form_is_the_trained_network(kind, timesteps, neuron, max_count):
     trained, images = scaled(kind, timesteps, neuron, max_count), pixels()
@@ -251,7 +251,7 @@ def honest():
     return network
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("cheat", "said"), CHEATS, ids=[c.__name__ for c, _ in CHEATS])
 def test_verifier_catches(honest, cheat, said):
     network = copy.deepcopy(honest)

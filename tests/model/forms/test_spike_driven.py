@@ -53,7 +53,7 @@ def grid_of(preset, seed=0):
         yield timesteps, max_count, dense
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("side", [32, pytest.param(64, marks=pytest.mark.long)])
 @pytest.mark.parametrize("preset", ["t", "t-gen1"])
 def test_every_t_and_d_on_spikes_equals_counts(preset, side):
@@ -298,7 +298,7 @@ def honest():
     return network
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("cheat", "said"), CHEATS, ids=[c.__name__ for c, _ in CHEATS])
 def test_verifier_catches(honest, cheat, said):
     network = copy.deepcopy(honest)
