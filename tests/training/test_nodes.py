@@ -105,16 +105,15 @@ def test_two_nodes_train_one_network_and_outlive_one_of_them(nodes, tmp_path):
     assert "Traceback" not in (tmp_path / "said0.txt").read_text().split("torch/distributed/elastic")[0]
     shutil.copytree(cut.path, tmp_path / "cut-too")
 
-    # On CPUs each process has statistics of its own, and after this all begin with the first one's: not the same bits.
     assert ended(start(tmp_path, "--resume cut", nodes)) == [0, 0]
+    assert_same_run(two, cut)
     alone = on_one(tmp_path, "--resume cut-too")
     assert alone.returncode == 1
     assert "nodes: 2, but this process was not told of the others" in alone.stderr
     assert on_one(tmp_path, "--resume cut-too --nodes 1").returncode == 0
-    for run in (cut, RunFolder(tmp_path / "cut-too")):
-        for row, expected in zip(rows_of(run), rows_of(two), strict=True):
-            assert [row[name] for name in ("epoch", "step", "lr")] == [expected[n] for n in ("epoch", "step", "lr")]
-        assert float(rows_of(run)[0]["box_loss"]) == pytest.approx(float(rows_of(two)[0]["box_loss"]), rel=0.05)
+    rows = rows_of(RunFolder(tmp_path / "cut-too"))  # each batch whole in one process, which has other statistics
+    for row, expected in zip(rows, rows_of(two), strict=True):
+        assert [row[name] for name in ("epoch", "step", "lr")] == [expected[n] for n in ("epoch", "step", "lr")]
 
 
 def test_nodes_that_nobody_has_told_of_each_other_are_refused(monkeypatch):

@@ -6,6 +6,7 @@ import csv
 import os
 import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,9 +69,11 @@ def test_two_processes_train_on_recordings_in_bf16(tmp_path):
 
 
 @pytest.mark.long
-def test_kill_9_within_an_epoch_then_resume_gives_the_same_weights(tiny, tmp_path):
-    settings = replace(tiny, workers=1, save_steps=1)
-    whole, cut = train(settings, tmp_path / "whole"), RunFolder(tmp_path / "cut")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_kill_9_within_an_epoch_then_resume_gives_the_same_weights(tiny, tmp_path, processes):
+    settings = replace(tiny, workers=1, save_steps=1, processes=processes)
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    subprocess.run(command(tmp_path, settings, whole.path), env=ENVIRONMENT, check=True, timeout=300)
     process = subprocess.Popen(command(tmp_path, settings, cut.path), env=ENVIRONMENT, start_new_session=True)
     while not cut.last.exists():  # written after the first of the three steps of an epoch
         assert process.poll() is None
@@ -78,4 +81,6 @@ def test_kill_9_within_an_epoch_then_resume_gives_the_same_weights(tiny, tmp_pat
             process.wait(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert_same_run(whole, train(TrainSettings(), resume=cut.path))
+    again = [sys.executable, "-m", "spikeyolo", "train", "--resume", str(cut.path)]
+    subprocess.run(again, env=ENVIRONMENT, check=True, timeout=300)
+    assert_same_run(whole, cut)

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..detection.losses import DetectionLoss
 from ..errors import ConfigError, DataError
@@ -69,6 +69,22 @@ def share_mean(total: Tensor, weight: Tensor | float, images: int) -> tuple[Tens
     divisor = sums[1].clamp(min=1)
     processes = dist.get_world_size() if _several() else 1
     return total / divisor * sums[2] * processes, sums[0] / divisor
+
+
+@torch.no_grad()
+def share_statistics(network: nn.Module) -> None:
+    """Let all processes on CPUs go on with the first one's batch norm statistics, as the published training does.
+
+    RepConv pads by them, so they are part of the next forward pass; and the first process's are what is saved. On GPUs
+    the norms themselves share them. Lightning switches DistributedDataParallel's own way off for a manual step.
+    """
+    buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    if not _several() or not buffers or buffers[0].is_cuda:
+        return
+    joined = torch.cat([buffer.flatten() for buffer in buffers])
+    dist.broadcast(joined, 0)
+    for buffer, shared in zip(buffers, joined.split([buffer.numel() for buffer in buffers]), strict=True):
+        buffer.copy_(shared.view_as(buffer))
 
 
 @contextmanager

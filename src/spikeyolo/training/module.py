@@ -26,7 +26,7 @@ from ..model.detector import SpikeYOLO
 from ..spiking.monitor import watch_counts
 from ..structures import STRIDES, Batch, Detections
 from .aids.aid import TrainingAid, add_terms
-from .distributed import share_loss
+from .distributed import share_loss, share_statistics
 from .history import LOSSES, METRICS, History, fitness
 from .optimization import Schedule, hold_convolutions, make_optimizer, move_to
 from .run_folder import RunFolder, save_batch
@@ -135,6 +135,7 @@ class DetectorModule(pl.LightningModule):
             optimizer.step()
             optimizer.zero_grad()
             self.pending = 0
+        share_statistics(self.network)
         mean_count = counts.scalar()
         if mean_count is not None:  # in all processes or in none
             step.mean_count = self.trainer.strategy.reduce(mean_count, reduce_op="mean")
