@@ -73,10 +73,10 @@ def share_mean(total: Tensor, weight: Tensor | float, images: int) -> tuple[Tens
 
 @torch.no_grad()
 def share_statistics(network: nn.Module) -> None:
-    """Let all processes on CPUs go on with the first one's batch norm statistics, as the published training does.
+    """Let all processes on CPUs go on with the first one's batch norm statistics.
 
     RepConv pads by them, so they are part of the next forward pass; and the first process's are what is saved. On GPUs
-    the norms themselves share them. Lightning switches DistributedDataParallel's own way off for a manual step.
+    the norms themselves share them. DistributedDataParallel would do it, but Lightning has that off for manual steps.
     """
     buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
     if not _several() or not buffers or buffers[0].is_cuda:
