@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -147,7 +147,9 @@ def main() -> None:
     index = data.split(given.split)
     with TemporaryDirectory() as folder:
         if given.orientations:
-            index = in_eight_orientations(cast(ImageIndex, index), Path(folder))
+            if not isinstance(index, ImageIndex):
+                parser.error("--orientations: of images, not of recordings")
+            index = in_eight_orientations(index, Path(folder))
         for weights in given.weights:
             measure(weights, index, data.split("train"), given.noise, rows)
     table = Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 from pathlib import Path
@@ -71,6 +72,11 @@ def train_until(batches: int, settings: TrainSettings, out: Path | None = None, 
         patched.setattr(DetectorModule, "training_step", dying_step)
         with pytest.raises(Killed):
             train(settings, out, resume)
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    """What results.csv of a run's folder says."""
+    return list(csv.DictReader((run / "results.csv").read_text().splitlines()))
 
 
 def states(run: RunFolder) -> dict[str, torch.Tensor]:

@@ -20,6 +20,7 @@ from spikeyolo.training.settings import TrainSettings
 )
 def test_what_the_option_means(monkeypatch, settings, gpus, expected):
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setenv("MASTER_ADDR", "10.0.0.1")  # as torchrun says it
     chosen = choose_devices(TrainSettings(**settings))
     assert chosen == expected
     assert chosen.several == (chosen.processes > 1)

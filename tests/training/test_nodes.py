@@ -1,6 +1,5 @@
 """Two computers: two network namespaces of this one, joined by a virtual cable, each with a torchrun of its own."""
 
-import csv
 import os
 import shutil
 import signal
@@ -9,15 +8,16 @@ import sys
 import time
 
 import pytest
-from tests.helpers.runs import ENVIRONMENT, assert_same_run
+from tests.helpers.runs import ENVIRONMENT, assert_same_run, rows_of
 
 from spikeyolo.errors import ConfigError
 from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
-from spikeyolo.training.distributed import check_launched
+from spikeyolo.training.devices import choose_devices
 from spikeyolo.training.run_folder import RunFolder
+from spikeyolo.training.settings import TrainSettings
 
 NAMES = ("spikeyolo-a", "spikeyolo-b")
-SETTINGS = "--model t --data data.yaml --imgsz 64 --epochs 4 --batch 8 --nominal-batch 8 --workers 0 --save-steps 1"
+SETTINGS = "--model t --data set/data.yaml --imgsz 64 --epochs 4 --batch 8 --nominal-batch 8 --workers 0 --save-steps 1"
 
 
 def ip(*words):
@@ -37,11 +37,12 @@ def nodes():
             ip("-n", name, "addr", "add", f"10.77.0.{number + 1}/24", "dev", f"node{number}")
             ip("-n", name, "link", "set", f"node{number}", "up")
             ip("-n", name, "link", "set", "lo", "up")
+        yield NAMES
     except subprocess.CalledProcessError as error:
         pytest.skip(f"no network namespaces here: {error.stderr.decode().strip()}")
-    yield NAMES
-    for name in NAMES:
-        subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+    finally:
+        for name in NAMES:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
 def start(folder, words, nodes):
@@ -76,21 +77,16 @@ def on_one(folder, words):
     )  # fmt: skip
 
 
-def rows_of(run):
-    return list(csv.DictReader(run.results.read_text().splitlines()))
-
-
 @pytest.mark.long
 def test_two_nodes_train_one_network_and_outlive_one_of_them(nodes, tmp_path):
     write_shapes(tmp_path / "set", ShapesConfig(seed=3, train=24, val=8, size=64))
-    settings = SETTINGS.replace("data.yaml", "set/data.yaml")
-    assert ended(start(tmp_path, f"{settings} --out two", nodes)) == [0, 0]
+    assert ended(start(tmp_path, f"{SETTINGS} --out two", nodes)) == [0, 0]
     two = RunFolder(tmp_path / "two")
-    assert on_one(tmp_path, f"{settings} --processes 2 --out beside").returncode == 0
+    assert on_one(tmp_path, f"{SETTINGS} --processes 2 --out beside").returncode == 0
     assert_same_run(two, RunFolder(tmp_path / "beside"))  # where the processes run makes no difference
 
     cut = RunFolder(tmp_path / "cut")
-    started = start(tmp_path, f"{settings} --out cut", nodes)
+    started = start(tmp_path, f"{SETTINGS} --out cut", nodes)
     while not cut.last.exists():
         assert started[0].poll() is None
         time.sleep(0.05)
@@ -111,14 +107,14 @@ def test_two_nodes_train_one_network_and_outlive_one_of_them(nodes, tmp_path):
     assert alone.returncode == 1
     assert "nodes: 2, but this process was not told of the others" in alone.stderr
     assert on_one(tmp_path, "--resume cut-too --nodes 1").returncode == 0
-    rows = rows_of(RunFolder(tmp_path / "cut-too"))  # each batch whole in one process, which has other statistics
-    for row, expected in zip(rows, rows_of(two), strict=True):
+    rows = rows_of(tmp_path / "cut-too")  # each batch whole in one process, which has other statistics
+    for row, expected in zip(rows, rows_of(two.path), strict=True):
         assert [row[name] for name in ("epoch", "step", "lr")] == [expected[n] for n in ("epoch", "step", "lr")]
 
 
 def test_nodes_that_nobody_has_told_of_each_other_are_refused(monkeypatch):
     for name in ("MASTER_ADDR", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS"):
         monkeypatch.delenv(name, raising=False)
-    check_launched(1)
+    assert choose_devices(TrainSettings(device="cpu")).nodes == 1
     with pytest.raises(ConfigError, match="torchrun --nnodes 2"):
-        check_launched(2)
+        choose_devices(TrainSettings(device="cpu", nodes=2))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from tests.helpers.event_datasets import write_data_set
 from tests.helpers.gradients import Toy, batch, gradients, one_process
-from tests.helpers.runs import ENVIRONMENT, assert_same_run, command
+from tests.helpers.runs import ENVIRONMENT, assert_same_run, command, rows_of
 from torch import nn
 
 from spikeyolo.model.detector import SpikeYOLO
@@ -31,10 +29,6 @@ def test_gradient_of_two_processes_is_that_of_one(tmp_path):
         found = torch.load(tmp_path / str(rank), weights_only=True)
         torch.testing.assert_close(found["parts"], parts)
         torch.testing.assert_close(found["gradients"], expected, rtol=1e-5, atol=1e-5)
-
-
-def rows_of(run: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((run / "results.csv").read_text().splitlines()))
 
 
 @pytest.mark.slow

@@ -200,12 +200,12 @@ def test_validation_only_now_and_then_but_always_at_the_end(tiny, tmp_path):
 
 @pytest.mark.long
 def test_learned_scales_learn_and_go_on_where_they_were(tiny, tmp_path):
-    learning = replace(tiny, learned_scale="channel", surrogate_width=0.5, max_count=7)
+    learning = replace(tiny, epochs=3, learned_scale="channel", surrogate_width=0.5, max_count=7)
     whole = train(learning, tmp_path / "whole")
     weights = torch.load(whole.last, weights_only=True)["current_model_state"]
     scales = torch.cat([v for name, v in weights.items() if name.endswith(".neuron.scale")])
     assert (scales > 0).all()
-    assert (scales != 1).double().mean() > 0.3  # of channels that fire in so short a run
+    assert (scales != 1).double().mean() > 0.5
     train_until(4, replace(learning, save_steps=1), tmp_path / "killed")
     assert_same_run(whole, train(TrainSettings(), resume=tmp_path / "killed"))
 

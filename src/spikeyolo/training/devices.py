@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -51,8 +52,10 @@ def choose_devices(settings: TrainSettings) -> Devices:
     """Return what Lightning's Trainer is told.
 
     Raises:
-        ConfigError: no such device, or a batch that the processes cannot share equally.
+        ConfigError: no such device, other computers that this process was not told of, or a batch that the processes
+            cannot share equally.
     """
+    _check_launched(settings.nodes)
     found = parse_devices(settings.device)
     if found[0].type == "cpu":
         chosen = Devices("cpu", settings.processes, settings.nodes)
@@ -65,6 +68,19 @@ def choose_devices(settings: TrainSettings) -> Devices:
     if settings.batch % chosen.processes:
         raise ConfigError(f"batch: {settings.batch} cannot be shared equally by {chosen.processes} processes")
     return chosen
+
+
+def _check_launched(nodes: int) -> None:
+    """Raise ConfigError if several computers are to train together and nothing has told this process of the others."""
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    started = TorchElasticEnvironment.detect() or SLURMEnvironment.detect() or "MASTER_ADDR" in os.environ
+    if nodes > 1 and not started:
+        raise ConfigError(
+            f"nodes: {nodes}, but this process was not told of the others; start it with torchrun --nnodes {nodes} "
+            "-m spikeyolo train ..., or by SLURM, on each of them, or give --nodes 1"
+        )
 
 
 def is_first_process() -> bool:

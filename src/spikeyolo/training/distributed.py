@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor, nn
 
 from ..detection.losses import DetectionLoss
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 
 
 @dataclass(frozen=True)
@@ -101,16 +98,6 @@ def lost_processes_named() -> Iterator[None]:
         if not of_library and not isinstance(error, dist.DistError):
             raise
         raise DataError("another process of this training ended, or its computer cannot be reached") from error
-
-
-def check_launched(nodes: int) -> None:
-    """Raise ConfigError if several computers are to train together and nothing has told this process of the others."""
-    started = TorchElasticEnvironment.detect() or SLURMEnvironment.detect() or "MASTER_ADDR" in os.environ
-    if nodes > 1 and not started:
-        raise ConfigError(
-            f"nodes: {nodes}, but this process was not told of the others; start it with torchrun --nnodes {nodes} "
-            "-m spikeyolo train ..., or by SLURM, on each of them, or give --nodes 1"
-        )
 
 
 def _several() -> bool:

@@ -41,7 +41,7 @@ from .curves import Curves, quiet_writers
 from .data_record import changes, record_of
 from .datamodule import DetectionDataModule
 from .devices import Devices, choose_devices, is_first_process
-from .distributed import check_launched, lost_processes_named
+from .distributed import lost_processes_named
 from .last_checkpoint import finished_epochs
 from .module import DetectorModule
 from .optimization import Schedule, accumulation
@@ -101,7 +101,6 @@ def train(
             settings = _with_absolute_paths(settings)
             if out is not None and first_process:
                 check_free(out)  # before the work
-        check_launched(settings.nodes)
         devices, data = choose_devices(settings), _open(settings)
         input = _training_input(data, settings, resumed=resume is not None)
         network, report = starting_model(settings, data.names, input)
