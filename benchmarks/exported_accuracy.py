@@ -5,7 +5,8 @@
 The ranges of int8 come from the first images of the training split. `--noise N` measures what there is to be told
 apart: the network in PyTorch with every weight changed by a random part of itself, N times. `--orientations` measures
 on every image as it is, mirrored and turned (eight times as many, for objects that have no upright way): each is
-another draw of which counts a rounding changes, so that the noise of a difference is some third.
+another draw of which counts a rounding changes, so that the noise of a difference is some third. `--only float16 int8`
+leaves out the rows without one of these words, and the forms in PyTorch that nothing is measured beside.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import argparse
 import copy
 from collections import defaultdict
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from statistics import mean, stdev
 from tempfile import TemporaryDirectory
@@ -97,40 +100,52 @@ def in_eight_orientations(index: ImageIndex, folder: Path) -> Index:
     return open_data(folder / "data.yaml").split("val")
 
 
-def measure(weights: str, index: Index, ranges: Index, noise: int, rows: Rows) -> None:
+def measure(weights: str, index: Index, ranges: Index, noise: int, only: list[str], rows: Rows) -> None:
     """Add a network's rows."""
     model, settings = load(weights), BenchmarkSettings()
     samples = next(batches(model, ranges, RANGES)).images
-    forms = {
-        "trained": model,
-        "separable": model.fold(),
-        "dense": model.fold(dense=True),
-        "spike-driven": on_counts(model),
-        "integer": model.to_integer(),
+    make: dict[str, Callable[[], SpikeYOLO]] = {
+        "trained": lambda: model,
+        "separable": model.fold,
+        "dense": lambda: model.fold(dense=True),
+        "spike-driven": lambda: on_counts(model),
+        "integer": model.to_integer,
     }
-    own: dict[str, Measured] = {name: accuracy(form, index, settings) for name, form in forms.items()}
 
-    def row(what: str, beside: str, found: Measured) -> None:
-        ap, detections = own[beside]
+    @cache
+    def of_form(name: str) -> Measured:
+        return accuracy(make[name](), index, settings)
+
+    def row(what: str, beside: str, measured: Callable[[], Measured]) -> None:
+        if only and not any(word in what.split() for word in only):
+            return
+        (ap, detections), found = of_form(beside), measured()
         rows[what, beside].append((found[0], found[0] - ap, share_of_same(detections, found[1])))
 
+    def plain() -> Measured:
+        with torch.backends.mkldnn.flags(enabled=False):
+            return accuracy(model.fold(), index, settings)
+
     for name in ("separable", "dense", "spike-driven", "integer"):
-        row(f"{name}, PyTorch", "trained", own[name])
-    row("dense, PyTorch", "separable", own["dense"])
+        row(f"{name}, PyTorch", "trained", partial(of_form, name))
+    row("dense, PyTorch", "separable", partial(of_form, "dense"))
     # The same weights, added in another order and more precisely: what a runtime can be asked to agree with.
-    with torch.backends.mkldnn.flags(enabled=False):
-        row("separable, PyTorch without oneDNN", "separable", accuracy(forms["separable"], index, settings))
-    row("separable, PyTorch in float64", "separable", accuracy(model.fold().double(), index, settings))
+    row("separable, PyTorch without oneDNN", "separable", plain)
+    row("separable, PyTorch in float64", "separable", partial(accuracy, model.fold().double(), index, settings))
     for bits in NOISE_BITS if noise else ():
         for seed in range(noise):
-            found = accuracy(changed(forms["separable"], bits, seed), index, settings)
-            row(f"weights changed by 2^-{bits}", "separable", found)
+            near = changed(model.fold(), bits, seed)
+            row(f"weights changed by 2^-{bits}", "separable", partial(accuracy, near, index, settings))
     with TemporaryDirectory() as folder:
         for number, (form, format, choices) in enumerate(EXPORTS):
             out = Path(folder) / f"{number}{FORMATS[format].suffix}"
-            done = export(model, format, out, samples=samples, **choices)
+
+            def exported(out: Path = out, format: str = format, choices: dict[str, Any] = choices) -> Measured:
+                done = export(model, format, out, samples=samples, **choices)
+                return accuracy(ExportedDetector(done.path, threads=1), index, settings)
+
             words = " ".join([format, str(choices.get("precision", "")), "dense" if "dense" in choices else ""]).split()
-            row(" ".join(words), form, accuracy(ExportedDetector(done.path, threads=1), index, settings))
+            row(" ".join(words), form, exported)
 
 
 def main() -> None:
@@ -140,6 +155,7 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--noise", type=int, default=0)
     parser.add_argument("--orientations", action="store_true")
+    parser.add_argument("--only", nargs="+", default=[], metavar="WORD")
     given = parser.parse_args()
     torch.set_num_threads(1)
     data = open_data(given.data)
@@ -151,7 +167,7 @@ def main() -> None:
                 parser.error("--orientations: of images, not of recordings")
             index = in_eight_orientations(index, Path(folder))
         for weights in given.weights:
-            measure(weights, index, data.split("train"), given.noise, rows)
+            measure(weights, index, data.split("train"), given.noise, given.only, rows)
     table = Table(
         title=f"{len(given.weights)} networks on {given.data}, {given.split}, {len(index)} images",
         caption="float32 unless said",
