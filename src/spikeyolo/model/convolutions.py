@@ -10,9 +10,14 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
-def _trains_on_cpu(conv: nn.Conv2d, x: Tensor) -> bool:
-    plain = x.dtype == conv.weight.dtype and not torch.is_autocast_enabled("cpu")
-    return conv.training and torch.is_grad_enabled() and conv.weight.requires_grad and plain and x.device.type == "cpu"
+def _for_training_on_cpu(conv: nn.Conv2d, x: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The input and the weight, both as autocast wants them, where the weight learns on a CPU; else None."""
+    learns = conv.training and torch.is_grad_enabled() and conv.weight.requires_grad
+    if not learns or x.device.type != "cpu":
+        return None
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else conv.weight.dtype
+    given = x.to(dtype) if torch.is_autocast_enabled("cpu") else x
+    return (given, conv.weight.to(dtype)) if given.dtype == dtype else None
 
 
 class _DepthwiseOnCPU(torch.autograd.Function):
@@ -82,8 +87,9 @@ class DepthwiseConv(nn.Conv2d):
         super().__init__(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if _trains_on_cpu(self, x) and 3 < self.kernel_size[1] <= x.shape[-1]:
-            return _DepthwiseOnCPU.apply(x, self.weight)
+        given = _for_training_on_cpu(self, x)
+        if given is not None and 3 < self.kernel_size[1] <= x.shape[-1]:
+            return _DepthwiseOnCPU.apply(*given)
         return super().forward(x)
 
 
@@ -94,6 +100,5 @@ class PointwiseConv(nn.Conv2d):
         super().__init__(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if _trains_on_cpu(self, x):
-            return _PointwiseOnCPU.apply(x, self.weight)
-        return super().forward(x)
+        given = _for_training_on_cpu(self, x)
+        return super().forward(x) if given is None else _PointwiseOnCPU.apply(*given)
