@@ -35,9 +35,18 @@ def use_channels_last(network: nn.Module) -> None:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # its stubs do not know it
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """A batch norm of fixed momentum, which so needs no count of its batches: files hold one, and it stays as it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.momentum is not None
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(x, *statistics, self.weight, self.bias, self.training, self.momentum, self.eps)
+
+
 def batch_norm(channels: int) -> nn.BatchNorm2d:
     """A batch norm with the published eps and momentum."""
-    return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
+    return BatchNorm(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
 
 
 class _Clip(torch.autograd.Function):
@@ -239,11 +248,16 @@ class SpikingBlock(nn.Module):
 
 @contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Inside, batch norms in training leave their running statistics, and how often they ran, as they are."""
-    norms = [part for part in block.modules() if isinstance(part, nn.BatchNorm2d) and part.training]
+    """Inside, batch norms in training leave their running statistics, and how often they ran, as they are.
+
+    Those of several GPUs, too: `nn.SyncBatchNorm` is no `nn.BatchNorm2d`, and needs something to count in.
+    """
+    kinds = nn.BatchNorm2d | nn.SyncBatchNorm
+    norms = [part for part in block.modules() if isinstance(part, kinds) and part.training]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+        counter = norm.num_batches_tracked if isinstance(norm, nn.SyncBatchNorm) else None
+        norm.momentum, norm.num_batches_tracked = 0.0, None if counter is None else counter.clone()
     try:
         yield
     finally:
