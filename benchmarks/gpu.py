@@ -13,7 +13,6 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from importlib import import_module
 from unittest.mock import patch
 
 import torch
@@ -24,17 +23,16 @@ from torch.profiler import ProfilerActivity, profile
 
 from spikeyolo import SpikeYOLO
 from spikeyolo.detection.losses import detection_loss
+from spikeyolo.spiking import kernels
 from spikeyolo.structures import STRIDES, Targets
-
-neurons = import_module("spikeyolo.spiking.ilif")
 
 WARM_UP = 3
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "32": torch.float32}
 
 
 def plain() -> AbstractContextManager[object]:
-    """Inside, neurons are plain operators."""
-    return patch.object(neurons, "has_kernel", lambda *_: False)
+    """Inside, neurons are plain operators, and norms those of PyTorch."""
+    return patch.object(kernels, "has_kernel", lambda *_: False)
 
 
 FORMS: dict[str, tuple[bool, Callable[[], AbstractContextManager[object]]]] = {

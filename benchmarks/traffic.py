@@ -4,15 +4,21 @@
 
 Every tensor that an operator of forward and backward (of the sum of the logits) reads or writes is counted, views left
 out, convolutions apart; on a GPU all but the convolutions is bound by this traffic. Tensors have shapes and no values
-(device `meta`), and neurons are run by the kernel as on a GPU, if triton is installed; `--device cpu` counts what a CPU
-does. The published code, counted the same way: `PUBLISHED`.
+(device `meta`), and neurons and norms are run by the kernels as on a GPU, if triton is installed; `--device cpu` counts
+what a CPU does. The published code, counted the same way: `PUBLISHED`.
+
+An operator counts what it is given and gives, each once, whatever goes on inside: a batch norm of PyTorch reads its
+input, and in its backward pass the gradient too, twice. So do this package's own, which join a norm with what is after
+it; all else of them is counted as well: the sums of parts of the rows, which one kernel writes and another reads, the
+second reading of the neuron's mask, and copies where an input does not lie as the kernels need it. (Gradients of
+convolutions do, channels last; on device `meta` alone they are said to be contiguous.) Each is one operator and three
+kernels; PyTorch's norm is more than one kernel, too.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
@@ -26,13 +32,29 @@ from torch.utils._pytree import tree_leaves
 
 from spikeyolo import SpikeYOLO
 from spikeyolo.model.blocks import SpikingBlock
-
-neurons = import_module("spikeyolo.spiking.ilif")
+from spikeyolo.spiking import kernels
 
 PUBLISHED = {1: (7.68, 2676), 4: (54.91, 8484)}
 """By timesteps: GB and operators outside convolutions, for s, 80 classes, 2 images of 320 x 320 in float32, eager."""
 
 ALLOCATIONS = ("empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "detach")
+
+
+def inside(name: str, args: Any) -> int:
+    """Bytes that an operator of this package moves between its own passes, or reads again; see the docstring."""
+    if name == "ilif":
+        repeated = 0 in args[0].stride()  # a still image's steps, of which a copy is made
+        return 2 * args[0].nbytes if repeated else 0
+    if not name.startswith("norm_"):
+        return 0
+    from spikeyolo.spiking.kernels.norm_passes import format_of, parts_of  # needs triton
+
+    backward = name == "norm_ilif_backward"
+    x = args[2 if backward else 0]
+    rows = x.numel() // x.shape[1] // (args[6] if backward else 1)
+    sums = 2 * parts_of(rows) * x.shape[1] * 4
+    copied = 0 if x.is_contiguous(memory_format=format_of(x)) else 2 * x.nbytes
+    return 2 * sums + copied + (args[1].nbytes if backward else 0)
 
 
 class Traffic(TorchDispatchMode):
@@ -69,7 +91,7 @@ class Traffic(TorchDispatchMode):
         if "convolution" in name:
             self.convolutions += moved
         else:
-            self.bytes[name] += moved
+            self.bytes[name] += moved + inside(name, args)
             self.calls[name] += 1
         return out
 
@@ -83,7 +105,7 @@ def count(model: str, side: int, batch: int, timesteps: int, device: str, recomp
         if isinstance(part, SpikingBlock):
             part.recompute = recompute
     with_kernel = device != "cpu" and find_spec("triton") is not None
-    with patch.object(neurons, "has_kernel", lambda *_: with_kernel), Traffic() as traffic:
+    with patch.object(kernels, "has_kernel", lambda *_: with_kernel), Traffic() as traffic:
         with torch.autograd.graph.saved_tensors_hooks(traffic.hold, lambda tensor: tensor):
             total = sum(level.sum() for level in network(images))
         assert isinstance(total, Tensor)

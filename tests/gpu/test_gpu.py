@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+import copy
 
 import numpy as np
 import pytest
 import torch
 from tests.helpers.networks import lively
+from torch import nn
 
 from spikeyolo.detection.losses import detection_loss
 from spikeyolo.detection.nms import non_maximum_suppression
 from spikeyolo.energy.counting import on_counts, tally
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.tensors import as_input
+from spikeyolo.model.blocks import border_value
 from spikeyolo.model.forms.verify import verify_spike_driven
-from spikeyolo.spiking import ilif, ilif_sequence
+from spikeyolo.spiking import ilif, ilif_sequence, kernels
+from spikeyolo.spiking.equation import Neuron
+from spikeyolo.spiking.normed import norm_and_add, norm_and_fire, norm_less_border
 from spikeyolo.structures import STRIDES, Targets
 
 pytestmark = pytest.mark.gpu
@@ -61,9 +65,52 @@ def test_kernels_equal_the_eager_equation_bit_for_bit(monkeypatch, timesteps, de
 
     by_kernel = run()
     assert by_kernel[0].stride() == x.stride()
-    monkeypatch.setattr(import_module("spikeyolo.spiking.ilif"), "has_kernel", lambda *_: False)
+    monkeypatch.setattr(kernels, "has_kernel", lambda *_: False)
     for ours, theirs in zip(by_kernel, run(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def normed(norm, x):
+    return norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def less_border_after(norm, x):
+    y = normed(norm, x)
+    return y - border_value(norm).view(-1, 1, 1)
+
+
+JOINED = {
+    "neurons": (lambda norm, x: norm_and_fire(norm, x, Neuron()), lambda norm, x: ilif(normed(norm, x))),
+    "shortcut": (lambda norm, x: norm_and_add(norm, x, x.detach()), lambda norm, x: normed(norm, x) + x.detach()),
+    "padding": (
+        lambda norm, x: norm_less_border(norm, x.flatten(0, 1))[0].unflatten(0, x.shape[:2]),
+        less_border_after,
+    ),
+}
+"""By what a norm is joined with: that, and the same of modules."""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("timesteps", [1, 2, 4])
+@pytest.mark.parametrize("after", JOINED)
+def test_joined_norms_are_those_of_modules_in_float64(after, timesteps, dtype):
+    generator = torch.Generator().manual_seed(0)
+    flat, upstream = (torch.randn(timesteps * 2, 24, 45, 47, generator=generator).to(dtype) for _ in range(2))
+    exact = nn.BatchNorm2d(24, 1e-3, 0.03)
+    with torch.no_grad():
+        exact.weight.copy_(torch.rand(24, generator=generator) + 0.5)
+        exact.bias.copy_(torch.randn(24, generator=generator))
+    norm, exact = copy.deepcopy(exact).cuda(), exact.double()
+    found = []
+    for own, run, x in zip((norm, exact), JOINED[after], (flat.cuda(), flat.double()), strict=True):
+        x = x.contiguous(memory_format=torch.channels_last).unflatten(0, (timesteps, 2)).requires_grad_()
+        y = run(own, x)
+        grads = torch.autograd.grad(y, [x, own.weight, own.bias], upstream.view(x.shape).to(y))
+        found.append([y, *grads, own.running_mean, own.running_var])
+    assert found[0][0].dtype == dtype
+    for ours, theirs in zip(*found, strict=True):
+        difference = ours.cpu().double() - theirs
+        assert difference.norm() <= (1e-3 if dtype == torch.float32 else 1e-2) * theirs.norm()
 
 
 def test_a_steady_step_waits_for_nothing(tiny, tmp_path, monkeypatch):

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from ..spiking import NeuronState
+from ..spiking import ILIF, NeuronState
 from ..spiking.equation import pass_within
+from ..spiking.normed import joins, norm_and_add, norm_less_border, watched
 from .convolutions import DepthwiseConv, PointwiseConv
 
 BATCH_NORM_EPS = 1e-3
@@ -89,6 +90,18 @@ def border_value(norm: nn.BatchNorm2d) -> Tensor:
     return norm.bias.detach() - norm.running_mean * scale
 
 
+def less_border(norm: nn.BatchNorm2d, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What a norm makes of x (N, C, H, W), less its border value (C,), and that.
+
+    Padding with the border value is padding this with zero, and adding what the border value alone gives afterwards.
+    """
+    if joins(norm, x) and x.numel() > x.shape[1]:
+        return norm_less_border(norm, x)
+    y = norm(x)
+    border = border_value(norm).to(y.dtype)
+    return y - border.view(-1, 1, 1), border
+
+
 class RepConv(nn.Module):
     """1x1 (in -> in), batch norm, padding with the norm's value of zero, depthwise kxk, 1x1 (in -> out), batch norm.
 
@@ -107,17 +120,9 @@ class RepConv(nn.Module):
         self.norm = batch_norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.inner_norm(self.expand(x))
-        # Padding with the border value b is padding y - b with zero and adding what b alone gives afterwards.
-        border = border_value(self.inner_norm).to(y.dtype)
+        y, border = less_border(self.inner_norm, self.expand(x))
         bias = border * self.depthwise.weight.sum((1, 2, 3))
-        y = F.conv2d(
-            y - border.view(-1, 1, 1),
-            self.depthwise.weight,
-            bias,
-            padding=self.depthwise.padding,
-            groups=self.depthwise.groups,
-        )
+        y = F.conv2d(y, self.depthwise.weight, bias, padding=self.depthwise.padding, groups=self.depthwise.groups)
         return self.norm(self.project(y))
 
 
@@ -135,10 +140,9 @@ class SepRepConv(nn.Module):
         self.depthwise = DepthwiseConv(out_channels, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.inner_norm(x)
-        border = border_value(self.inner_norm).to(y.dtype)
+        y, border = less_border(self.inner_norm, x)
         bias = (self.pointwise.weight.flatten(1) @ border) * self.depthwise.weight.sum((1, 2, 3))
-        y = self.pointwise(y - border.view(-1, 1, 1))
+        y = self.pointwise(y)
         return F.conv2d(y, self.depthwise.weight, bias, padding=self.depthwise.padding, groups=self.depthwise.groups)
 
 
@@ -160,11 +164,18 @@ class SpikingConv(nn.Module):
         self.conv = conv
         self.norm = norm
 
-    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        state: NeuronState | None = None,
+        norm: nn.BatchNorm2d | None = None,
+        norm_later: bool = False,
+    ) -> Tensor:
+        """See the class; with `norm`, the unit before has left it to these neurons, and `norm_later` leaves the own."""
         if self.neuron is not None:
-            x = self.neuron(x, state)
+            x = self.neuron(x, state) if norm is None else self.neuron(x, state, norm)
         y = self.conv(x.flatten(0, 1))
-        if self.norm is not None:
+        if self.norm is not None and not norm_later:
             y = self.norm(y)
         return y.unflatten(0, x.shape[:2])
 
@@ -188,12 +199,30 @@ def standard_conv(
 
 
 class Chain(nn.Sequential):
-    """Layers one after the other, each given the neurons' state."""
+    """Layers one after the other, each given the neurons' state.
 
-    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
-        for layer in self:
-            x = layer(x, state)
-        return x
+    Where a GPU trains, neurons apply the norm of the unit before them, as one operator; and with `shortcut`, what the
+    chain receives is added to what it gives, as one operator with its last norm.
+    """
+
+    def forward(self, x: Tensor, state: NeuronState | None = None, shortcut: bool = False) -> Tensor:
+        start, layers = x, list(self)
+        norm: Any = None
+        for layer, after in zip(layers, [*layers[1:], None], strict=True):
+            left = shortcut if after is None else state is None and _takes_norm(after) and _leaves_norm(layer, x)
+            x = layer(x, state, norm, left) if norm is not None or left else layer(x, state)
+            norm = layer.norm if left else None
+        return x if norm is None else norm_and_add(norm, x, start)
+
+
+def _leaves_norm(unit: nn.Module, x: Tensor) -> bool:
+    """Whether a unit, which receives x, can leave its norm to what comes after it."""
+    return isinstance(unit, SpikingConv) and joins(unit.norm, x) and not watched(unit)
+
+
+def _takes_norm(unit: nn.Module) -> bool:
+    """Whether the neurons of a unit can apply the norm before them."""
+    return isinstance(unit, SpikingConv) and type(unit.neuron) is ILIF and unit.neuron.takes_norm and not watched(unit)
 
 
 def sep_conv(dim: int, make_neuron: MakeNeuron, ratio: int = 2, kernel_size: int = 7) -> Chain:
@@ -242,8 +271,10 @@ class SpikingBlock(nn.Module):
         return nullcontext(), _statistics_kept(self)
 
     def _mix(self, x: Tensor, state: NeuronState | None) -> Tensor:
-        x = x + self.token_mixer(x, state)
-        return x + self.channel_mixer(x, state)
+        for mixer in (self.token_mixer, self.channel_mixer):
+            joined = _leaves_norm(mixer[-1], x) and not watched(mixer)
+            x = mixer(x, state, True) if joined else x + mixer(x, state)
+        return x
 
 
 @contextmanager

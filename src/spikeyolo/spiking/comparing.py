@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .neuron import ILIF, NeuronState, scale_in_use
 
@@ -42,9 +42,10 @@ class ComparingILIF(ILIF):
         super().__init__(folded.decay, folded.gain, folded.max_count, folded.surrogate_width)
         self.scale, self.name, self.folded = folded.scale, folded.name, True
 
-    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
+    def forward(self, x: Tensor, state: NeuronState | None = None, norm: nn.BatchNorm2d | None = None) -> Tensor:
         """Return spike counts; with a `state`, start from it and leave the new potential in it."""
         assert self.scale is not None
+        assert norm is None
         scale = scale_in_use(self.scale).view(-1, 1, 1)
         thresholds = least_potentials(scale, self.max_count)
         v = None if state is None else state.get(self.name)

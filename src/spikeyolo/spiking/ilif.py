@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..errors import ShapeError
 from ..limits import MAX_COUNT
+from . import kernels
 from .equation import Neuron, sequence, sequence_backward, widen
-from .kernels import has_kernel
 
 FLAVOURS = {"coco": (0.25, 1.0), "gen1": (0.5, 0.5)}
 """Decay and gain of the two published neurons: image models, and event models (a LIF with tau = 2, decayed input)."""
@@ -63,7 +63,7 @@ def fire(
     needs_grad = torch.is_grad_enabled() and any(i is not None and i.requires_grad for i in (x, v, scale))
     # An exported graph is for inference: there the plain equation is written, which every runtime can read.
     if not torch.compiler.is_exporting():
-        if has_kernel(x, v, scale, neuron):
+        if kernels.has_kernel(x, v, scale, neuron):
             from .kernels.ilif_operator import ilif as operator  # needs triton
 
             counts, last, _ = operator(x, v, neuron.decay, neuron.gain, neuron.max_count, keep_state, needs_grad)

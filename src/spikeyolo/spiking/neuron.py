@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .equation import Neuron, widen
 from .ilif import fire
+from .normed import norm_and_fire
 
 LEAST_SCALE, LARGEST_SCALE = 2.0**-10, 2.0**10
 """Of learned scales; outside, a layer is dead or its counts are all 0 or D."""
@@ -78,15 +79,26 @@ class ILIF(nn.Module):
         self.folded = False
         self.name = ""
 
-    def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
-        """Return spike counts; with a `state`, start from it and leave the new potential in it."""
+    def forward(self, x: Tensor, state: NeuronState | None = None, norm: nn.BatchNorm2d | None = None) -> Tensor:
+        """Return spike counts; with a `state`, start from it and leave the new potential in it.
+
+        With a `norm`, where there is no state and the layer `takes_norm`, it makes the currents of x.
+        """
         neuron = Neuron(self.decay, self.gain, self.max_count, self.surrogate_width, weighed=not self.folded)
+        if norm is not None:
+            return norm_and_fire(norm, x, neuron)
         scale = None if self.scale is None else self._scale(self.scale, x)
         v = None if state is None else state.get(self.name)
         outputs, v = fire(x, v, scale, neuron, keep_state=state is not None)
         if state is not None and v is not None:
             state[self.name] = v
         return outputs
+
+    @property
+    def takes_norm(self) -> bool:
+        """Whether a norm before the layer can be part of it (`normed.joins`), and nobody watches what it receives."""
+        seen = self._forward_pre_hooks or self._backward_hooks
+        return self.scale is None and not self.surrogate_width and not seen
 
     def _scale(self, scale: Tensor, x: Tensor) -> Tensor:
         """The scale in use, over one step; its gradient goes to the learned one."""

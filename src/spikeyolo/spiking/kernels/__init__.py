@@ -28,10 +28,12 @@ def kernel_works(device: torch.device) -> bool:
     """Whether triton is installed and can build the kernel for a device; it needs a C compiler, too."""
     if find_spec("triton") is None:
         return False
-    from .ilif_operator import ilif as operator
+    from . import ilif_operator, norm_operator
 
     try:
-        operator(torch.zeros(1, 1, device=device), None, 0.25, 1.0, 1, True, True)
+        ilif_operator.ilif(torch.zeros(1, 1, device=device), None, 0.25, 1.0, 1, True, True)
+        x, one = torch.zeros(2, 1, 1, 1, device=device), torch.zeros(1, device=device)
+        norm_operator.norm_ilif(x, one, one, one.clone(), one.clone(), 0.5, 1.0, 1, 0.25, 1.0, 1)
     except Exception as error:  # of triton, its compiler or the driver: whatever it is, plain operators do the same
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         warnings.warn(f"neurons run as plain operators, which is slower: their kernel fails here ({why})", stacklevel=2)
