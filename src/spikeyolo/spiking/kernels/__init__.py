@@ -25,17 +25,28 @@ def has_kernel(x: Tensor, v: Tensor | None, scale: Tensor | None, neuron: Neuron
 
 @cache
 def kernel_works(device: torch.device) -> bool:
-    """Whether triton is installed and can build the kernel for a device; it needs a C compiler, too."""
+    """Whether triton is installed and can build the kernels for a device; it needs a C compiler, too."""
     if find_spec("triton") is None:
         return False
-    from . import ilif_operator, norm_operator
 
     try:
-        ilif_operator.ilif(torch.zeros(1, 1, device=device), None, 0.25, 1.0, 1, True, True)
-        x, one = torch.zeros(2, 1, 1, 1, device=device), torch.zeros(1, device=device)
-        norm_operator.norm_ilif(x, one, one, one.clone(), one.clone(), 0.5, 1.0, 1, 0.25, 1.0, 1)
+        _run_all(device)
     except Exception as error:  # of triton, its compiler or the driver: whatever it is, plain operators do the same
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         warnings.warn(f"neurons run as plain operators, which is slower: their kernel fails here ({why})", stacklevel=2)
         return False
     return True
+
+
+def _run_all(device: torch.device) -> None:
+    """Run every operator once, forward and backward, so that none fails in the middle of a training."""
+    from . import ilif_operator, norm_operator
+
+    x, one = torch.zeros(2, 1, 1, 1, device=device), torch.ones(1, device=device)
+    _, _, mask = ilif_operator.ilif(x, None, 0.25, 1.0, 1, True, True)
+    ilif_operator.ilif_backward(x, None, mask, 0.25, 1.0, False)
+    norm = one, one, one.clone(), one.clone(), 0.5, 1.0
+    _, mask, mean, rstd = norm_operator.norm_ilif(x, *norm, 1, 0.25, 1.0, 1)
+    norm_operator.norm_ilif_backward(x, mask, x, one, mean, rstd, 1, 0.25, 1.0)
+    norm_operator.norm_less_border(x, *norm)
+    norm_operator.norm_add(x, x.unsqueeze(0), *norm)
