@@ -64,8 +64,11 @@ def test_batch():
     assert frames.batch_size == 1
     with pytest.raises(ShapeError, match=r"Batch\.placements: 0 beside 1"):
         Batch(torch.zeros(1, 3, 32, 32), targets(), (), (7,))
-    with pytest.raises(ShapeError, match=r"Batch\.images"):
-        Batch(torch.zeros(3, 32, 32), targets(), placements, (7,))
+    for wrong in (torch.zeros(3, 32, 32), torch.zeros(1, 3, 32, 32, dtype=torch.int8), frames.images.int()):
+        with pytest.raises(ShapeError, match=r"Batch\.images"):
+            Batch(wrong, targets(), placements, (7,))
+    counts = Batch(frames.images.to(torch.int16), targets(), placements, (7,))
+    assert counts.to("cpu").images.dtype == torch.int16
 
 
 @given(

@@ -16,7 +16,10 @@ from torch import Tensor
 from .errors import ShapeError
 from .placement import REG_MAX, STRIDES, Placement
 
-__all__ = ["REG_MAX", "STRIDES", "Batch", "Detections", "Placement", "Targets"]
+__all__ = ["REG_MAX", "STRIDES", "WHOLE_NUMBERS", "Batch", "Detections", "Placement", "Targets"]
+
+WHOLE_NUMBERS = (torch.int8, torch.int16)
+"""Types of event frames that hold what they say, such as counts; in uint8 255 stands for 1."""
 
 
 def _expect(condition: bool, what: str) -> None:
@@ -152,8 +155,8 @@ class Batch:
     """What a loader yields: images or event frames, their boxes, and where each came from.
 
     Attributes:
-        images: (B, C, H, W) images (RGB) or (T, B, C, H, W) event frames; uint8 0..255, or floating point: 0..1 for
-            images, what the representation gives for event frames.
+        images: (B, C, H, W) images (RGB) or (T, B, C, H, W) event frames; uint8 0..255 stands for 0..1, event frames
+            in int8 or int16 are what the representation gives, and so are those in floating point; images are 0..1.
         targets: boxes in pixels of `images`.
         placements: for each image, how it was put on the canvas.
         image_ids: for each image, the id its data set knows it by (COCO's integer, or a path).
@@ -165,10 +168,12 @@ class Batch:
     image_ids: tuple[int | str, ...]
 
     def __post_init__(self) -> None:
+        dtype, axes = self.images.dtype, self.images.ndim
         _expect(
-            self.images.ndim in (4, 5) and (self.images.dtype == torch.uint8 or self.images.is_floating_point()),
-            "Batch.images: expected uint8 or floating point (B, C, H, W) or (T, B, C, H, W), "
-            f"got {self.images.dtype} {tuple(self.images.shape)}",
+            axes in (4, 5)
+            and (dtype == torch.uint8 or dtype.is_floating_point or (axes == 5 and dtype in WHOLE_NUMBERS)),
+            "Batch.images: expected uint8 or floating point (B, C, H, W), or these, int8 or int16 (T, B, C, H, W), "
+            f"got {dtype} {tuple(self.images.shape)}",
         )
         for name, count in (
             ("targets", self.targets.num_images),

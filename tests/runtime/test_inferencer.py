@@ -258,3 +258,19 @@ def test_a_signal_after_openvino_has_gone_is_a_signal(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == "heard\n"
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_counts_in_bytes_are_the_counts_in_floating_point(engine, kind, tmp_path):
+    """What a loader of recordings gives is not divided by 255, as pixels are."""
+    given = Inferencer(write_either(engine, tmp_path, of_events(), SIZE))
+    expected, _ = given.run(frames(2))
+    found, _ = given.run(frames(2).astype(kind))
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def test_pixels_are_no_counts(network, tmp_path):
+    given = Inferencer(write_onnx(tmp_path / "network.onnx", network, SIZE))
+    with pytest.raises(ShapeError, match="got int8"):
+        given.run(np.zeros((1, 3, *SIZE), np.int8))

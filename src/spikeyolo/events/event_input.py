@@ -86,7 +86,7 @@ class EventInput:
     @property
     def is_grey(self) -> bool:
         """Whether frames are images of grey values 0..255 (uint8), of which 127 says that there was no event."""
-        return self.representation.name == "last_event_frame"
+        return self.representation.is_grey
 
     @property
     def in_bytes(self) -> bool:

@@ -25,16 +25,44 @@ from .types import Events
 
 Size = tuple[int, int]
 MAX_VALUES = 1 << 28  # of the frames of one window
+COUNTS = (np.int8, np.int16)  # in which whole numbers go to the network
 
 
 def count_frames(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
     """Count the events that each pixel had: (T, 2, H, W) float32, channel 0 counts polarity 0, channel 1 polarity 1."""
+    return _counts(events, start_us, end_us, sensor_size_hw, timesteps).astype(np.float32, copy=False)
+
+
+def _counts(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
+    """The same in the narrowest type; see `narrow`."""
     window = _Window(events, start_us, end_us, sensor_size_hw, timesteps)
-    frames = np.empty((timesteps, 2, *sensor_size_hw), np.float32)
+    frames = np.empty((timesteps, 2, *sensor_size_hw), np.int8)
     cells = window.cells()
-    for frame, part in zip(frames, window.parts, strict=True):
-        frame[:] = np.bincount(cells[part], minlength=frame.size).reshape(frame.shape)
+    for number, part in enumerate(window.parts):
+        counts = np.bincount(cells[part], minlength=frames[number].size)
+        wider = np.promote_types(frames.dtype, _type_of(0, int(counts.max())))
+        frames = frames.astype(wider, copy=False)
+        frames[number] = counts.reshape(frames.shape[1:])
     return frames
+
+
+def narrow(frames: np.ndarray) -> np.ndarray:
+    """Return frames in the narrowest type that holds them and tells what they are; no value changes.
+
+    Whole numbers become int8, int16 where one does not fit, and float32 where that does not hold one either. Never
+    uint8, which is for grey values: of these 255 stands for 1. What is not of an integer type becomes float32.
+    """
+    if frames.dtype.kind not in "iu":
+        return frames.astype(np.float32, copy=False)
+    dtype = _type_of(int(frames.min(initial=0)), int(frames.max(initial=0)))
+    return frames.view(dtype) if (frames.dtype, dtype) == (np.uint8, np.int8) else frames.astype(dtype, copy=False)
+
+
+def _type_of(low: int, high: int) -> np.dtype:
+    for kind in COUNTS:
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return np.dtype(kind)
+    return np.dtype(np.float32)
 
 
 def stacked_histogram(
@@ -230,13 +258,37 @@ class RepresentationConfig:
         return REPRESENTATIONS[self.name].levels
 
     @property
+    def is_grey(self) -> bool:
+        """Whether frames are images of grey values 0..255 (uint8), of which 127 says that there was no event."""
+        return self.name == "last_event_frame"
+
+    @property
     def bins_of_time(self) -> int:
         """Steps of time within a timestep, each a channel, or one for each polarity: channel polarity * bins + bin."""
         return self.bins if self.name in ("stacked_histogram", "voxel_grid") else 1
 
     def render(self, events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
         """The frames (T, C, H, W); see the function of that name. ConfigError if they are more than 1 GB."""
-        check_memory((timesteps, self.channels, *sensor_size_hw))
-        entry = REPRESENTATIONS[self.name]
-        settings = {name: getattr(self, name) for name in entry.settings}
-        return entry.function(events, start_us, end_us, sensor_size_hw, timesteps, **settings)
+        function = REPRESENTATIONS[self.name].function
+        return self._made_by(function, events, start_us, end_us, sensor_size_hw, timesteps)
+
+    def render_narrow(
+        self, events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int
+    ) -> np.ndarray:
+        """The same values as the network gets them: grey values uint8, whatever else there is as `narrow` gives it."""
+        function = _counts if self.name == "count_frames" else REPRESENTATIONS[self.name].function
+        frames = self._made_by(function, events, start_us, end_us, sensor_size_hw, timesteps)
+        return frames if self.is_grey or frames.dtype in COUNTS else narrow(frames)
+
+    def _made_by(
+        self,
+        function: Callable[..., np.ndarray],
+        events: Events,
+        start_us: int,
+        end_us: int,
+        size: Size,
+        timesteps: int,
+    ) -> np.ndarray:
+        check_memory((timesteps, self.channels, *size))
+        settings = {name: getattr(self, name) for name in REPRESENTATIONS[self.name].settings}
+        return function(events, start_us, end_us, size, timesteps, **settings)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..devices import divided
 from ..errors import ShapeError
+from ..structures import WHOLE_NUMBERS
 
 
 def as_input(images: Tensor, device: torch.device | str, dtype: torch.dtype) -> Tensor:
@@ -15,13 +16,13 @@ def as_input(images: Tensor, device: torch.device | str, dtype: torch.dtype) -> 
 
     Args:
         images: (B, 3, H, W) images or (T, B, C, H, W) event frames; uint8 0..255, or floating point: 0..1 for images,
-            what the representation gives for event frames.
+            what the representation gives for event frames, which may be whole numbers in int8 or int16, too.
         device: of the network.
         dtype: of the network.
 
     Returns:
-        The same shape, floating point; uint8 is divided by 255, images lie in channels-last order, the fastest for
-        convolutions.
+        The same shape, floating point; uint8 is divided by 255 and nothing else is; images lie in channels-last order,
+        the fastest for convolutions. The type changes on the device, so that bytes travel there.
 
     Raises:
         ShapeError: floating point images outside 0..1, or of another type.
@@ -29,6 +30,8 @@ def as_input(images: Tensor, device: torch.device | str, dtype: torch.dtype) -> 
     images = images.to(device, non_blocking=True)
     if images.dtype == torch.uint8:
         images = divided(images.to(torch.promote_types(dtype, torch.float32)), 255)  # in half precision less is left
+    elif images.ndim == 5 and images.dtype in WHOLE_NUMBERS:
+        images = images.to(torch.float32)  # exact; what the network's type rounds, it rounds from here
     elif not images.is_floating_point():
         raise ShapeError(f"images: expected uint8 0..255 or floating point 0..1, got {images.dtype}")
     elif images.ndim == 4 and images.numel() and (float(images.min()) < 0 or float(images.max()) > 1):

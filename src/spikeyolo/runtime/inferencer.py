@@ -122,7 +122,7 @@ class Inferencer:
 
         Args:
             images: (B, 3, H, W) images, or (T, B, C, H, W) event frames; uint8 0..255, or floating point: 0..1 for
-                images, what the representation gives for frames.
+                images, what the representation gives for frames; counts may be int8 or int16, too.
             state: membrane potentials that the call before returned, or an empty mapping at the start of a stream;
                 None: from rest, as long as the network was trained on.
 
@@ -147,7 +147,8 @@ class Inferencer:
         axes = " or ".join("(B, C, H, W)" if rank == 4 else "(T, B, C, H, W)" for rank in ranks)
         if images.ndim not in ranks or images.shape[-3] != channels or 0 in images.shape:
             raise ShapeError(f"images: expected {axes} with C = {channels}, got {images.shape}")
-        if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
+        counts = not self.input.in_bytes and images.dtype in (np.int8, np.int16)
+        if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating) and not counts:
             raise ShapeError(f"images: expected uint8 0..255 or floating point, got {images.dtype}")
         if images.ndim == 5 and not streaming and len(images) != self.timesteps:
             raise ShapeError(f"images: T = {len(images)}, the network has timesteps={self.timesteps}")

@@ -44,7 +44,7 @@ class Session(Protocol):
     ranks: tuple[int, ...]
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
-        """Return uint8 or floating point images or frames in the type that the network takes.
+        """Return uint8 or floating point images or frames, or counts in int8 or int16, in the type the network takes.
 
         Raises:
             ShapeError: floating point images for a network that takes bytes.
@@ -141,9 +141,9 @@ class GraphSession(ABC):
         if np.issubdtype(dtype, np.floating):
             scaled = images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
             return scaled.astype(dtype)
-        if self.input.in_bytes or np.issubdtype(images.dtype, np.integer):
+        if self.input.in_bytes or images.dtype == np.uint8:
             raise ShapeError(f"images: {shown(self.source)} takes {dtype}, got {images.dtype}")
-        limits, levels = np.iinfo(dtype), np.rint(images)
+        limits, levels = np.iinfo(dtype), np.rint(images, dtype=np.result_type(images, np.float32))
         return levels.clip(limits.min, limits.max).astype(dtype)  # counts of events, whole numbers themselves
 
     def run(self, images: np.ndarray, state: State | None = None) -> tuple[Values, Values]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from ...events.event_input import EventInput
 from ...events.render import on_canvas
@@ -24,7 +25,7 @@ class EventSample:
     """The window before a labelled instant, as the network sees it.
 
     Attributes:
-        frames: (T, C, H, W) float32, or uint8 grey values.
+        frames: (T, C, H, W) uint8 grey values, int8 or int16 counts, or float32; see `frames_of`.
         boxes: (N, 4) float32 xyxy in its pixels.
         labels: (N,) int64.
         placement: how the sensor lies on the canvas.
@@ -87,9 +88,14 @@ class EventDataset(Dataset[EventSample]):
 
     @staticmethod
     def collate(samples: Sequence[EventSample]) -> Batch:
-        """Join samples of one size to a Batch: images (T, B, C, H, W)."""
+        """Join samples of one size to a Batch: images (T, B, C, H, W), in a type that holds those of all."""
+        types = [sample.frames.dtype for sample in samples]
+        frames = [sample.frames.to(reduce(torch.promote_types, types)) for sample in samples]
+        timesteps = len(frames[0])
+        # Joined by the one function that writes into memory which a worker shares: nothing is copied to send it.
+        joined = default_collate([frame[step] for step in range(timesteps) for frame in frames])
         return Batch(
-            images=torch.stack([sample.frames for sample in samples], dim=1),
+            images=joined.unflatten(0, (timesteps, len(frames))),
             targets=Targets.from_images([s.labels for s in samples], [s.boxes for s in samples]),
             placements=tuple(sample.placement for sample in samples),
             image_ids=tuple(sample.image_id for sample in samples),

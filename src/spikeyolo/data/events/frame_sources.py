@@ -14,7 +14,7 @@ from ...errors import ConfigError, DataError, quote
 from ...events.event_input import EventInput
 from ...events.recording import READERS, Recording, open_recording
 from ...events.render import frames_of
-from ...events.representations import RepresentationConfig
+from ...events.representations import RepresentationConfig, narrow
 from ...events.types import Events
 from .labels import Pairing, pair_recordings, read_boxes
 from .rvt import FRAMES, LABELS, RvtSequence, open_rvt, pair_sequences, sequence_files
@@ -27,7 +27,7 @@ class OpenRecording(Protocol):
     """A recording from which frames are taken."""
 
     def frames(self, end_us: int, event_input: EventInput, augment: Change) -> np.ndarray:
-        """Return the frames (T, C, H, W) float32 or uint8, oldest first, of the window that ends at an instant.
+        """Return the frames (T, C, H, W), oldest first, of the window that ends at an instant, typed as by `frames_of`.
 
         Args:
             end_us: the instant.
@@ -244,7 +244,7 @@ class _Stored:
     sequence: RvtSequence
 
     def frames(self, end_us: int, event_input: EventInput, augment: Change) -> np.ndarray:
-        return self.sequence.before(end_us, event_input.timesteps).astype(np.float32)
+        return narrow(self.sequence.before(end_us, event_input.timesteps))
 
 
 def _shown(value: Any) -> str:
