@@ -146,16 +146,18 @@ def _check(model: SpikeYOLO, index: Index, batch: int, workers: int, processes: 
         raise ConfigError("energy: the data set has no images")
 
 
-def _loaded(dataset: BatchDataset, batch: int, workers: int = 0, rank: int = 0, processes: int = 1) -> Iterator[Tensor]:
+def _loaded(
+    dataset: BatchDataset, batch: int, workers: int = 0, rank: int = 0, processes: int = 1, *, pin_memory: bool = False
+) -> Iterator[Tensor]:
     """Images as the data set gives them, those of one of several processes."""
     sampler = EpochBatchSampler(len(dataset), batch, shuffle=False, num_replicas=processes, rank=rank)
-    for loaded in Loader(dataset, sampler, workers=workers):
+    for loaded in Loader(dataset, sampler, workers=workers, pin_memory=pin_memory):
         yield loaded.images
 
 
 def _batches(network: SpikeYOLO, dataset: BatchDataset, batch: int, *where: int) -> Iterator[Tensor]:
     """The same as the network takes them."""
-    for images in _loaded(dataset, batch, *where):
+    for images in _loaded(dataset, batch, *where, pin_memory=network.device.type == "cuda"):
         yield as_input(images, network.device, network.dtype)
 
 

@@ -143,7 +143,8 @@ def validate(model: Detecting, index: Index, settings: ValidationSettings | None
     check_classes(model.names, index.names)
     dataset = index.dataset(chosen_input(model, settings.imgsz, settings.preparation))
     evaluator = make_evaluator(index)
-    loader = Loader(dataset, EpochBatchSampler(len(index), settings.batch, shuffle=False), workers=settings.workers)
+    sampler, on_gpu = EpochBatchSampler(len(index), settings.batch, shuffle=False), model.device.type == "cuda"
+    loader = Loader(dataset, sampler, workers=settings.workers, pin_memory=on_gpu)
     timer = StageTimer(model.device)
     batches = iter(loader)
     for _ in range(len(loader)):

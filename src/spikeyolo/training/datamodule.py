@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
 from ..data.data_set import DataSet, Index, Input
 from ..data.loader import BatchDataset, Loader
@@ -47,6 +48,10 @@ class DetectionDataModule(pl.LightningDataModule):
         """Keep the batch, should it have to be saved."""
         self.host_batch = batch
         return batch
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Start to copy from page-locked memory, and do not wait for it: Lightning does so with plain tensors alone."""
+        return batch.to(device, non_blocking=True)
 
     def prepare_data(self) -> None:
         """Read both splits; Lightning calls it in the first process, before the others find the index that it keeps."""
