@@ -25,6 +25,11 @@ GRACE = 5  # seconds to clean up in
 WORKER_DIED = "a worker process was killed, maybe for want of memory; give fewer --workers or a smaller --batch"
 
 
+def cores() -> int:
+    """Return how many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def in_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], count: int) -> Iterator[T]:
     """Call a function with each tuple of arguments in so many processes; yield what it returns as it is done.
 

@@ -104,7 +104,8 @@ def files_below(folder: str | os.PathLike[str], error: type[SpikeYOLOError] = Da
     def refuse(caught: OSError) -> None:
         raise error(f"{shown(caught.filename)}: cannot be read ({caught.strerror})") from caught
 
-    return sorted(os.path.join(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names)
+    walk = ((os.path.join(place, ""), names) for place, _, names in os.walk(folder, onerror=refuse))
+    return sorted(place + name for place, names in walk for name in names)
 
 
 def read_bytes(file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOError] = DataError) -> bytes:
@@ -120,8 +121,8 @@ def read_bytes(file: str | os.PathLike[str], limit: int, error: type[SpikeYOLOEr
     """
     if (size := file_size(file, error)) > limit:
         raise error(f"{shown(file)}: {size / 1e6:,.1f} MB; such a file has at most {limit / 1e6:,g} MB")
-    with naming(file, error=error):
-        return Path(file).read_bytes()
+    with naming(file, error=error), open(file, "rb") as stream:
+        return stream.read()
 
 
 def read_text(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from tests.helpers.images import write_image
 from tests.helpers.index_caches import kept_index
@@ -121,7 +123,7 @@ def turned() -> Image.Exif:
 def test_each_kind_of_image(yolo_set: Path, name: str, content: bytes, kinds: list[str]) -> None:
     odd = yolo_set.parent / "images/train" / name
     odd.write_bytes(content)
-    label_file(odd).write_text("0 0.5 0.5 0.5 0.5\n")
+    Path(label_file(str(odd))).write_text("0 0.5 0.5 0.5 0.5\n")
     index, report = open_data(yolo_set).scan("train")
     assert {kind: n for kind, n in report.counts.items() if kind != "no objects"} == dict.fromkeys(kinds, 1)
     readable = "image unreadable" not in kinds
@@ -182,6 +184,35 @@ def test_the_cache_of_an_earlier_version_is_made_anew(yolo_set: Path, monkeypatc
     assert report_again == report
 
 
+@pytest.mark.parametrize("count", [30, pytest.param(100_000, marks=pytest.mark.long)])
+def test_the_cache_is_opened_without_a_look_into_the_files(tmp_path: Path, count: int) -> None:
+    """What lies in them is spoilt while size and time of change stay: a second scan would find no image at all."""
+    first = [write_image(tmp_path / f"{number}.png", value=100 + number) for number in range(10)]
+    label = tmp_path / "label.txt"
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for number in range(count):
+        (tmp_path / f"images/{number:06}.png").hardlink_to(first[number % 10])
+        if number % 1000 == 0:  # files have a limit of names, some 65 000
+            label = tmp_path / f"label{number}.txt"
+            label.write_text("1 0.5 0.5 0.5 0.5\n")
+        (tmp_path / f"labels/{number:06}.txt").hardlink_to(label)
+    (tmp_path / "data.yaml").write_text("train: images\nnames: [cat, dog]\n")
+    index, report = open_data(tmp_path / "data.yaml").scan("train")
+    for file in (*first, *tmp_path.glob("label*.txt")):
+        status = file.stat()
+        file.write_bytes(bytes(status.st_size))
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    again, report_again = open_data(tmp_path / "data.yaml").scan("train")
+    assert same(index, again)
+    assert report_again == report
+    assert len(again) == count
+    np.testing.assert_array_equal(again.boxes, np.tile([15.0, 10.0, 45.0, 30.0], (count, 1)))
+    (tmp_path / f"labels/{count - 1:06}.txt").unlink()  # the very last file is noticed, too
+    with pytest.raises(DataError, match="no usable image"):
+        open_data(tmp_path / "data.yaml").split("train")
+
+
 def change_label(root: Path) -> None:
     (root / "labels/train/0.txt").write_text("1 0.5 0.5 0.25 0.25\n")
 
@@ -190,6 +221,10 @@ def touch_label(root: Path) -> None:
     label = root / "labels/train/0.txt"
     label.write_text("1 0.5 0.5 0.5 0.5\n")  # the same size: only the time tells
     os.utime(label, ns=(1, 1))
+
+
+def change_image(root: Path) -> None:
+    write_image(root / "images/train/0.png", rows=50)
 
 
 def add_image(root: Path) -> None:
@@ -208,7 +243,10 @@ def rename_class(root: Path) -> None:
     (root / "data.yaml").write_text("train: images/train\nnames: [cat, cow]\n")
 
 
-@pytest.mark.parametrize("change", [change_label, touch_label, add_image, remove_image, remove_label, rename_class])
+CHANGES = [change_label, touch_label, change_image, add_image, remove_image, remove_label, rename_class]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_the_cache_notices_changes(yolo_set: Path, change) -> None:
     before, _ = open_data(yolo_set).scan("train")
     change(yolo_set.parent)
@@ -261,7 +299,20 @@ def test_a_locked_folder_sends_the_cache_to_the_user(yolo_set: Path) -> None:
     ],
 )
 def test_where_labels_are(image: str, label: str) -> None:
-    assert label_file(Path(image)) == Path(label)
+    assert Path(label_file(image)) == Path(label)
+
+
+NAMES = st.sampled_from(["images", "labels", "a", "images.b", "a.b.jpg", ".images", "images.png", "b.JPG"])
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5), st.booleans())
+def test_where_labels_are_by_definition(names: list[str], from_root: bool) -> None:
+    parts = [*names[:-1], Path(names[-1]).with_suffix(".txt").name]
+    folders = [place for place, name in enumerate(names[:-1]) if name == "images"]
+    if folders:
+        parts[folders[-1]] = "labels"
+    root = [os.sep] if from_root else []
+    assert label_file(os.path.join(*root, *names)) == os.path.join(*root, *parts)
 
 
 def test_ground_truth_of_yolo_labels(yolo_set: Path) -> None:

@@ -109,8 +109,8 @@ def _check(index: ImageIndex) -> None:
         and np.isfinite(index.boxes).all()
         and ((index.labels >= 0) & (index.labels < len(index.names))).all()
         and len(index.image_ids) == len(set(index.image_ids)) == images
-        and all(type(path) is str for path in (*index.paths, index.annotation_file, *index.names))
-        and all(type(key) in (int, str) for key in index.image_ids)
+        and {*map(type, index.paths), type(index.annotation_file), *map(type, index.names)} == {str}
+        and {*map(type, index.image_ids)} <= {int, str}
         and len(index.category_ids) == len(index.names)
         and all(type(key) is int for key in index.category_ids)
     )

@@ -11,6 +11,7 @@ import cv2
 from PIL import Image
 
 from ...errors import DataError
+from ...imaging.header import FORMATS
 from ...imaging.io import IMAGE_BYTES, decode_rgb
 from ...reading import file_kind, read_bytes
 from .scan_report import Finding
@@ -38,7 +39,7 @@ def inspect_image(path: str) -> tuple[tuple[int, int] | None, list[Finding]]:
 def _kinds(encoded: bytes) -> list[str]:
     """The unusual things that the header says; Pillow reads only that. A format it does not know has none."""
     try:
-        with Image.open(io.BytesIO(encoded)) as header:
+        with Image.open(io.BytesIO(encoded), formats=FORMATS) as header:
             mode, orientation = header.mode, header.getexif().get(EXIF_ORIENTATION, 1)
             transparent = mode in ("RGBA", "LA", "PA") or "transparency" in header.info
     except Exception:  # OpenCV has decoded it, so it can be used

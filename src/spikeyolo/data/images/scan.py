@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from ...errors import DataError, quote
 from ...imaging.io import IMAGE_SUFFIXES
+from ...processes import cores
 from ...progress import progress_bar
 from ...reading import file_kind, files_below, is_path, read_text, shown
 from ..index_cache import IndexCache
@@ -25,6 +27,7 @@ from .labels import Objects, parse_yolo
 from .scan_report import Finding, ScanReport
 
 LIST_BYTES = 10**9  # millions of images
+PART = 16  # images that a thread scans in one go
 LABEL_BYTES = 8 * 10**6  # the labels of one image; those of COCO have at most 0.1 MB
 
 SCAN_VERSION = 3  # raised whenever what a scan finds or how it is stored changes
@@ -58,9 +61,9 @@ def scan(
     """
     part = description.split(split)
     listed, repeated = _list_images(description, part)
-    labels = [part.annotation_file] if part.annotation_file else [label_file(Path(path)) for path in listed]
+    labels = [part.annotation_file] if part.annotation_file else [label_file(path) for path in listed]
     depends_on = (SCAN_VERSION, description.names, part.name)
-    kept = IndexCache.of(description.file, part.name, depends_on, [*listed, *labels])
+    kept = IndexCache.of(description.file, part.name, depends_on, [*listed, *map(str, labels)])
     if cache and (found := kept.load(from_cache)) and _fits(found[0], description, part, listed):
         return found
     report = ScanReport(f"{description.file}, {part.name}")
@@ -75,17 +78,27 @@ def _fits(index: ImageIndex, description: ImageDescription, part: Split, listed:
     """Whether an index, which may be a stranger's, is of this description and these images."""
     if index.annotation_file != str(part.annotation_file or ""):
         return False
-    return index.names == description.names and (bool(part.annotation_file) or set(index.paths) <= set(listed))
+    if index.names != description.names:
+        return False
+    return bool(part.annotation_file) or index.paths == tuple(listed) or set(index.paths) <= set(listed)
 
 
-def label_file(image: Path) -> Path:
-    """Return where the YOLO labels of an image are: `images` in its path becomes `labels`, the suffix `.txt`."""
-    parts = list(image.with_suffix(".txt").parts)
-    for place in range(len(parts) - 2, -1, -1):
+def label_file(image: str) -> str:
+    """Return where the YOLO labels of an image are: the last folder `images` becomes `labels`, the suffix `.txt`."""
+    cut = image.rfind(os.sep) + 1
+    name = image[cut:]
+    return f"{_label_folder(image[:cut])}{name.rpartition('.')[0] or name}.txt"
+
+
+@lru_cache(maxsize=1024)  # there are fewer folders than images
+def _label_folder(folder: str) -> str:
+    """The same of a folder, which ends with a separator if it is not empty."""
+    parts = list(Path(folder).parts)
+    for place in range(len(parts) - 1, -1, -1):
         if parts[place] == "images":
             parts[place] = "labels"
             break
-    return Path(*parts)
+    return os.path.join(*parts, "") if parts else ""
 
 
 def _list_images(description: ImageDescription, part: Split) -> tuple[list[str], list[str]]:
@@ -108,7 +121,7 @@ def _images_of(source: Path, root: Path) -> Iterator[str]:
         yield from (
             name
             for name in files_below(source)
-            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not os.path.basename(name).startswith(".")
+            if name[name.rfind(".") :].lower() in IMAGE_SUFFIXES and name[name.rfind(os.sep) + 1] != "."
         )
     elif source.suffix.lower() in IMAGE_SUFFIXES:
         yield str(source)
@@ -136,30 +149,36 @@ def _scan_images(
         scan_one = partial(_scan_yolo, len(description.names))
     found, count = [], len(items)
     bar = progress_bar(f"scanning {part.name}", count, show=progress)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, quiet_decoders(), bar as advance:
-        for done, scanned in enumerate(pool.map(scan_one, items), start=1):
+    parts = [items[start : start + PART] for start in range(0, count, PART)]
+    with ThreadPoolExecutor(cores()) as pool, quiet_decoders(), bar as advance:
+        for done, scanned in enumerate(chain.from_iterable(pool.map(partial(_each, scan_one), parts)), start=1):
             report.add(scanned.findings)
             if scanned.size_hw is not None:
                 found.append(scanned)
-            advance(done, count)
+            if done % PART == 0:
+                advance(done, count)
     index = _build(description, found, str(part.annotation_file or ""), category_ids)
     report.images, report.boxes = len(index), int((~index.crowd).sum())
     return index
+
+
+def _each(scan_one: Callable[[Any], _Scanned], items: Sequence[Any]) -> list[_Scanned]:
+    return [scan_one(item) for item in items]
 
 
 def _scan_yolo(num_classes: int, path: str) -> _Scanned:
     size_hw, findings = inspect_image(path)
     if size_hw is None:
         return _Scanned(path, path, None, None, findings)
-    labels = label_file(Path(path))
+    labels = label_file(path)
     text = ""
     if not file_kind(labels):
         findings.append(Finding("label file missing", path, f"no label file {labels}"))
     else:
         text = read_text(labels, LABEL_BYTES, errors="replace")
         if not text.strip():
-            findings.append(Finding("no objects", str(labels), "an empty label file"))
-    objects, more = parse_yolo(text, str(labels), num_classes, size_hw)
+            findings.append(Finding("no objects", labels, "an empty label file"))
+    objects, more = parse_yolo(text, labels, num_classes, size_hw)
     return _Scanned(path, path, size_hw, objects, findings + more)
 
 
