@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
 from tests.helpers.event_datasets import write_data_set
 
 from spikeyolo.data.images import scan
+from spikeyolo.data.index_cache import PART, IndexCache
 from spikeyolo.data.open import open_data
 
 
@@ -35,6 +37,35 @@ def test_second_reading_is_the_first(data_file, monkeypatch):
     second = open_data(data_file).split("train")
     assert len(first) == len(second) > 0
     assert np.array_equal(first.boxes, second.boxes)
+
+
+@pytest.mark.parametrize("number", [0, PART - 1, PART, 2 * PART])
+def test_any_of_many_files_is_noticed(tmp_path, number):
+    """They are looked at in parts, by several threads."""
+    (tmp_path / "others").write_text("a")
+    one = tmp_path / "one"
+    one.write_text("a")
+    os.utime(one, ns=(5, 5))
+    files = [tmp_path / "others"] * (2 * PART + 1)
+    files[number] = one
+
+    def signature():
+        return IndexCache.of(tmp_path / "data.yaml", "train", (1,), files).signature
+
+    found = [signature()]
+    assert signature() == found[0]
+    os.utime(one, ns=(5, 6))
+    found.append(signature())
+    one.write_text("bc")
+    os.utime(one, ns=(5, 6))
+    found.append(signature())
+    one.unlink()
+    found.append(signature())
+    files[number] = tmp_path / "gone"
+    found.append(signature())
+    del files[number]
+    found.append(signature())
+    assert len(set(found)) == len(found)
 
 
 @pytest.mark.parametrize("lie", [lambda meta: {"signature": meta["signature"]}, lambda meta: [meta], lambda meta: {}])
