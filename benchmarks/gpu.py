@@ -18,11 +18,12 @@ from unittest.mock import patch
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from spikeyolo import SpikeYOLO
 from spikeyolo.detection.losses import detection_loss
+from spikeyolo.model.compiling import compile_network
 from spikeyolo.spiking import kernels
 from spikeyolo.structures import STRIDES, Targets
 
@@ -57,10 +58,10 @@ def make_step(
     """Return one step of a new network."""
     torch.manual_seed(0)
     compiled, inside = FORMS[form]
-    network: nn.Module = SpikeYOLO(given.model, num_classes=80, timesteps=timesteps).to(device).train()
+    network = SpikeYOLO(given.model, num_classes=80, timesteps=timesteps).to(device).train()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
     if compiled:
-        network.compile()
+        compile_network(network)
     dtype = DTYPES[given.precision]
 
     def step() -> None:

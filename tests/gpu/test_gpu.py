@@ -222,3 +222,30 @@ def test_nccl_with_one_process_reaches_the_end_of_a_validation(tiny, tmp_path, m
     monkeypatch.setattr(run.pl, "Trainer", lambda **given: trainer(**{**given, "strategy": "ddp", "devices": 1}))
     folder = run.train(replace(tiny, device="0", patience=1, imgsz=64), tmp_path / "run")
     assert folder.best.is_file()
+
+
+def test_training_compiled_and_its_validation(tiny, tmp_path, capsys):
+    """By triton, with counts measured and a smaller last batch between compiled ones."""
+    from dataclasses import replace
+
+    from spikeyolo.training.run import train
+
+    for timesteps, precision in ((1, "bf16"), (2, "32")):
+        out = tmp_path / precision
+        settings = replace(tiny, device="0", precision=precision, timesteps=timesteps, compile=True)
+        assert train(settings, out).best.is_file()
+        said = capsys.readouterr().out
+        assert "compiling the network for training" in said
+        assert "uncompiled" not in said
+
+
+def test_compiled_inference_equals_eager(model):
+    """To 1e-9 in double precision, where no spike count hangs on rounding."""
+    from spikeyolo.model.compiling import compile_network
+
+    network, images = model.double().fold().cuda(), torch.rand(2, 3, 128, 128, dtype=torch.float64, device="cuda")
+    with torch.inference_mode():
+        expected = network(images)
+        found = compile_network(network)(images)
+    assert network.compiled.reason is None
+    torch.testing.assert_close(list(found), list(expected), rtol=1e-9, atol=1e-9)

@@ -86,6 +86,7 @@ def test_val_on_the_command_line(network, shapes, tmp_path, capsys):
         (["--spike-driven"], "spike-driven: for models in PyTorch"),
         (["--integer"], "integer: for models in PyTorch"),
         (["--fold", "false"], "no-fold: for models in PyTorch"),
+        (["--compile"], "compile: for models in PyTorch"),
         (["--imgsz", "96"], "imgsz: "),
         (["--device", "cuda"], "device: "),
         (["--device", "7"], "device: '7'; ONNX Runtime takes cpu or cuda"),

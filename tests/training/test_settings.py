@@ -35,6 +35,8 @@ from spikeyolo.training.settings import TrainSettings, read_settings, recipe_nam
         ({"imgsz": 320_000}, "imgsz: 320000 is outside 32..8,192"),
         ({"timesteps": 10**6}, "timesteps: 1000000 is outside 1..1,000"),
         ({"recompute": True, "energy_weight": 1.0}, "recompute: not with energy_weight"),
+        ({"compile": True, "energy_weight": 1.0}, "compile: not with energy_weight"),
+        ({"compile": True, "recompute": True}, "recompute: not with compile"),
         ({"cache_mb": 1e9}, "cache_mb: 1000000000.0 is outside 0..10,000,000"),
         ({"momentum": 1.0}, "below 1"),
         ({"epochs": "many"}, "epochs: 'many' is not a whole number"),

@@ -50,7 +50,9 @@ def exported_detector(
     return ExportedDetector(weights, "cpu" if device == "auto" else device, threads, provider)
 
 
-def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None, images: int | None) -> Detecting:
+def in_fast_form(
+    model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None, images: int | None, compiled: bool = False
+) -> Detecting:
     """Return a model folded, and in the engine that is fastest or named, with a line that says which.
 
     Args:
@@ -59,20 +61,28 @@ def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None
         engine: see `exporting.engines.in_engine`.
         imgsz: as the user gave it.
         images: how many are coming; None: many.
+        compiled: by torch.compile, so in PyTorch.
 
     Raises:
-        ConfigError: an engine that does not run such a model.
+        ConfigError: an engine that does not run such a model, or a form that is not compiled.
         MissingPackage: it is not installed.
     """
     from ..exporting.engines import in_engine
+    from ..model.compiling import compile_network
     from ..model.forms.form import Form
     from ..model.inputs import chosen_input
 
+    if compiled and engine not in ("auto", "torch"):
+        raise ConfigError(f"compile: for PyTorch; leave it out, or --engine {engine}")
+    if fold and model.form is Form.TRAINABLE:
+        model = model.fold()
+    if compiled:
+        compile_network(model)
+        engine = "torch"
     if not fold:
         if engine not in ("auto", "torch"):
             raise ConfigError(f"engine: {engine} runs folded models; leave out --no-fold, or take torch")
         return model
-    model = model.fold() if model.form is Form.TRAINABLE else model
     seen = model.input and chosen_input(model, imgsz)
     found = in_engine(model, seen, engine, images)
     say(f"computed by {found.engine}" + ("" if found is model else "; --engine torch takes PyTorch"))

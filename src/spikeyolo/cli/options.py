@@ -29,6 +29,9 @@ EngineName = Annotated[
 Threads = Annotated[int | None, "processor threads that one run takes; as many as there are cores unless given"]
 Provider = Annotated[str | None, "of ONNX Runtime, for an exported .onnx, by its name, in place of the device's"]
 Fold = Annotated[bool, "fold the batch norms first, which is faster and gives the same result"]
+Compile = Annotated[
+    bool, "have PyTorch's compiler make faster code of the network, which takes minutes first; for GPUs and long runs"
+]
 SlotCode = Annotated[
     SlotCodeName | None,
     "how counts become slots in the forms that run on them: unary or binary, with the same results; the model's own "

@@ -9,6 +9,7 @@ from ..terminal import say
 from .exported import exported_detector, in_fast_form
 from .options import (
     Batch,
+    Compile,
     Device,
     EngineName,
     Fold,
@@ -42,6 +43,7 @@ def predict(
     threads: Threads = None,
     provider: Provider = None,
     fold: Fold = True,
+    compile: Compile = False,
     draw: bool = True,
     json: bool = False,
     text: bool = False,
@@ -78,7 +80,7 @@ def predict(
     from ..prediction.sources import find_sources
 
     sources = find_sources(source)
-    of_models = {"no-fold": not fold, "engine": engine != "auto", "neuron": neuron is not None}
+    of_models = {"no-fold": not fold, "engine": engine != "auto", "neuron": neuron is not None, "compile": compile}
     exported = exported_detector(weights, device, threads, provider, of_models)
     chosen, own = one_device("cpu" if exported else device), own_neuron(neuron, given)
     settings = PredictionSettings(
@@ -86,7 +88,7 @@ def predict(
     )
     images = None if any(one.moving for one in sources) else len(sources)
     engine = "torch" if preparation is not None and engine == "auto" else engine  # it is to see recordings
-    model = exported or in_fast_form(load_any(weights, own).to(chosen), fold, engine, imgsz, images)
+    model = exported or in_fast_form(load_any(weights, own).to(chosen), fold, engine, imgsz, images, compile)
     _report(predict_sources(model, sources, settings, carry=carry, preparation=preparation, window_us=window_us))
 
 

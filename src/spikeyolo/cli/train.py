@@ -46,7 +46,17 @@ GROUPS = {
     ),
     "augmentation": ("augmentation", "event_augmentation"),
     "validation": ("val_every", "conf", "iou", "max_det"),
-    "the machine": ("processes", "nodes", "cache_mb", "recompute", "strict", "save_minutes", "save_steps", "wandb"),
+    "the machine": (
+        "processes",
+        "nodes",
+        "cache_mb",
+        "compile",
+        "recompute",
+        "strict",
+        "save_minutes",
+        "save_steps",
+        "wandb",
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from ..terminal import say, show
 from .exported import exported_detector, in_fast_form
 from .options import (
     Batch,
+    Compile,
     Data,
     Device,
     EngineName,
@@ -48,6 +49,7 @@ def val(
     threads: Threads = None,
     provider: Provider = None,
     fold: Fold = True,
+    compile: Compile = False,
     spike_driven: bool = False,
     integer: bool = False,
     slot_code: SlotCode = None,
@@ -78,7 +80,7 @@ def val(
     from ..evaluation.validate import ValidationSettings, validate
     from ..files import new_file, new_folder
 
-    of_models = _form_options(spike_driven, integer, slot_code)
+    of_models = _form_options(spike_driven, integer, slot_code, compile)
     of_models |= {"no-fold": not fold, "engine": engine != "auto", "neuron": neuron is not None}
     exported = exported_detector(weights, device, threads, provider, of_models)
     # Before anything is read or written.
@@ -89,7 +91,7 @@ def val(
     folder = None if out is None else new_folder(out, reads=[data, *opened.files], overwrite=overwrite)
     index = opened.split(split)
     form = spike_driven, integer, slot_code
-    model = exported or in_fast_form(_load(weights, own, chosen, *form), fold, engine, imgsz, len(index))
+    model = exported or in_fast_form(_load(weights, own, chosen, *form), fold, engine, imgsz, len(index), compile)
     _report(validate(model, index, settings), numbers, folder)
 
 
@@ -103,13 +105,15 @@ def _report(found: Validation, numbers: Path | None, folder: Path | None) -> Non
         say(f"written: {', '.join(map(str, written))}")
 
 
-def _form_options(spike_driven: bool, integer: bool, slot_code: str | None) -> dict[str, bool]:
-    """Which of the options are given that choose a form."""
+def _form_options(spike_driven: bool, integer: bool, slot_code: str | None, compile: bool) -> dict[str, bool]:
+    """Which of the options are given that choose a form, or how it is computed."""
     from ..errors import ConfigError
 
     if spike_driven and integer:
         raise ConfigError("val: --spike-driven and --integer are two forms; name one")
-    return {"spike-driven": spike_driven, "integer": integer, "slot-code": slot_code is not None}
+    if compile and (spike_driven or integer):
+        raise ConfigError("compile: not with --spike-driven and --integer, which prove what hardware computes")
+    return {"spike-driven": spike_driven, "integer": integer, "slot-code": slot_code is not None, "compile": compile}
 
 
 def _load(

@@ -262,7 +262,9 @@ class SpikingBlock(nn.Module):
         self.channel_mixer = Chain(*(unit(*widths) for widths in pairwise((dim, ratio * dim, dim))))
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
-        if self.recompute and state is None and torch.is_grad_enabled():
+        # A compiled graph would run it again with statistics that have moved by then, and with them the border values.
+        again = self.recompute and state is None and not torch.compiler.is_compiling()
+        if again and torch.is_grad_enabled():
             return checkpoint(self._mix, x, None, use_reentrant=False, context_fn=self._contexts)
         return self._mix(x, state)
 

@@ -23,6 +23,7 @@ from ..spiking.spiking_neuron import is_own, neuron_name
 from ..structures import Detections, Placement
 from ..text import class_name
 from . import checkpoint
+from .compiling import compile_network
 from .forms.convert import convert, converted
 from .forms.form import Form
 from .inputs import Input, chosen_input, from_metadata, to_metadata
@@ -94,10 +95,13 @@ class SpikeYOLO(SpikingNetwork):
     @property
     def engine(self) -> str:
         """What runs it."""
-        return f"torch {torch.__version__}"
+        compiled = self.compiled is not None and self.compiled.reason is None
+        return f"torch {torch.__version__}{', compiled' if compiled else ''}"
 
     def check_carry(self) -> None:
-        """Potentials can always be carried from call to call: `forward` takes and gives them."""
+        """Raise ConfigError for a compiled network; else potentials can be carried: `forward` takes and gives them."""
+        if self.compiled is not None:
+            raise ConfigError("compile: not with potentials that are carried on; leave out --carry or --compile")
 
     def prepare(self, images: Tensor) -> Tensor:
         """Return images or event frames as the network takes them; see `as_input`."""
@@ -176,11 +180,14 @@ class SpikeYOLO(SpikingNetwork):
         now = [(value.data_ptr(), value._version, value.dtype, value.device) for value in weights]
         if self._folded is None or self._folded[0] != now:
             self._folded = (now, self.fold())
-        return self._folded[1]
+        folded = self._folded[1]
+        if self.compiled is not None and folded.compiled is None:
+            compile_network(folded, self.compiled.tell)
+        return folded
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles do without the folded network that `predict` keeps."""
-        return {**self.__dict__, "_folded": None}
+        return {**super().__getstate__(), "_folded": None}
 
     def fold(self, dense: bool = False) -> SpikeYOLO:
         """Return a copy for inference with every batch norm folded into its convolution; this one stays as it is.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from .forms.form import Form
 from .head import DetectHead
 from .neck import Neck
 from .presets import NetworkConfig
+
+if TYPE_CHECKING:
+    from .compiling import Compiled
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """What weights can be of."""
@@ -48,6 +51,8 @@ class SpikingNetwork(nn.Module):
         form: how the convolutions are held and run.
         fraction_bits: of the integer form.
         slot_code: how counts become slots, in the forms that run on them.
+        compiled: runs its passes by torch.compile, see `compiling.compile_network`; copies do without.
+        watchers: are given the features of the neck, three levels (T, B, channels, H, W), at each pass.
 
     Shape:
         images: (B, C, H, W) still images, each shown `timesteps` times, or (T, B, C, H, W) event frames; floating
@@ -64,6 +69,8 @@ class SpikingNetwork(nn.Module):
         self.form = Form.TRAINABLE
         self.fraction_bits: int | None = None
         self.slot_code = SlotCode.UNARY
+        self.compiled: Compiled | None = None
+        self.watchers: list[Callable[[tuple[Tensor, ...]], None]] = []
         self.backbone = Backbone(config)
         self.neck = Neck(config)
         self.head = DetectHead(self.neck.out_channels, config.num_classes, config.make_neuron)
@@ -95,9 +102,35 @@ class SpikingNetwork(nn.Module):
         frames = images if images.ndim == 5 else images.unsqueeze(0)
         timesteps = images.shape[0] if images.ndim == 5 else self.config.timesteps
         new_state = None if state is None else NeuronState(state)
-        levels = self.backbone(frames, timesteps, new_state)
-        logits = self.head(self.neck(*levels, new_state), new_state)
+        if self.compiled is not None and new_state is None:
+            return self.compiled(frames, timesteps)
+        logits = self.run(frames, timesteps, new_state)
         return logits if new_state is None else (logits, new_state)
+
+    def run(self, frames: Tensor, timesteps: int, state: NeuronState | None = None) -> tuple[Tensor, ...]:
+        """Return logits without looking at the images, uncompiled.
+
+        Args:
+            frames: (1 or T, B, C, H, W).
+            timesteps: T.
+            state: potentials to start from, replaced by the new ones; None: rest.
+        """
+        levels = self.features(frames, timesteps, state)
+        self.show_features(levels)
+        return self.head(levels, state)
+
+    def features(self, frames: Tensor, timesteps: int, state: NeuronState | None = None) -> tuple[Tensor, ...]:
+        """Return what the neck gives, three levels (T, B, channels, H, W); see `run`."""
+        return self.neck(*self.backbone(frames, timesteps, state), state)
+
+    def show_features(self, levels: tuple[Tensor, ...]) -> None:
+        """Give the features of a pass to those who watch."""
+        for watcher in self.watchers:
+            watcher(levels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles run uncompiled: compiled passes are those of one network."""
+        return {**super().__getstate__(), "compiled": None}
 
     def check_images(self, images: Tensor, streaming: bool = False) -> None:
         """Raise ShapeError for images that `forward` does not take, or without a state in place of a stream's."""

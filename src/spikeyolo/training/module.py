@@ -22,10 +22,13 @@ from ..errors import TrainingError
 from ..evaluation.evaluator import Evaluator
 from ..imaging.tensors import as_input
 from ..model.blocks import SpikingBlock
+from ..model.compiling import compile_network
 from ..model.detector import SpikeYOLO
 from ..spiking.monitor import watch_counts
 from ..structures import STRIDES, Batch, Detections
+from ..terminal import say
 from .aids.aid import TrainingAid, add_terms
+from .devices import is_first_process
 from .distributed import share_loss, share_statistics
 from .history import LOSSES, METRICS, History, fitness
 from .optimization import Schedule, hold_convolutions, make_optimizer, move_to
@@ -90,9 +93,21 @@ class DetectorModule(pl.LightningModule):
         self.train()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Forget what was measured in the epoch before."""
+        """Forget what was measured in the epoch before; compile at the first batch that is whole."""
         self.metrics = {}
         self._plan_validation()
+        if self.settings.compile and self.network.compiled is None:
+            whole = batch.batch_size * self.trainer.world_size >= self.settings.batch
+            if whole or self.trainer.num_training_batches == 1:
+                self._compile(batch)
+
+    def _compile(self, batch: Batch) -> None:
+        """Have the network run compiled from here on, in this process."""
+        tell = say if is_first_process() else lambda line: None
+        compiled = compile_network(self.network, tell).compiled
+        assert compiled is not None
+        with self.trainer.precision_plugin.forward_context():
+            compiled.rehearse(as_input(batch.images, self.device, self.network.dtype))
 
     def _plan_validation(self) -> None:
         """Let the last epoch be validated in any case."""

@@ -25,7 +25,18 @@ Representation = Literal["count_frames", "stacked_histogram", "voxel_grid", "tim
 NEURONS = ("coco", "gen1", "relu")
 """Of the package; others are classes."""
 
-MACHINE = ("device", "processes", "nodes", "workers", "cache_mb", "recompute", "save_minutes", "save_steps", "wandb")
+MACHINE = (
+    "device",
+    "processes",
+    "nodes",
+    "workers",
+    "cache_mb",
+    "recompute",
+    "compile",
+    "save_minutes",
+    "save_steps",
+    "wandb",
+)
 """Fields that say where and how a run computes, not what: a resumed run may change them."""
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -119,6 +130,8 @@ class TrainSettings:
         nodes: computers that train together, started by torchrun or SLURM
         workers: processes that prepare images, for each training process
         cache_mb: keep so many megabytes of decoded images in shared memory
+        compile: have PyTorch's compiler make faster code of the network, once, in the first minutes; for GPUs; not with
+            energy_weight and recompute
         recompute: keep only the inputs of blocks for the backward pass and compute the rest once more there: the same
             weights in less memory, for about a third more time; not with energy_weight
         save_minutes: write last.ckpt also within an epoch, after so many minutes
@@ -177,6 +190,7 @@ class TrainSettings:
     nodes: int = 1
     workers: int = 2
     cache_mb: float = 0.0
+    compile: bool = False
     recompute: bool = False
     save_minutes: float = 10.0
     save_steps: int | None = None
@@ -212,8 +226,11 @@ class TrainSettings:
         self.thresholds  # noqa: B018 - checks itself
         if self.teacher is None and self.distillation != DistillationGains():
             raise ConfigError("distillation: weighs what is learnt from a teacher; name one with teacher")
-        if self.recompute and self.energy_weight > 0:
-            raise ConfigError("recompute: not with energy_weight, which looks into the blocks; leave one of them out")
+        for name in ("compile", "recompute"):
+            if getattr(self, name) and self.energy_weight > 0:
+                raise ConfigError(f"{name}: not with energy_weight, which looks into the blocks; leave one of them out")
+        if self.compile and self.recompute:
+            raise ConfigError("recompute: not with compile, which decides itself what is kept; leave one of them out")
         if self.energy_weight == 0 and self.energy_code != "unary":
             raise ConfigError("energy_code: says how energy_weight counts, which is 0; give a weight above 0")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...model.network import SpikingNetwork
 from ...spiking.equation import widen
@@ -19,11 +18,11 @@ def neck_features(network: SpikingNetwork) -> Iterator[list[Levels]]:
     """Inside, the list takes what the neck gives: a tuple of levels (B, channels, H, W), averaged over T, a pass."""
     found: list[Levels] = []
 
-    def keep(module: nn.Module, inputs: tuple[Any, ...], levels: Levels) -> None:
+    def keep(levels: Levels) -> None:
         found.append(tuple(widen(level).mean(0) for level in levels))
 
-    handle = network.neck.register_forward_hook(keep)
+    network.watchers.append(keep)
     try:
         yield found
     finally:
-        handle.remove()
+        network.watchers.remove(keep)
