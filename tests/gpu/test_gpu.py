@@ -249,3 +249,35 @@ def test_compiled_inference_equals_eager(model):
         found = compile_network(network)(images)
     assert network.compiled.reason is None
     torch.testing.assert_close(list(found), list(expected), rtol=1e-9, atol=1e-9)
+
+
+def test_the_batch_that_fits_leaves_its_margin_and_half_as_much_again_does_not_fit():
+    from spikeyolo.training.batch_size import MARGIN, Trial, largest_batch
+    from spikeyolo.training.settings import TrainSettings
+
+    network, device = lively(num_classes=3).float(), torch.device("cuda", 0)
+    sample = torch.zeros(1, 3, 640, 640, dtype=torch.uint8)
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(device).total_memory
+    limit = min(1.0, 4e9 / total)  # so that it does not take minutes on a large one
+    hold = torch.empty(int(torch.cuda.mem_get_info(device)[0] * (1 - limit)), dtype=torch.uint8, device=device)
+    free, _ = torch.cuda.mem_get_info(device)
+    trial = Trial(TrainSettings(batch="auto", precision="bf16"), network, [], sample, device)
+    found = largest_batch(trial.fits, 4096)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_reserved(device)
+    trial.steps(found)
+    assert torch.cuda.max_memory_reserved(device) - before <= (1 - MARGIN) * free
+    assert not trial.fits(found + found // 2 + 1)
+    del hold
+
+
+def test_a_training_whose_batch_is_found(tiny, tmp_path, capsys):
+    from dataclasses import replace
+
+    from spikeyolo.training.run import train
+    from spikeyolo.training.settings import read_settings
+
+    folder = train(replace(tiny, device="0", batch="auto", epochs=1), tmp_path / "run")
+    assert read_settings(folder.config).batch == 8  # the images of a step; ten are there
+    assert "batch auto: 8 images, which fit" in capsys.readouterr().out

@@ -391,6 +391,7 @@ OPTIONS = {
     f"{TRAIN} --processes 1000000": "processes: 1000000 is outside 1..1,024",
     f"{TRAIN} --epochs -1": "epochs: -1 is below 1",
     f"{TRAIN} --epochs 1000000000000": "epochs: 1000000000000 is outside",
+    f"{TRAIN} --batch auto --device cpu": "batch: auto looks for what fits into a GPU's memory",
     f"{TRAIN} --device meta": "device: 'meta' is not supported",
     f"{TRAIN} --nominal-batch 0": "nominal_batch: 0 is below 1",
     f"{TRAIN} --augmentation.scale 7": "augmentation.scale: 7.0 is outside 0..0.99",

@@ -91,14 +91,14 @@ class DetectionDataModule(pl.LightningDataModule):
         """Validation batches that every process has; some have one more."""
         assert self.trainer is not None
         processes = self.trainer.world_size
-        return math.ceil(len(self.val_index) // processes / (self.settings.batch // processes))
+        return math.ceil(len(self.val_index) // processes / (self.settings.batch_size // processes))
 
     def _loader(self, dataset: Any, shuffle: bool) -> Loader:
         trainer = self.trainer
         assert trainer is not None
         sampler = EpochBatchSampler(
             len(dataset),
-            self.settings.batch // trainer.world_size,
+            self.settings.batch_size // trainer.world_size,
             shuffle=shuffle,
             seed=self.settings.seed,
             num_replicas=trainer.world_size,

@@ -9,7 +9,7 @@ import torch
 
 from ..devices import parse_devices
 from ..errors import ConfigError
-from .settings import TrainSettings
+from .settings import AUTO, TrainSettings
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def choose_devices(settings: TrainSettings) -> Devices:
 
     Raises:
         ConfigError: no such device, other computers that this process was not told of, or a batch that the processes
-            cannot share equally.
+            cannot share equally, or that cannot be found here.
     """
     _check_launched(settings.nodes)
     found = parse_devices(settings.device)
@@ -65,9 +65,28 @@ def choose_devices(settings: TrainSettings) -> Devices:
         chosen = Devices("cuda", [device.index for device in found], settings.nodes)
     if chosen.accelerator == "cpu" and settings.precision == "fp16":
         raise ConfigError("precision: fp16 needs a GPU; take 32 or bf16")
-    if settings.batch % chosen.processes:
+    if settings.batch == AUTO:
+        _check_auto(chosen)
+    elif settings.batch_size % chosen.processes:
         raise ConfigError(f"batch: {settings.batch} cannot be shared equally by {chosen.processes} processes")
     return chosen
+
+
+def _check_auto(devices: Devices) -> None:
+    """Raise ConfigError unless the batch that fits can be found here, before other processes start."""
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    if devices.accelerator == "cpu":
+        raise ConfigError(
+            "batch: auto looks for what fits into a GPU's memory, and this trains on the CPU, where larger batches are "
+            "no faster; give a number, such as --batch 16"
+        )
+    if devices.several and (devices.nodes > 1 or TorchElasticEnvironment.detect() or SLURMEnvironment.detect()):
+        raise ConfigError(
+            "batch: auto is found before the processes of a training start, which torchrun and SLURM start all at "
+            "once; give a number, such as the one that --batch auto finds on one GPU times their number"
+        )
 
 
 def _check_launched(nodes: int) -> None:

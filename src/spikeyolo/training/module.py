@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +16,6 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..detection.losses import detection_loss
 from ..detection.postprocess import postprocess
 from ..errors import TrainingError
 from ..evaluation.evaluator import Evaluator
@@ -24,13 +23,13 @@ from ..imaging.tensors import as_input
 from ..model.blocks import SpikingBlock
 from ..model.compiling import compile_network
 from ..model.detector import SpikeYOLO
-from ..spiking.monitor import watch_counts
-from ..structures import STRIDES, Batch, Detections
+from ..structures import Batch, Detections
 from ..terminal import say
-from .aids.aid import TrainingAid, add_terms
+from .aids.aid import TrainingAid
 from .devices import is_first_process
-from .distributed import share_loss, share_statistics
+from .distributed import share_statistics
 from .history import LOSSES, METRICS, History, fitness
+from .loss import batch_loss
 from .optimization import Schedule, hold_convolutions, make_optimizer, move_to
 from .run_folder import RunFolder, save_batch
 from .settings import TrainSettings
@@ -97,7 +96,7 @@ class DetectorModule(pl.LightningModule):
         self.metrics = {}
         self._plan_validation()
         if self.settings.compile and self.network.compiled is None:
-            whole = batch.batch_size * self.trainer.world_size >= self.settings.batch
+            whole = batch.batch_size * self.trainer.world_size >= self.settings.batch_size
             if whole or self.trainer.num_training_batches == 1:
                 self._compile(batch)
 
@@ -125,17 +124,9 @@ class DetectorModule(pl.LightningModule):
         assert isinstance(optimizer, LightningOptimizer)
         move_to(optimizer.optimizer, position)
         images = as_input(batch.images, self.device, self.network.dtype)
-        with ExitStack() as watching:
-            counts = watching.enter_context(watch_counts(self.network, active=batch_idx % COUNT_EVERY == 0))
-            for aid in self.aids:
-                watching.enter_context(aid.watching(self.network))
-            logits = self.network(images)
-        terms = {name: term for aid in self.aids for name, term in aid.terms(images, logits, position).items()}
-        with torch.autocast(self.device.type, enabled=False):
-            loss = share_loss(detection_loss(logits, batch.targets, STRIDES, self.settings.gains), batch.batch_size)
-            total, further = add_terms(loss.total, terms, batch.batch_size)
-        parts = dict(zip(LOSSES, loss.parts, strict=True))
-        step = Step(self._host_batch, self.trainer.current_epoch, batch_idx, position.lr, {**parts, **further})
+        watched = batch_idx % COUNT_EVERY == 0
+        loss = batch_loss(self.network, self.aids, images, batch.targets, position, self.settings, watched)
+        step = Step(self._host_batch, self.trainer.current_epoch, batch_idx, position.lr, loss.shown)
         self.unread.append(step)
         reads = read_every(self.device)
         if reads == 1:
@@ -143,7 +134,7 @@ class DetectorModule(pl.LightningModule):
         self.pending += 1
         steps = self.pending >= position.accumulate or batch_idx + 1 == self.trainer.num_training_batches
         with nullcontext() if steps else self._unshared():
-            self.manual_backward(total)
+            self.manual_backward(loss.total)
         if steps:
             if position.calibrating:
                 hold_convolutions(self.network)
@@ -151,9 +142,8 @@ class DetectorModule(pl.LightningModule):
             optimizer.zero_grad()
             self.pending = 0
         share_statistics(self.network)
-        mean_count = counts.scalar()
-        if mean_count is not None:  # in all processes or in none
-            step.mean_count = self.trainer.strategy.reduce(mean_count, reduce_op="mean")
+        if loss.mean_count is not None:  # in all processes or in none
+            step.mean_count = self.trainer.strategy.reduce(loss.mean_count, reduce_op="mean")
         if len(self.unread) >= reads or batch_idx + 1 == self.trainer.num_training_batches:
             self.read_steps()
 

@@ -81,7 +81,7 @@ class Schedule:
 
 def accumulation(settings: TrainSettings, warm: float = 1.0) -> int:
     """Return the batches of a step, as near to `nominal_batch` images as whole ones allow; `warm` of 0..1 after 1."""
-    return max(1, round(_between(1.0, settings.nominal_batch / settings.batch, warm)))
+    return max(1, round(_between(1.0, settings.nominal_batch / settings.batch_size, warm)))
 
 
 def _between(start: float, end: float, share: float) -> float:
@@ -115,7 +115,7 @@ def scaled_decay(settings: TrainSettings) -> float:
     `weight_decay * batch * accumulate / nominal_batch`: with batch 40 and nominal 64 a step has 2 * 40 images and the
     decay is 1.25 times the nominal one.
     """
-    return settings.weight_decay * settings.batch * accumulation(settings) / settings.nominal_batch
+    return settings.weight_decay * settings.batch_size * accumulation(settings) / settings.nominal_batch
 
 
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:

@@ -33,6 +33,8 @@ from ..spiking.spiking_neuron import is_own
 from ..terminal import say
 from .aids.aid import TrainingAid
 from .aids.choose import chosen_aids
+from .banner import banner, continuation
+from .batch_size import with_batch
 from .callbacks.averaging import ExponentialAverage
 from .callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints, Stopped
 from .callbacks.images import ImageLogger, plot_history
@@ -44,9 +46,8 @@ from .devices import Devices, choose_devices, is_first_process
 from .distributed import lost_processes_named
 from .last_checkpoint import finished_epochs
 from .module import DetectorModule
-from .optimization import Schedule, accumulation
 from .run_folder import RunFolder, check_free, new_folder, resumed_settings
-from .settings import TrainSettings, read_settings, recipe_of
+from .settings import TrainSettings, read_settings
 from .transfer import TransferReport, is_preset, scales_from_data, starting_model
 
 HINTS = (
@@ -109,6 +110,7 @@ def train(
         samples = DetectionDataModule(settings, data, input)
         if first_process:
             samples.prepare_data()  # before other processes start: what is wrong with the data is said once
+        settings = with_batch(settings, devices, network, aids, samples)
         if resume is None:
             # The others are told the first one's choice: to them its new folder would look like an older run.
             folder = held.enter_context(new_folder(out)) if first_process else RunFolder(out or Path())
@@ -118,8 +120,7 @@ def train(
         done = finished_epochs(folder.last, module) if resume is not None else 0
         if first_process:
             lines = _start(report, network, samples, devices) if report is not None and not folder.last.exists() else []
-            lines += _banner(settings, devices, module, samples, folder)
-            lines += _continuation(settings, planned, folder, done) if planned is not None else []
+            lines += banner(settings, devices, module, samples, folder) + continuation(settings, planned, folder, done)
             _keep_records(folder, samples, aids)
             folder.prepare(settings)
             say(*lines)
@@ -140,7 +141,7 @@ def _start(report: TransferReport, network: SpikeYOLO, samples: DetectionDataMod
     """
     lines = report.lines()
     if report.new_scales:
-        batches = samples.first_batches(SCALE_BATCHES, samples.settings.batch // devices.processes)
+        batches = samples.first_batches(SCALE_BATCHES, samples.settings.batch_size // devices.processes)
         lines.append(scales_from_data(network, batches, devices.first))
     return lines
 
@@ -205,7 +206,7 @@ def validate_best(folder: RunFolder) -> Validation:
     """Measure the best weights of a run as the run itself did: on its device, by its batch, workers and thresholds."""
     settings = read_settings(folder.config)
     devices, data = parse_devices(settings.device), _open(settings)
-    batch = max(1, settings.batch // (len(devices) * settings.nodes))
+    batch = max(1, settings.batch_size // (len(devices) * settings.nodes))
     how = ValidationSettings(batch, settings.thresholds, settings.workers)
     with _quiet():
         model = load(folder.best, devices[0])
@@ -236,50 +237,6 @@ def _with_absolute_paths(settings: TrainSettings) -> TrainSettings:
     data = str(Path(settings.data).resolve()) if settings.data else ""
     teacher = None if settings.teacher is None else str(Path(settings.teacher).resolve())
     return replace(settings, model=model, data=data, teacher=teacher)
-
-
-def _banner(
-    settings: TrainSettings, devices: Devices, module: DetectorModule, samples: DetectionDataModule, folder: RunFolder
-) -> list[str]:
-    """What is going to happen, in a few lines."""
-    network = module.network
-    millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
-    train, val = samples.train_index, samples.val_index
-    recipe, together, config = recipe_of(settings), accumulation(settings), network.config
-    return [
-        f"model {Path(settings.model).name}: {millions:.1f} M parameters, {config.num_classes} classes, "
-        f"neuron {config.neuron}, T = {config.timesteps}, D = {config.max_count}; it sees {samples.input}",
-        f"data {settings.data}: {len(train)} to train on with {len(train.boxes)} boxes, "
-        f"{len(val)} to validate on with {len(val.boxes)}",
-        f"{f'recipe {recipe}: ' if recipe else ''}{settings.epochs} epochs of {math.ceil(len(train) / settings.batch)} "
-        f"batches of {settings.batch}{f', {together} batches a step' if together > 1 else ''}, {settings.optimizer} at "
-        f"{settings.lr:g}, on {devices.name} in {settings.precision}; written to {folder.path}",
-        *_calibration(settings),
-        *(line for aid in module.aids for line in aid.lines()),
-    ]
-
-
-def _calibration(settings: TrainSettings) -> list[str]:
-    last = settings.calibration_epochs
-    return [f"in the last {last} of them convolutions stay as they are; norms and scales alone learn"] if last else []
-
-
-def _continuation(settings: TrainSettings, planned: TrainSettings, folder: RunFolder, done: int) -> list[str]:
-    """Where a resumed run goes on, and what more epochs than planned mean for its learning rate."""
-    if done >= settings.epochs:
-        return [
-            f"this run is finished: {done} of {settings.epochs} epochs; a larger --epochs goes on with it, "
-            f"--model {folder.best} starts a new run from its weights"
-        ]
-    within = "" if folder.last.exists() else ", from the start: there is no checkpoint yet"
-    lines = [f"going on at epoch {done + 1} of {settings.epochs}{within}"]
-    if settings.epochs > planned.epochs and done > 0:
-        before, after = (s.lr * Schedule(s, 1).factor(e) for s, e in ((planned, done - 1), (settings, done)))
-        lines.append(
-            f"planned for {planned.epochs} epochs; the learning rate goes on as in a run of {settings.epochs}: "
-            f"from {before:.3g} to {after:.3g}, then down"
-        )
-    return lines
 
 
 def _trainer(

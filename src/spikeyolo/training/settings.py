@@ -39,6 +39,9 @@ MACHINE = (
 )
 """Fields that say where and how a run computes, not what: a resumed run may change them."""
 
+AUTO = "auto"
+"""As `batch`: what fits, see `batch_size`; a training has a number before it begins."""
+
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 10**6),
     "batch": (1, MAX_BATCH),
@@ -77,7 +80,7 @@ class TrainSettings:
         data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
         model: a preset (t, n, s, m, l), a saved model (.safetensors), or a published checkpoint (.pt)
         epochs: passes over the training images; more than a resumed run had make it longer
-        batch: images in a batch, over all processes together
+        batch: images in a batch, over all processes together; on GPUs auto: as many as fit, up to nominal_batch
         imgsz: side of the square that images are letter-boxed to, a multiple of 32; 640 unless given
         timesteps: T, in place of the model's
         max_count: D, 1..63, in place of the model's
@@ -133,7 +136,7 @@ class TrainSettings:
         compile: have PyTorch's compiler make faster code of the network, once, in the first minutes; for GPUs; not with
             energy_weight and recompute
         recompute: keep only the inputs of blocks for the backward pass and compute the rest once more there: the same
-            weights in less memory, for about a third more time; not with energy_weight
+            weights in less memory, for about a third more time; not with energy_weight and compile
         save_minutes: write last.ckpt also within an epoch, after so many minutes
         save_steps: the same after so many optimiser steps
         wandb: also log to this project of Weights & Biases (needs the package wandb)
@@ -145,7 +148,7 @@ class TrainSettings:
     data: str = ""
     model: str = "s"
     epochs: int = 300
-    batch: int = 32
+    batch: Literal["auto"] | int = 32
     imgsz: int | None = None
     timesteps: int | None = None
     max_count: int | None = None
@@ -212,7 +215,7 @@ class TrainSettings:
         for name in ("lr", "clip", "ema_ramp", "save_minutes"):
             self._check(name, getattr(self, name) > 0, "above 0")
         for name, (low, high) in RANGES.items():
-            if (value := getattr(self, name)) is not None:
+            if (value := getattr(self, name)) not in (None, AUTO):
                 check_range(name, value, low, high)
         for name in ("momentum", "warmup_momentum", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
@@ -237,6 +240,12 @@ class TrainSettings:
     def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
             raise ConfigError(f"{name}: {quote(getattr(self, name))} must be {wanted}")
+
+    @property
+    def batch_size(self) -> int:
+        """The images in a batch, where `batch` is a number."""
+        assert isinstance(self.batch, int)
+        return self.batch
 
     @property
     def thresholds(self) -> Thresholds:
