@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.helpers.compilers import Compiler
 from tests.helpers.runs import ENVIRONMENT, SCRIPT, assert_same_run, command, rows_of, train_until
+from torch import nn
 
 from spikeyolo import SpikeYOLO, load
 from spikeyolo.synthetic.scene import CLASS_NAMES
@@ -72,9 +73,11 @@ COMPILED = SCRIPT.replace(
 @pytest.mark.parametrize("processes", [1, 2])
 def test_losses_of_a_compiled_run_are_those_without(tiny, tmp_path, monkeypatch, processes):
     """By the real torch.compile, to 1e-4 as between one process and two: without spikes, so that no count hangs on the
-    last bit of a sum, and with small steps.
+    last bit of a sum, with small steps, and with frozen norms: where norms learn, noise of 1e-6 in the gradients
+    changes the losses of an uncompiled run by 6e-3 in the second epoch.
     """
-    settings = replace(tiny, neuron="relu", lr=1e-6, processes=processes)
+    norms = [name for name, part in SpikeYOLO("t").named_modules() if isinstance(part, nn.BatchNorm2d)]
+    settings = replace(tiny, neuron="relu", lr=1e-6, processes=processes, freeze=norms)
     plain = command(tmp_path, settings, tmp_path / "plain")
     subprocess.run(plain, env=ENVIRONMENT, check=True, timeout=600, capture_output=True)
     monkeypatch.setattr("tests.helpers.runs.SCRIPT", COMPILED)
@@ -84,9 +87,8 @@ def test_losses_of_a_compiled_run_are_those_without(tiny, tmp_path, monkeypatch,
     assert done.stdout.count(SAYS) == 1
     assert "uncompiled" not in done.stdout
     for a, b in zip(rows_of(tmp_path / "plain"), rows_of(tmp_path / "compiled"), strict=True):
-        for name in ("box_loss", "class_loss", "distribution_loss", "mean_count"):
-            if name in a:
-                assert float(b[name]) == pytest.approx(float(a[name]), rel=1e-4)
+        for name in ("box_loss", "class_loss", "distribution_loss"):
+            assert float(b[name]) == pytest.approx(float(a[name]), rel=1e-4)
     ours, theirs = (
         torch.load(RunFolder(tmp_path / name).last, weights_only=True)["state_dict"] for name in ("compiled", "plain")
     )
