@@ -14,7 +14,7 @@ from tests.helpers.networks import lively
 
 from spikeyolo.errors import ConfigError
 from spikeyolo.training import batch_size, run
-from spikeyolo.training.batch_size import BOXES, Trial, largest_batch, many_boxes, runs, with_batch
+from spikeyolo.training.batch_size import BOXES, Trial, largest_batch, many_boxes, noise, runs, with_batch
 from spikeyolo.training.devices import Devices, choose_devices
 from spikeyolo.training.optimization import accumulation
 from spikeyolo.training.run_folder import RunFolder
@@ -44,6 +44,14 @@ def test_a_step_has_about_as_many_images_as_the_learning_rate_is_for(fitting, no
 def test_where_not_one_image_fits_the_mend_is_named():
     with pytest.raises(ConfigError, match=r"not even one image fits into the GPU's memory; take a smaller --imgsz or "):
         largest_batch(lambda images: False, 64)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.float32])
+def test_generated_images_travel_as_those_of_the_data_do(dtype):
+    sample = torch.zeros(3, 1, 2, 32, 64, dtype=dtype)  # event frames
+    made = noise(sample, 5, torch.device("cpu"))
+    assert (made.shape, made.dtype) == ((3, 5, 2, 32, 64), dtype)
+    assert len(made.unique()) > 100
 
 
 def test_on_a_cpu_it_is_refused_before_anything_is_read(tmp_path):

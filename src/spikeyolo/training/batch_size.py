@@ -197,8 +197,8 @@ def runs(work: Callable[[], None]) -> bool:
 def noise(sample: Tensor, images: int, device: torch.device) -> Tensor:
     """Return so many images of noise, in the size and type of a batch (..., 1, C, H, W)."""
     shape = *sample.shape[:-4], images, *sample.shape[-3:]
-    if sample.dtype == torch.uint8:
-        return torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
+    if not sample.is_floating_point():
+        return torch.randint(0, torch.iinfo(sample.dtype).max + 1, shape, dtype=sample.dtype, device=device)
     return torch.rand(shape, dtype=sample.dtype, device=device)
 
 

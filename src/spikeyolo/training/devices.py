@@ -79,8 +79,8 @@ def _check_auto(devices: Devices) -> None:
 
     if devices.accelerator == "cpu":
         raise ConfigError(
-            "batch: auto looks for what fits into a GPU's memory, and this trains on the CPU, where larger batches are "
-            "no faster; give a number, such as --batch 16"
+            "batch: auto looks for what fits into a GPU's memory, and this trains on the CPU; give a number, such as "
+            "--batch 16"
         )
     if devices.several and (devices.nodes > 1 or TorchElasticEnvironment.detect() or SLURMEnvironment.detect()):
         raise ConfigError(
