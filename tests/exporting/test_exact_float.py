@@ -63,7 +63,7 @@ CASES = [
 ]
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("preset", "timesteps", "neuron"), CASES)
 def test_images(preset, timesteps, neuron, engine, tmp_path):

@@ -53,7 +53,7 @@ def pixels(batch=1, rows=64, columns=96):
     return torch.randint(0, 256, (batch, 3, rows, columns), dtype=torch.uint8)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("kind", "timesteps", "neuron"), CASES)
 def test_exact_float32_is_the_spike_driven_network_bit_for_bit(kind, timesteps, neuron, engine, tmp_path):

@@ -80,7 +80,7 @@ def test_what_only_pytorch_runs(network):
             in_engine(model, its, "openvino")
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_on_the_command_line(engine, network, shapes, tmp_path, capsys):
     network.save(tmp_path / "network.safetensors")

@@ -31,7 +31,7 @@ def test_gradient_of_two_processes_is_that_of_one(tmp_path):
         torch.testing.assert_close(found["gradients"], expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_write_one_run_like_that_of_one_and_stop_together(tiny, tmp_path):
     # Without spikes and with small steps: where neurons round, the last bit of a sum decides between counts, and even
     # the order of the images in a batch changes single losses. Norms are frozen: each process has its own statistics.

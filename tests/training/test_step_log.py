@@ -136,6 +136,7 @@ def test_numbers_of_several_steps_come_in_order():
     assert list(read([])) == []
 
 
+@pytest.mark.long
 def test_a_run_in_less_memory_is_the_same_run(tiny, tmp_path):
     usual = train(tiny, tmp_path / "usual")
     less = train(replace(tiny, recompute=True), tmp_path / "less")
