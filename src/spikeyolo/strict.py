@@ -92,12 +92,14 @@ def _of_union(given: Any, kinds: tuple[Any, ...], name: str) -> Any:
             return None
         raise ConfigError(f"{name}: needs a value")
     others = [kind for kind in kinds if kind is not types.NoneType]
-    if len(others) > 1:
-        try:
-            return value_of(given, others[0], name)
-        except ConfigError:
-            pass
-    return _of_union(given, tuple(others[1:]), name) if len(others) > 1 else value_of(given, others[0], name)
+    for kind in others[:-1]:
+        with suppress(ConfigError):
+            return value_of(given, kind, name)
+    words = [str(word) for kind in others[:-1] if get_origin(kind) is Literal for word in get_args(kind)]
+    try:
+        return value_of(given, others[-1], name)
+    except ConfigError as error:
+        raise ConfigError(" or ".join([str(error), *words])) from error
 
 
 def _choice(given: Any, choices: Mapping[str, Any], name: str) -> Any:
