@@ -2,10 +2,11 @@
 
     git worktree add ../earlier a5d9316
     OMP_NUM_THREADS=1 python benchmarks/training_step.py --baseline ../earlier/src --model t --imgsz 256 --batch 16
-    ... --precision 32 bf16
+    ... --precision 32 bf16 [--compile]
 
 Each tree runs in a process of its own; they take steps in turn, so that other work on the machine slows both alike. A
-step is forward, loss, backward and a step of AdamW, on the same images and boxes. The baseline is float32 always.
+step is forward, loss, backward and a step of AdamW, on the same images and boxes. The baseline is float32 always. With
+--compile there are further rows: the network by torch.compile, after some minutes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import sys, time, torch
 from spikeyolo import SpikeYOLO
 from spikeyolo.detection.losses import detection_loss
 from spikeyolo.structures import Targets
-preset, side, batch, steps, neuron, precision = sys.argv[1], *map(int, sys.argv[2:5]), *sys.argv[5:]
+preset, side, batch, steps, neuron, precision, how = sys.argv[1], *map(int, sys.argv[2:5]), *sys.argv[5:]
 torch.manual_seed(0)
 network = SpikeYOLO(preset, num_classes=3, timesteps=steps, neuron=neuron).train()
 optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
@@ -33,6 +34,9 @@ images = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channel
 corners, sides = side * 0.6 * torch.rand(12 * batch, 2), side * (0.1 + 0.23 * torch.rand(12 * batch, 2))
 boxes = torch.cat([corners, corners + sides], 1)
 targets = Targets(torch.arange(batch).repeat_interleave(12), torch.randint(0, 3, (12 * batch,)), boxes, batch)
+if how == "compiled":
+    from spikeyolo.model.compiling import compile_network
+    compile_network(network, lambda line: print(line, file=sys.stderr))
 for line in sys.stdin:
     start, busy = time.perf_counter(), time.process_time()
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -54,21 +58,24 @@ def main() -> None:
     parser.add_argument("--timesteps", type=int, default=1)
     parser.add_argument("--neuron", default="coco")
     parser.add_argument("--precision", nargs="+", default=["32"], choices=["32", "bf16"], help="of this tree")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
 
     tree = Path(__file__).resolve().parents[1] / "src"
-    contenders = {"baseline": (given.baseline, "32"), **{f"this tree, {p}": (tree, p) for p in given.precision}}
+    contenders = {"baseline": (given.baseline, "32", "eager")}
+    for how in ("eager", "compiled") if given.compile else ("eager",):
+        contenders |= {f"this tree, {precision}, {how}": (tree, precision, how) for precision in given.precision}
     words = [given.model, given.imgsz, given.batch, given.timesteps, given.neuron]
     running = {
         name: subprocess.Popen(
-            [sys.executable, "-c", STEP, *map(str, words), precision],
+            [sys.executable, "-c", STEP, *map(str, words), *how],
             env={**os.environ, "PYTHONPATH": str(source.resolve())},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for name, (source, precision) in contenders.items()
+        for name, (source, *how) in contenders.items()
     }
     seconds: dict[str, list[float]] = {name: [] for name in running}
     busy: dict[str, list[float]] = {name: [] for name in running}
