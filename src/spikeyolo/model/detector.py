@@ -120,7 +120,8 @@ class SpikeYOLO(SpikingNetwork):
         multi_label: bool = False,
     ) -> list[Detections]:
         """Return what was found on each image; see `postprocess`."""
-        return postprocess(outputs, thresholds, placements, multi_label=multi_label)
+        found = postprocess(outputs, thresholds, placements, multi_label=multi_label)
+        return [one.with_names(self.names) for one in found]
 
     @torch.no_grad()
     def predict(
@@ -164,7 +165,8 @@ class SpikeYOLO(SpikingNetwork):
             tensor = torch.from_numpy(loaded)
         network = self._predictor()
         with evaluating(network):
-            return postprocess(network(as_input(tensor, self.device, self.dtype)), thresholds, placements)
+            found = postprocess(network(as_input(tensor, self.device, self.dtype)), thresholds, placements)
+        return [one.with_names(self.names) for one in found]
 
     def _predictor(self) -> SpikeYOLO:
         """This network folded, which is faster; itself where it is folded already, or its weights cannot be watched."""

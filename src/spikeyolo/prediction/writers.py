@@ -142,7 +142,7 @@ class JsonWriter(Writer):
             **({} if result.frame.t_us is None else {"t_us": result.frame.t_us}),
             "width": columns,
             "height": rows,
-            "detections": [self._entry(result, i) for i in range(len(result.detections))],
+            "detections": self._found(result),
         }
         try:
             self._file.write(f"{self._separator}{json.dumps(entry)}".encode())
@@ -152,15 +152,11 @@ class JsonWriter(Writer):
                 raise
         self._separator = ",\n"
 
-    def _entry(self, result: FrameResult, i: int) -> dict[str, object]:
-        label = int(result.detections.labels[i])
-        return {
-            "box": [round(float(v), 2) for v in result.detections.boxes[i]],
-            "score": round(float(result.detections.scores[i]), 5),
-            "label": label,
-            "name": self.names[label],
-            **({} if result.track_ids is None else {"track": result.track_ids[i]}),
-        }
+    def _found(self, result: FrameResult) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = result.detections.with_names(self.names).to_dict()["detections"]
+        if result.track_ids is None:
+            return found
+        return [{**one, "track": number} for one, number in zip(found, result.track_ids, strict=True)]
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
@@ -197,15 +193,11 @@ class CropWriter(Writer):
         self.folder, self.folders = folder, folder_names(names)
 
     def write(self, result: FrameResult) -> None:
-        image = result.frame.image
-        rows, columns = image.shape[:2]
-        for i, (x1, y1, x2, y2) in enumerate(result.detections.boxes.tolist()):
-            left, top = max(int(x1), 0), max(int(y1), 0)
-            right, bottom = min(int(np.ceil(x2)), columns), min(int(np.ceil(y2)), rows)
-            if left >= right or top >= bottom:
+        for i, shown in enumerate(result.detections.crop(result.frame.image)):
+            if shown.size == 0:  # the box lies beside the image
                 continue
             folder = own_folder(self.folder, self.folders[int(result.detections.labels[i])])
-            write_rgb(folder / f"{_frame_name(result.frame)}_{i}.jpg", image[top:bottom, left:right])
+            write_rgb(folder / f"{_frame_name(result.frame)}_{i}.jpg", shown)
 
 
 def _frame_name(frame: Frame) -> str:
