@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..data.open import open_data
-from ..energy.technology import find_technology
 from ..interop.reference import load_any
+from ..metering.technology import find_technology
 from .contenders import find_contenders
 from .measure import BenchmarkSettings, measure_all
 from .report import Report

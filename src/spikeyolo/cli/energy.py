@@ -22,8 +22,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..energy.measure import Measurement
-    from ..energy.technology import Technology as CostTable
+    from ..metering.measure import Measurement
+    from ..metering.technology import Technology as CostTable
 
 
 def energy(
@@ -61,10 +61,10 @@ def energy(
     """
     from ..data.open import open_data
     from ..devices import one_device
-    from ..energy.measure import measure
-    from ..energy.technology import find_technology
     from ..files import new_file
     from ..interop.reference import load_any
+    from ..metering.measure import measure
+    from ..metering.technology import find_technology
     from ..progress import progress_bar
 
     costs, chosen, own = find_technology(technology), one_device(device), own_neuron(neuron, given)
@@ -91,9 +91,9 @@ def energy(
 def _write(found: Measurement, costs: CostTable, title: str, numbers: Path | None, page: Path | None) -> None:
     from json import dumps
 
-    from ..energy.page import write_page
-    from ..energy.report import to_json
     from ..files import write_whole
+    from ..metering.page import write_page
+    from ..metering.report import to_json
 
     if numbers is not None:
         write_whole(numbers, dumps(to_json(found, costs), indent=1).encode())
@@ -102,7 +102,7 @@ def _write(found: Measurement, costs: CostTable, title: str, numbers: Path | Non
 
 
 def _print(found: Measurement, costs: CostTable, layers: bool) -> None:
-    from ..energy.report import code_table, counts_text, headline, layer_table, summary_table, to_json
+    from ..metering.report import code_table, counts_text, headline, layer_table, summary_table, to_json
 
     # A file or a pipe has no narrow screen: names of layers in one piece.
     width = None if sys.stdout.isatty() else 120

@@ -11,13 +11,13 @@ import numpy as np
 
 from .. import terminal
 from ..data.open import open_data
-from ..energy.measure import Measurement, measure
-from ..energy.page import write_page
-from ..energy.report import headline, summary_table, to_json
-from ..energy.technology import DEFAULT, find_technology
 from ..evaluation.validate import Validation, ValidationSettings, validate
 from ..imaging.draw import draw_boxes, image_grid
 from ..imaging.io import write_rgb
+from ..metering.measure import Measurement, measure
+from ..metering.page import write_page
+from ..metering.report import headline, summary_table, to_json
+from ..metering.technology import DEFAULT, find_technology
 from ..model.detector import SpikeYOLO, load
 from ..structures import Detections
 from ..training.run import train
