@@ -1,4 +1,4 @@
-"""An image however a user gives it: a file, an array, one of PIL, or a tensor. Needs no torch, and no PIL."""
+"""An image however a user gives it: a file, an address, an array, one of PIL, a tensor. Needs no torch and no PIL."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
-from .io import read_rgb
+from ..errors import DataError, ShapeError
+from ..reading import shown
+from .io import decode_rgb, read_rgb
+from .web import download, is_address
 
 Image = Any
-"""A path, an (H, W, 3) uint8 RGB array, an image of PIL, or a (3, H, W) RGB tensor, uint8 or floating point 0..1."""
+"""A path, an address (http, https), an (H, W, 3) uint8 RGB array, an image of PIL, or a (3, H, W) RGB tensor.
+
+Tensors are uint8, or floating point 0..1.
+"""
 
 
 def as_rgb(image: Image) -> np.ndarray:
@@ -24,9 +29,11 @@ def as_rgb(image: Image) -> np.ndarray:
         image: see `Image`. Floating point is rounded to 255 steps.
 
     Raises:
-        DataError: a file that is not a readable image.
+        DataError: a file that is not a readable image, or an address from which none can be had.
         ShapeError: an array or tensor of another shape, type or range, or something that is no image.
     """
+    if isinstance(image, str) and is_address(image):
+        return _of_address(image)
     if isinstance(image, str | os.PathLike):
         return read_rgb(image)
     if hasattr(image, "detach") and hasattr(image, "numpy"):
@@ -38,6 +45,14 @@ def as_rgb(image: Image) -> np.ndarray:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ShapeError(f"images: expected uint8 (H, W, 3) RGB, got {image.dtype} {image.shape}")
     return image
+
+
+def _of_address(address: str) -> np.ndarray:
+    encoded = download(address)
+    try:
+        return decode_rgb(encoded)
+    except DataError as error:
+        raise DataError(f"{shown(address)}: {error}") from None
 
 
 def _of_pil(image: Any) -> np.ndarray:

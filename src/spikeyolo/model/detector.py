@@ -137,8 +137,9 @@ class SpikeYOLO(SpikingNetwork):
         A trained network is folded at the first call and the folded one is kept until the weights change.
 
         Args:
-            images: a path, an (H, W, 3) uint8 RGB array, or a list of these, of any size; or a tensor as for `forward`,
-                uint8 0..255 or floating point 0..1.
+            images: a path, an address (http, https), an (H, W, 3) uint8 RGB array, an image of PIL, or a list of these
+                and of (3, H, W) tensors, of any size; or a tensor as for `forward`. Tensors are uint8 0..255, or 0..1.
+                Folders, patterns, videos and recordings: `spikeyolo.predict`.
             conf: least score of a detection.
             iou: overlap over which the weaker of two boxes of a class is dropped.
             max_det: most detections of an image.
@@ -149,7 +150,7 @@ class SpikeYOLO(SpikingNetwork):
             For each image its detections, best first, boxes in pixels of the image given.
 
         Raises:
-            DataError: a file that is not a readable image.
+            DataError: a file that is not a readable image, or an address from which none can be had.
             ShapeError: an array or tensor of another shape or type, or a tensor of images outside 0..1.
             ConfigError: a threshold or imgsz out of range, or files for a network of events.
         """
@@ -159,7 +160,7 @@ class SpikeYOLO(SpikingNetwork):
         else:
             several = isinstance(images, Sequence) and not isinstance(images, str)
             canvas = cast(ImageInput, chosen_input(self, imgsz, kind=ImageInput.kind))
-            loaded, placements = canvas.load(images if several else [images])  # type: ignore[arg-type,list-item]
+            loaded, placements = canvas.load(images if several else [images])
             if not placements:
                 return []
             tensor = torch.from_numpy(loaded)
