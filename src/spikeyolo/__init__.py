@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .model.presets import NetworkConfig
     from .spiking import SpikingNeuron, counts_to_slots, ilif, slots_to_counts
     from .structures import Detections
+    from .verbs.energy import energy
+    from .verbs.predict import predict
+    from .verbs.train import train
+    from .verbs.val import val
 
 __all__ = [
     "Detections",
@@ -27,11 +31,15 @@ __all__ = [
     "__version__",
     "benchmark",
     "counts_to_slots",
+    "energy",
     "export",
     "ilif",
     "load",
     "load_reference",
+    "predict",
     "slots_to_counts",
+    "train",
+    "val",
     "verify_spike_driven",
 ]
 
@@ -42,11 +50,15 @@ _HOMES = {
     "SpikingNeuron": "spiking.spiking_neuron",
     "benchmark": "benchmarking.benchmark",
     "counts_to_slots": "spiking.slots",
+    "energy": "verbs.energy",
     "export": "exporting.export",
     "ilif": "spiking.ilif",
     "load": "model.detector",
     "load_reference": "interop.reference",
+    "predict": "verbs.predict",
     "slots_to_counts": "spiking.slots",
+    "train": "verbs.train",
+    "val": "verbs.val",
     "verify_spike_driven": "model.forms.verify",
 }
 

@@ -1,13 +1,14 @@
-"""Exported networks as weights, and models in PyTorch in the form and engine that is fastest."""
+"""What a user gives as weights, ready to run: a file, an exported network, or a model that is loaded already."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..limits import MAX_WORKERS, check_range
-from ..terminal import say
 
 if TYPE_CHECKING:
     from ..exporting.engines import Engine
@@ -15,15 +16,67 @@ if TYPE_CHECKING:
     from ..model.detector import SpikeYOLO
     from ..runtime.detector import ExportedDetector
 
+Log = Callable[[str], None]
+"""Called with a line about what is done."""
+
+
+def nothing(line: str) -> None:
+    """Say nothing: what functions do unless they are asked for more."""
+
+
+def is_file(weights: Any) -> bool:
+    """Whether weights are named by their file."""
+    return isinstance(weights, str | os.PathLike)
+
+
+def files_of(*given: Any) -> list[str | Path]:
+    """Return those of some arguments that are files, which nothing may be written over."""
+    return [Path(one) for one in given if is_file(one)]
+
+
+def name_of(weights: Any) -> str:
+    """Return what weights are called in a title."""
+    return Path(weights).name if is_file(weights) else "the model"
+
+
+def load_model(weights: Any, device: str, neuron: Any = None) -> SpikeYOLO:
+    """Return the model of a file, or the one that is given, on a device.
+
+    Args:
+        weights: a saved model, a published checkpoint, or a `SpikeYOLO`, which stays where and as it is.
+        device: of a model that is given, auto is its own; on another one a copy runs.
+        neuron: of a file, see `SpikeYOLO.load`.
+
+    Raises:
+        ConfigError: no such device, or a neuron for a model that has its own.
+        CheckpointError: the file cannot be used.
+    """
+    from copy import deepcopy
+
+    from ..devices import one_device
+    from ..interop.reference import load_any
+    from ..model.detector import SpikeYOLO
+
+    if is_file(weights):
+        chosen = one_device(device)
+        return load_any(weights, neuron).to(chosen)
+    if not isinstance(weights, SpikeYOLO):
+        raise ConfigError(f"weights: expected a file or a SpikeYOLO, got {type(weights).__name__}")
+    if neuron is not None:
+        raise ConfigError("neuron: for files; this model has its own")
+    if device == "auto" or one_device(device) == weights.device:
+        return weights
+    return deepcopy(weights).to(one_device(device))
+
 
 def exported_detector(
-    weights: str, device: str, threads: int | None, provider: str | None, of_models: Mapping[str, bool]
+    weights: Any, device: str, threads: int | None, provider: str | None, of_models: Mapping[str, bool]
 ) -> ExportedDetector | None:
     """Return an exported network, ready to predict; None where the weights are those of a model in PyTorch.
 
     Args:
-        weights: as the user named them.
-        device: the same.
+        weights: as the user named them, or an `ExportedDetector` already.
+        device: as the user named it.
         threads: that one run takes, here and by PyTorch from now on; None: as it is.
         provider: of ONNX Runtime.
         of_models: options that change a model before it runs, and whether they were given.
@@ -34,24 +87,32 @@ def exported_detector(
     """
     from ..runtime.sessions import exported_kind
 
-    if exported_kind(weights) is None:
+    given = hasattr(weights, "inferencer")
+    named = weights if is_file(weights) else "this"
+    if not given and (not is_file(weights) or exported_kind(os.fspath(weights)) is None):
         if provider is not None:
-            raise ConfigError(f"provider: for an exported .onnx; {weights} is a model in PyTorch")
+            raise ConfigError(f"provider: for an exported .onnx; {named} is a model in PyTorch")
         if threads is not None:
             check_range("threads", threads, 1, MAX_WORKERS)
             import torch
 
             torch.set_num_threads(threads)
         return None
-    if given := [option for option, is_given in of_models.items() if is_given]:
-        raise ConfigError(f"{given[0]}: for models in PyTorch; {weights} is exported, in the form that it has for good")
+    if changes := [option for option, is_given in of_models.items() if is_given]:
+        raise ConfigError(f"{changes[0]}: for models in PyTorch; {named} is exported, in the form that it has for good")
+    if given:
+        if device != "auto" or threads is not None or provider is not None:
+            raise ConfigError("device, threads, provider: an exported network that is open already has its own")
+        return weights
     from ..runtime.detector import ExportedDetector
 
-    return ExportedDetector(weights, "cpu" if device == "auto" else device, threads, provider)
+    return ExportedDetector(os.fspath(weights), "cpu" if device == "auto" else device, threads, provider)
 
 
-def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None, images: int | None) -> Detecting:
-    """Return a model folded, and in the engine that is fastest or named, with a line that says which.
+def in_fast_form(
+    model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None, images: int | None, log: Log = nothing
+) -> Detecting:
+    """Return a model folded, and in the engine that is fastest or named.
 
     Args:
         model: as it was loaded.
@@ -59,6 +120,7 @@ def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None
         engine: see `exporting.engines.in_engine`.
         imgsz: as the user gave it.
         images: how many are coming; None: many.
+        log: is told which engine it is.
 
     Raises:
         ConfigError: an engine that does not run such a model.
@@ -75,5 +137,5 @@ def in_fast_form(model: SpikeYOLO, fold: bool, engine: Engine, imgsz: int | None
     model = model.fold() if model.form is Form.TRAINABLE else model
     seen = model.input and chosen_input(model, imgsz)
     found = in_engine(model, seen, engine, images)
-    say(f"computed by {found.engine}" + ("" if found is model else "; --engine torch takes PyTorch"))
+    log(f"computed by {found.engine}" + ("" if found is model else "; --engine torch takes PyTorch"))
     return found
