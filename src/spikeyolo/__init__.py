@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .model.detector import SpikeYOLO, load
     from .model.forms.verify import verify_spike_driven
     from .model.presets import NetworkConfig
-    from .spiking import SpikingNeuron, counts_to_slots, ilif, slots_to_counts
+    from .spiking import ILIF, OverTime, SpikingNeuron, counts_to_slots, ilif, slots_to_counts
     from .structures import Detections
     from .verbs.energy import energy
     from .verbs.predict import predict
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from .verbs.val import val
 
 __all__ = [
+    "ILIF",
     "Detections",
     "NetworkConfig",
+    "OverTime",
     "SpikeYOLO",
     "SpikeYOLOError",
     "SpikingNeuron",
@@ -45,7 +47,9 @@ __all__ = [
 
 _HOMES = {
     "Detections": "structures",
+    "ILIF": "spiking.neuron",
     "NetworkConfig": "model.presets",
+    "OverTime": "spiking.over_time",
     "SpikeYOLO": "model.detector",
     "SpikingNeuron": "spiking.spiking_neuron",
     "benchmark": "benchmarking.benchmark",
