@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .structures import Detections
     from .verbs.energy import energy
     from .verbs.predict import predict
+    from .verbs.spikes import firing_rates, membrane_trace, spike_raster
     from .verbs.train import train
     from .verbs.val import val
 
@@ -35,11 +36,14 @@ __all__ = [
     "counts_to_slots",
     "energy",
     "export",
+    "firing_rates",
     "ilif",
     "load",
     "load_reference",
+    "membrane_trace",
     "predict",
     "slots_to_counts",
+    "spike_raster",
     "train",
     "val",
     "verify_spike_driven",
@@ -56,11 +60,14 @@ _HOMES = {
     "counts_to_slots": "spiking.slots",
     "energy": "verbs.energy",
     "export": "exporting.export",
+    "firing_rates": "verbs.spikes",
     "ilif": "spiking.ilif",
     "load": "model.detector",
     "load_reference": "interop.reference",
+    "membrane_trace": "verbs.spikes",
     "predict": "verbs.predict",
     "slots_to_counts": "spiking.slots",
+    "spike_raster": "verbs.spikes",
     "train": "verbs.train",
     "val": "verbs.val",
     "verify_spike_driven": "model.forms.verify",

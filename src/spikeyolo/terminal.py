@@ -50,6 +50,15 @@ def in_notebook() -> bool:
     return "ipykernel" in sys.modules and find_spec("ipywidgets") is not None
 
 
+def as_text(*shown: Any) -> str:
+    """Return `rich` tables and lines as plain text."""
+    from io import StringIO
+
+    printed = StringIO()
+    console(width=HTML_WIDTH, file=printed, force_jupyter=False, force_terminal=False).print(*shown, sep="\n")
+    return printed.getvalue().rstrip()
+
+
 def as_html(*shown: Any) -> str:
     """Return `rich` tables and lines as HTML, for notebooks."""
     from io import StringIO

@@ -25,6 +25,7 @@ from ..text import class_name
 from . import checkpoint
 from .forms.convert import convert, converted
 from .forms.form import Form
+from .info import NetworkInfo, info_of
 from .inputs import Input, chosen_input, from_metadata, to_metadata
 from .network import SpikingNetwork, evaluating
 from .presets import NetworkConfig, network_config
@@ -155,19 +156,35 @@ class SpikeYOLO(SpikingNetwork):
             ConfigError: a threshold or imgsz out of range, or files for a network of events.
         """
         thresholds = Thresholds(conf, iou, max_det)
-        if isinstance(images, Tensor):
-            tensor, placements = images, None
-        else:
-            several = isinstance(images, Sequence) and not isinstance(images, str)
-            canvas = cast(ImageInput, chosen_input(self, imgsz, kind=ImageInput.kind))
-            loaded, placements = canvas.load(images if several else [images])
-            if not placements:
-                return []
-            tensor = torch.from_numpy(loaded)
+        tensor, placements = self.seen(images, imgsz)
+        if not len(tensor):
+            return []
         network = self._predictor()
         with evaluating(network):
             found = postprocess(network(as_input(tensor, self.device, self.dtype)), thresholds, placements)
         return [one.with_names(self.names) for one in found]
+
+    def seen(
+        self, images: Tensor | Image | Sequence[Image], imgsz: int | tuple[int, int] | None = None
+    ) -> tuple[Tensor, list[Placement] | None]:
+        """Return images as they lie before the network: a tensor, and where each is on its canvas; see `predict`."""
+        if isinstance(images, Tensor):
+            return images, None
+        several = isinstance(images, Sequence) and not isinstance(images, str)
+        canvas = cast(ImageInput, chosen_input(self, imgsz, kind=ImageInput.kind))
+        loaded, placements = canvas.load(images if several else [images])
+        return torch.from_numpy(loaded), placements
+
+    def info(self, imgsz: int | tuple[int, int] | None = None) -> NetworkInfo:
+        """Return the layers with shapes, parameters and multiply-accumulates; `print` it, or let a notebook show it.
+
+        Args:
+            imgsz: rows and columns of the image (one number: square), in place of the model's own.
+
+        Raises:
+            ConfigError: imgsz is not a multiple of 32, or missing for a model that takes frames of any size.
+        """
+        return info_of(self, self.input, imgsz)
 
     def _predictor(self) -> SpikeYOLO:
         """This network folded, which is faster; itself where it is folded already, or its weights cannot be watched."""
