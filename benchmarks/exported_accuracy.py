@@ -32,11 +32,11 @@ from spikeyolo.benchmarking.measure import BenchmarkSettings, accuracy, batches
 from spikeyolo.data.data_set import Index
 from spikeyolo.data.images.index import ImageIndex
 from spikeyolo.data.open import open_data
-from spikeyolo.energy.counting import on_counts
 from spikeyolo.exporting.export import export
 from spikeyolo.exporting.parity import share_of_same
 from spikeyolo.exporting.registry import FORMATS
 from spikeyolo.imaging.io import read_rgb, write_rgb
+from spikeyolo.metering.counting import on_counts
 from spikeyolo.runtime.detector import ExportedDetector
 from spikeyolo.synthetic.shapes import yolo_lines
 

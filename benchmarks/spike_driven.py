@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spikeyolo import SpikeYOLO, load
-from spikeyolo.energy.counting import on_counts
+from spikeyolo.metering.counting import on_counts
 
 COUNTS = "on counts, exact grid (baseline)"
 

@@ -14,11 +14,11 @@ from tests.helpers.runs import tiny_settings
 
 import spikeyolo
 from spikeyolo.cli.main import main
-from spikeyolo.energy.technology import find_technology
 from spikeyolo.errors import ConfigError
 from spikeyolo.evaluation.validate import ValidationSettings
 from spikeyolo.events import EventInput
 from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.metering.technology import find_technology
 from spikeyolo.spiking import SlotCode
 from spikeyolo.sweep import Sweep, SweepPoint, at
 

@@ -15,38 +15,61 @@ if TYPE_CHECKING:
     from .model.detector import SpikeYOLO, load
     from .model.forms.verify import verify_spike_driven
     from .model.presets import NetworkConfig
-    from .spiking import SpikingNeuron, counts_to_slots, ilif, slots_to_counts
+    from .spiking import ILIF, OverTime, SpikingNeuron, counts_to_slots, ilif, slots_to_counts
     from .structures import Detections
+    from .verbs.energy import energy
+    from .verbs.predict import predict
+    from .verbs.spikes import firing_rates, membrane_trace, spike_raster
+    from .verbs.train import train
+    from .verbs.val import val
 
 __all__ = [
+    "ILIF",
     "Detections",
     "NetworkConfig",
+    "OverTime",
     "SpikeYOLO",
     "SpikeYOLOError",
     "SpikingNeuron",
     "__version__",
     "benchmark",
     "counts_to_slots",
+    "energy",
     "export",
+    "firing_rates",
     "ilif",
     "load",
     "load_reference",
+    "membrane_trace",
+    "predict",
     "slots_to_counts",
+    "spike_raster",
+    "train",
+    "val",
     "verify_spike_driven",
 ]
 
 _HOMES = {
     "Detections": "structures",
+    "ILIF": "spiking.neuron",
     "NetworkConfig": "model.presets",
+    "OverTime": "spiking.over_time",
     "SpikeYOLO": "model.detector",
     "SpikingNeuron": "spiking.spiking_neuron",
     "benchmark": "benchmarking.benchmark",
     "counts_to_slots": "spiking.slots",
+    "energy": "verbs.energy",
     "export": "exporting.export",
+    "firing_rates": "verbs.spikes",
     "ilif": "spiking.ilif",
     "load": "model.detector",
     "load_reference": "interop.reference",
+    "membrane_trace": "verbs.spikes",
+    "predict": "verbs.predict",
     "slots_to_counts": "spiking.slots",
+    "spike_raster": "verbs.spikes",
+    "train": "verbs.train",
+    "val": "verbs.val",
     "verify_spike_driven": "model.forms.verify",
 }
 

@@ -23,6 +23,8 @@ EXTRAS = {
     "onnxruntime": "export",
     "openvino": "export",
     "nir": "export",
+    "pandas": "notebook",
+    "ipywidgets": "notebook",
 }
 """The extra of each package, as in pyproject.toml."""
 

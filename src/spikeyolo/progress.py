@@ -1,11 +1,11 @@
-"""A progress bar on standard error, where that is a terminal."""
+"""A progress bar on standard error, where that is a terminal, or in a notebook."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .terminal import console
+from .terminal import console, in_notebook
 from .text import visible
 
 ProgressCallback = Callable[[int, "int | None"], None]
@@ -34,6 +34,7 @@ def progress_bar(title: str, total: int | None = None, show: bool = True) -> Ite
     )
 
     terminal = console(stderr=True)
+    hidden = not show or not (terminal.is_terminal or in_notebook())
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -41,6 +42,6 @@ def progress_bar(title: str, total: int | None = None, show: bool = True) -> Ite
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=terminal, transient=True, disable=not (show and terminal.is_terminal)) as bar:
+    with Progress(*columns, console=terminal, transient=True, disable=hidden) as bar:
         task = bar.add_task(visible(title), total=total)
         yield lambda done, of: bar.update(task, completed=done, total=of)

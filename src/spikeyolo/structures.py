@@ -8,76 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from .errors import ShapeError
+from .checks import WHOLE_NUMBERS, changed, check_boxes, check_column, expect
+from .detections import Detections
 from .placement import REG_MAX, STRIDES, Placement
 
 __all__ = ["REG_MAX", "STRIDES", "WHOLE_NUMBERS", "Batch", "Detections", "Placement", "Targets"]
-
-WHOLE_NUMBERS = (torch.int8, torch.int16)
-"""Types of event frames that hold what they say, such as counts; in uint8 255 stands for 1."""
-
-
-def _expect(condition: bool, what: str) -> None:
-    if not condition:
-        raise ShapeError(what)
-
-
-def _check_boxes(owner: str, boxes: Tensor) -> None:
-    _expect(
-        boxes.ndim == 2 and boxes.shape[1] == 4 and boxes.is_floating_point(),
-        f"{owner}.boxes: expected floating point (N, 4) xyxy, got {boxes.dtype} {tuple(boxes.shape)}",
-    )
-
-
-def _check_column(owner: str, name: str, value: Tensor, length: int, integer: bool) -> None:
-    kind = "int64" if integer else "floating point"
-    right_kind = value.dtype == torch.int64 if integer else value.is_floating_point()
-    _expect(
-        value.shape == (length,) and right_kind,
-        f"{owner}.{name}: expected {kind} ({length},) beside {length} boxes, got {value.dtype} {tuple(value.shape)}",
-    )
-
-
-def _moved(value: Any, **changes: Any) -> Any:
-    """A copy with some fields replaced, without the checks: they held for the original."""
-    copy = object.__new__(type(value))
-    copy.__dict__.update(value.__dict__, **changes)
-    return copy
-
-
-@dataclass(frozen=True)
-class Detections:
-    """What was found on one image, best first.
-
-    Attributes:
-        boxes: (N, 4) xyxy in pixels of the image.
-        scores: (N,) in 0..1.
-        labels: (N,) int64 class indices.
-
-    Raises:
-        ShapeError: when the three do not belong together.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-
-    def __post_init__(self) -> None:
-        _check_boxes("Detections", self.boxes)
-        _check_column("Detections", "scores", self.scores, len(self.boxes), integer=False)
-        _check_column("Detections", "labels", self.labels, len(self.boxes), integer=True)
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def to(self, device: torch.device | str) -> Detections:
-        """The same detections on another device."""
-        return _moved(self, boxes=self.boxes.to(device), scores=self.scores.to(device), labels=self.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -102,20 +41,20 @@ class Targets:
     host_boxes: Tensor | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_boxes("Targets", self.boxes)
+        check_boxes("Targets", self.boxes)
         count = len(self.boxes)
-        _check_column("Targets", "image_index", self.image_index, count, integer=True)
-        _check_column("Targets", "labels", self.labels, count, integer=True)
+        check_column("Targets", "image_index", self.image_index, count, integer=True)
+        check_column("Targets", "labels", self.labels, count, integer=True)
         if count == 0:
             return
         low, high = int(self.image_index.min()), int(self.image_index.max())
-        _expect(
+        expect(
             low >= 0 and high < self.num_images,
             f"Targets.image_index: {low}..{high} is outside the batch of {self.num_images}",
         )
-        _expect(int(self.labels.min()) >= 0, "Targets.labels: a class index below 0")
-        _expect(bool(torch.isfinite(self.boxes).all()), "Targets.boxes: a coordinate that is not finite")
-        _expect(
+        expect(int(self.labels.min()) >= 0, "Targets.labels: a class index below 0")
+        expect(bool(torch.isfinite(self.boxes).all()), "Targets.boxes: a coordinate that is not finite")
+        expect(
             bool((self.boxes[:, 2:] > self.boxes[:, :2]).all()),
             "Targets.boxes: a box without area (x1 >= x2 or y1 >= y2)",
         )
@@ -125,7 +64,7 @@ class Targets:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Targets:
         """The same targets on another device."""
-        return _moved(
+        return changed(
             self,
             host_boxes=self.boxes if self.boxes.device.type == "cpu" else self.host_boxes,
             image_index=self.image_index.to(device, non_blocking=non_blocking),
@@ -169,7 +108,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         dtype, axes = self.images.dtype, self.images.ndim
-        _expect(
+        expect(
             axes in (4, 5)
             and (dtype == torch.uint8 or dtype.is_floating_point or (axes == 5 and dtype in WHOLE_NUMBERS)),
             "Batch.images: expected uint8 or floating point (B, C, H, W), or these, int8 or int16 (T, B, C, H, W), "
@@ -180,7 +119,7 @@ class Batch:
             ("placements", len(self.placements)),
             ("image_ids", len(self.image_ids)),
         ):
-            _expect(count == self.batch_size, f"Batch.{name}: {count} beside {self.batch_size} images")
+            expect(count == self.batch_size, f"Batch.{name}: {count} beside {self.batch_size} images")
 
     @property
     def batch_size(self) -> int:
@@ -189,7 +128,7 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
-        return _moved(
+        return changed(
             self,
             images=self.images.to(device, non_blocking=non_blocking),
             targets=self.targets.to(device, non_blocking=non_blocking),
@@ -197,10 +136,10 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory; the DataLoader calls this."""
-        targets = _moved(
+        targets = changed(
             self.targets,
             image_index=self.targets.image_index.pin_memory(),
             labels=self.targets.labels.pin_memory(),
             boxes=self.targets.boxes.pin_memory(),
         )
-        return _moved(self, images=self.images.pin_memory(), targets=targets)
+        return changed(self, images=self.images.pin_memory(), targets=targets)

@@ -14,11 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .data.open import open_data
-from .energy.cost import ann_millijoule, snn_millijoule
-from .energy.layer_count import in_code
-from .energy.measure import measure
-from .energy.report import weighted_rate
-from .energy.technology import Technology
 from .errors import ConfigError
 from .evaluation.plots import save_figure
 from .evaluation.validate import ValidationSettings, validate
@@ -26,6 +21,11 @@ from .files import write_whole
 from .interop.reference import load_any
 from .interruption import advice
 from .locks import locked
+from .metering.cost import ann_millijoule, snn_millijoule
+from .metering.layer_count import in_code
+from .metering.measure import measure
+from .metering.report import weighted_rate
+from .metering.technology import Technology
 from .model.detector import SpikeYOLO
 from .model.forms.form import Form
 from .model.inputs import chosen_input, to_metadata

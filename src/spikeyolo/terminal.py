@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import IO, Any
 
 from .text import visible
+
+HTML_WIDTH = 120
+"""Columns of tables in notebooks."""
 
 
 def say(*lines: object) -> None:
@@ -30,15 +34,39 @@ def show(*tables: Any, width: int | None = None) -> None:
         console(width=width).print(table)
 
 
-def console(stderr: bool = False, width: int | None = None) -> Any:
-    """Return a `rich` console that takes text for text."""
+def console(stderr: bool = False, width: int | None = None, **how: Any) -> Any:
+    """Return a `rich` console that takes text for text; `how` is for rich."""
     from rich.console import Console
 
     class PlainConsole(Console):
         def render_str(self, text: str, **how: Any) -> Any:
             return super().render_str("\n".join(map(visible, text.split("\n"))), **how)
 
-    return PlainConsole(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    return PlainConsole(stderr=stderr, width=width, markup=False, emoji=False, highlight=False, **how)
+
+
+def in_notebook() -> bool:
+    """Whether this runs in a notebook that can show what moves, for which rich needs ipywidgets there."""
+    return "ipykernel" in sys.modules and find_spec("ipywidgets") is not None
+
+
+def as_text(*shown: Any) -> str:
+    """Return `rich` tables and lines as plain text."""
+    from io import StringIO
+
+    printed = StringIO()
+    console(width=HTML_WIDTH, file=printed, force_jupyter=False, force_terminal=False).print(*shown, sep="\n")
+    return printed.getvalue().rstrip()
+
+
+def as_html(*shown: Any) -> str:
+    """Return `rich` tables and lines as HTML, for notebooks."""
+    from io import StringIO
+
+    recorded = console(width=HTML_WIDTH, record=True, file=StringIO(), force_jupyter=False)
+    for item in shown:
+        recorded.print(item)
+    return recorded.export_html(inline_styles=True, code_format='<pre style="line-height:normal">{code}</pre>')
 
 
 def let_all_characters_through(*streams: IO[str] | None) -> None:

@@ -14,8 +14,8 @@ from spikeyolo.benchmarking.measure import BenchmarkSettings, measure_all
 from spikeyolo.benchmarking.report import COLUMNS, Report, Row
 from spikeyolo.cli.main import main
 from spikeyolo.data.open import open_data
-from spikeyolo.energy.technology import find_technology
 from spikeyolo.errors import ConfigError
+from spikeyolo.metering.technology import find_technology
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from torch import nn
 
 from spikeyolo.detection.losses import detection_loss
 from spikeyolo.detection.nms import non_maximum_suppression
-from spikeyolo.energy.counting import on_counts, tally
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.tensors import as_input
+from spikeyolo.metering.counting import on_counts, tally
 from spikeyolo.model.blocks import border_value
 from spikeyolo.model.forms.verify import verify_spike_driven
 from spikeyolo.spiking import ilif, ilif_sequence, kernels

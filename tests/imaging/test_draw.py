@@ -3,11 +3,9 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
 from spikeyolo.errors import ShapeError
-from spikeyolo.imaging.draw import class_colour, draw_boxes, draw_detections, image_grid
-from spikeyolo.structures import Detections
+from spikeyolo.imaging.draw import class_colour, draw_boxes, image_grid
 
 GREY = np.full((200, 300, 3), 128, dtype=np.uint8)
 NAMES = ["cat", "dog", "bird"]
@@ -73,12 +71,6 @@ def test_nothing_found_gives_a_copy():
     np.testing.assert_array_equal(drawn, GREY)
     assert drawn is not GREY
     assert not np.shares_memory(drawn, GREY)
-
-
-def test_detections_are_drawn_with_their_scores():
-    found = Detections(torch.tensor([[50.0, 60.0, 120.0, 150.0]]), torch.tensor([0.5]), torch.tensor([2]))
-    expected = draw_boxes(GREY, [[50, 60, 120, 150]], [2], NAMES, scores=[0.5])
-    np.testing.assert_array_equal(draw_detections(GREY, found, NAMES), expected)
 
 
 def test_crowded_image_is_drawn():

@@ -10,10 +10,10 @@ from tests.helpers.own_neurons import Clips, Crooked, Leaks, PerChannel, Ternary
 from torch import nn
 
 import spikeyolo
-from spikeyolo.energy.counting import count_layers
 from spikeyolo.errors import CheckpointError, ConfigError, VerificationError
 from spikeyolo.exporting.engines import in_engine
 from spikeyolo.exporting.graph import read_graph
+from spikeyolo.metering.counting import count_layers
 from spikeyolo.model.forms.form import Form
 from spikeyolo.model.presets import NetworkConfig
 from spikeyolo.spiking.monitor import watch_counts

@@ -21,10 +21,10 @@ from tests.helpers.images import write_image
 
 from spikeyolo.data.images.inspect_file import inspect_image, quiet_decoders
 from spikeyolo.data.open import open_data
-from spikeyolo.energy.technology import read_technologies
 from spikeyolo.errors import SpikeYOLOError
 from spikeyolo.evaluation.ground_truth import GroundTruth
 from spikeyolo.imaging.io import read_rgb
+from spikeyolo.metering.technology import read_technologies
 from spikeyolo.training.settings import TrainSettings, read_settings
 
 SHORT, LONG = 150, 10_000

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..data.open import open_data
-from ..energy.technology import find_technology
+from ..files import new_folder
 from ..interop.reference import load_any
+from ..metering.technology import find_technology
 from .contenders import find_contenders
 from .measure import BenchmarkSettings, measure_all
 from .report import Report
@@ -26,6 +27,8 @@ def benchmark(
     sensor: Sequence[int] | None = None,
     technology: str = "45nm-fp32",
     neuron: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Report:
     """Measure every form of a network, in PyTorch and exported: size, average precision, latency, energy.
@@ -41,16 +44,24 @@ def benchmark(
         sensor: rows and columns of the event camera, for a network whose frames keep its size.
         technology: what operations cost.
         neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`.
+        out: folder for benchmark.json, benchmark.md and benchmark.png; none unless given.
+        overwrite: files that are there may be replaced.
         progress: called with the name of each step before it.
 
     Raises:
         ConfigError: a name or setting that does not exist, or a model that is folded already.
         CheckpointError: the weights cannot be used.
         DataError: the data cannot be read.
+        WriteError: nothing may be written there, or it cannot be.
     """
     chosen, costs = find_contenders(formats), find_technology(technology)
     settings = BenchmarkSettings(batch, repeats, threads)
-    index = open_data(str(data)).split(split)
-    model = load_any(weights, neuron) if isinstance(weights, str | os.PathLike) else weights
+    opened, is_file = open_data(str(data)), isinstance(weights, str | os.PathLike)
+    reads = [*([weights] if is_file else []), data, *opened.files]
+    folder = None if out is None else new_folder(out, reads=reads, overwrite=overwrite)
+    model = load_any(weights, neuron) if is_file else weights
     how = {} if sensor is None else {"sensor": sensor}
-    return measure_all(model, index, chosen, settings, costs, progress, **how)
+    report = measure_all(model, opened.split(split), chosen, settings, costs, progress, **how)
+    if folder is not None:
+        report.write(folder)
+    return report

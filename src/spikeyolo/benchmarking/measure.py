@@ -16,13 +16,13 @@ from ..data.data_set import Index
 from ..data.loader import Loader
 from ..data.sampler import EpochBatchSampler
 from ..detection.thresholds import Thresholds
-from ..energy.measure import measure as measure_energy
-from ..energy.report import to_json as energy_json
-from ..energy.technology import Technology
 from ..errors import ConfigError, SpikeYOLOError
 from ..evaluation.validate import ValidationSettings, validate
 from ..exporting.parity import share_of_same
 from ..limits import MAX_BATCH, MAX_WORKERS, check_range
+from ..metering.measure import measure as measure_energy
+from ..metering.report import to_json as energy_json
+from ..metering.technology import Technology
 from ..model.detecting import Detecting
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form

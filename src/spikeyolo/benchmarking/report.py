@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..evaluation.plots import save_figure
 from ..files import write_whole
 from ..optional import optional_module
+from ..terminal import as_html
 from ..version import __version__
 
 if TYPE_CHECKING:
@@ -114,6 +115,16 @@ class Report:
 
     rows: list[Row]
     machine: dict[str, Any]
+
+    def __repr__(self) -> str:
+        rows = [
+            row.name if row.ap is None else f"{row.name} AP {row.ap:.3f}" for row in self.rows if row.status == "ok"
+        ]
+        failed = len(self.rows) - len(rows)
+        return f"Report({', '.join(rows)}{f'; {failed} could not be measured' if failed else ''})"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.table(), *self.failures())
 
     @property
     def caption(self) -> str:

@@ -46,6 +46,27 @@ OwnNeuron = Annotated[
 ]
 Technology = Annotated[str, "what an operation costs; a name of the package's table, or a YAML file of your own"]
 
+SHARED = {
+    "weights": Weights,
+    "data": Data,
+    "split": Split,
+    "imgsz": ImageSize,
+    "batch": Batch,
+    "workers": Workers,
+    "device": Device,
+    "engine": EngineName,
+    "threads": Threads,
+    "provider": Provider,
+    "fold": Fold,
+    "compile": Compile,
+    "slot_code": SlotCode,
+    "preparation": Preparation,
+    "overwrite": Overwrite,
+    "neuron": OwnNeuron,
+    "technology": Technology,
+}
+"""What options of these names are, in commands that are twins of a function."""
+
 
 def own_neuron(name: str | None, given: Collection[str]) -> str | None:
     """Import the neuron that a user names on the command line, and return its own name; others as they are.

@@ -55,8 +55,8 @@ def sweep(
         spikeyolo sweep --train small --model t --data data.yaml
     """
     from ..devices import one_device
-    from ..energy.technology import find_technology
     from ..evaluation.validate import ValidationSettings
+    from ..metering.technology import find_technology
     from ..sweep import Sweep, sweep_table
 
     _check_mode(weights, train, changed=model is not None or epochs is not None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from ..training.settings import TrainSettings
+from ..verbs.train import find_config
+
+__all__ = ["GROUPS", "find_config", "train"]
 
 GROUPS = {
     "data and model": ("data", "model", "config", "out", "resume"),
@@ -80,50 +82,16 @@ def train(
         spikeyolo train --data data.yaml --model s --config published --device 0,1 --precision bf16
         spikeyolo train --resume runs/train
     """
-    from ..optional import require_extra
+    from ..terminal import say, show
+    from ..verbs.train import run
     from .arguments import UsageError
     from .options import own_neuron
 
     if resume is not None and "config" in given:
         raise UsageError("train: --resume takes the settings of the run; leave --config out")
-    require_extra("train")
     settings = replace(settings, neuron=own_neuron(settings.neuron, given))
-    from ..training.devices import is_first_process
-    from ..training.run import train as run
-
-    folder = run(
-        settings, Path(out) if out else None, Path(resume) if resume else None, given - {"out", "resume", "config"}
-    )
-    if is_first_process():
-        from ..interruption import advice
-        from ..terminal import say, show
-        from ..training.run import validate_best
-
-        with advice(f"the training is done; measure it by: {folder.resume_command}"):
-            found = validate_best(folder)
-            found.write(folder.path)
-        show(*found.tables())
-        say(f"written to {folder.path}; best weights: {folder.best}")
-        say(f"next: spikeyolo predict --weights {folder.best} --source FILES")
-
-
-def find_config(name: str) -> Path:
-    """Return the file of that name, or the recipe of the package.
-
-    Raises:
-        ConfigError: neither.
-    """
-    from ..errors import ConfigError, quote
-    from ..reading import file_kind, is_path
-    from ..strict import nearest
-    from ..training.settings import recipe_names, recipe_path
-
-    if is_path(name) and file_kind(name, ConfigError) == "file":
-        return Path(name)
-    if name in recipe_names():
-        return recipe_path(name)
-    near = nearest(name, recipe_names())
-    hint = f"did you mean {near!r}? " if near else ""
-    raise ConfigError(
-        f"config: no file {quote(name)}, and no such recipe; {hint}the recipes are {', '.join(recipe_names())}"
-    )
+    done = run(settings, out, resume, given - {"out", "resume", "config"})
+    if done.validation is not None:
+        show(*done.validation.tables())
+        say(f"written to {done.path}; best weights: {done.best}")
+        say(f"next: spikeyolo predict --weights {done.best} --source FILES")

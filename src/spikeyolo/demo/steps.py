@@ -11,13 +11,13 @@ import numpy as np
 
 from .. import terminal
 from ..data.open import open_data
-from ..energy.measure import Measurement, measure
-from ..energy.page import write_page
-from ..energy.report import headline, summary_table, to_json
-from ..energy.technology import DEFAULT, find_technology
 from ..evaluation.validate import Validation, ValidationSettings, validate
-from ..imaging.draw import draw_boxes, draw_detections, image_grid
+from ..imaging.draw import draw_boxes, image_grid
 from ..imaging.io import write_rgb
+from ..metering.measure import Measurement, measure
+from ..metering.page import write_page
+from ..metering.report import headline, summary_table, to_json
+from ..metering.technology import DEFAULT, find_technology
 from ..model.detector import SpikeYOLO, load
 from ..structures import Detections
 from ..training.run import train
@@ -115,5 +115,5 @@ def _comparison(samples: Iterable[Sample], names: tuple[str, ...]) -> np.ndarray
     labelled, found = [], []
     for image, boxes, labels, detections in samples:
         labelled.append(draw_boxes(image, boxes, labels, names))
-        found.append(draw_detections(image, detections, names))
+        found.append(detections.with_names(names).plot(image))
     return image_grid(labelled + found, columns=len(labelled), background=128)

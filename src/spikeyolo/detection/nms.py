@@ -40,7 +40,8 @@ def _by_arrays(
 ) -> Detections:
     """Of one image, on the CPU: boxes (A, 4), scores (A, C)."""
     kept = suppressed(boxes.numpy(), scores.numpy(), conf, iou, max_det, multi_label)
-    return Detections(*map(torch.from_numpy, kept))
+    boxes, scores, labels = map(torch.from_numpy, kept)
+    return Detections(boxes, scores, labels)
 
 
 def _in_blocks(

@@ -35,13 +35,18 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     Raises:
         WriteError: the file cannot be written.
     """
+    write_whole(Path(path), png_of(figure))
+    return Path(path)
+
+
+def png_of(figure: Figure) -> bytes:
+    """Return a figure as a PNG."""
     from .canvas import PlainCanvas
 
     PlainCanvas(figure)
     content = io.BytesIO()
     figure.savefig(content, dpi=130, format="png")
-    write_whole(Path(path), content.getvalue())
-    return Path(path)
+    return content.getvalue()
 
 
 def _colours(count: int) -> list[tuple[float, ...]]:

@@ -19,6 +19,7 @@ from ..limits import MAX_BATCH, MAX_WORKERS, check_range
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form
 from ..model.inputs import chosen_input
+from ..terminal import as_html
 from .evaluator import Evaluation, make_evaluator
 from .metrics import Metrics
 from .timer import StageTimer
@@ -56,7 +57,7 @@ class ValidationSettings:
         check_range("workers", self.workers, 0, MAX_WORKERS)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Validation:
     """What an evaluation found.
 
@@ -75,6 +76,15 @@ class Validation:
     precision: str
     engine: str
     slot_code: str | None = None
+
+    def __repr__(self) -> str:
+        values = self.evaluation.to_json()
+        shown = ", ".join(f"{name} {values[name]:.3f}" for name in ("AP", "AP50", "AP75") if values[name] is not None)
+        speed = sum(self.timer.milliseconds().values())
+        return f"Validation({shown} on {values['images']} images; {speed:.1f} ms an image, {self.engine})"
+
+    def _repr_html_(self) -> str:
+        return as_html(*self.tables())
 
     @property
     def metrics(self) -> Metrics:

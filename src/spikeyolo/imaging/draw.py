@@ -5,15 +5,12 @@ from __future__ import annotations
 import colorsys
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import ShapeError
 from .lettering import letter, shown_names
-
-if TYPE_CHECKING:
-    from ..structures import Detections
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _APART = 80  # boxes; in a larger crowd there is no room for all names
@@ -118,12 +115,6 @@ def _free_place(
 
 def _overlap(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def draw_detections(image: np.ndarray, detections: Detections, class_names: Sequence[str]) -> np.ndarray:
-    """Draw detections with class names and scores on an RGB image (H, W, 3) uint8; see draw_boxes."""
-    found = detections.to("cpu")
-    return draw_boxes(image, found.boxes, found.labels, class_names, found.scores)
 
 
 def image_grid(

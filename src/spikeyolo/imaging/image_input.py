@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import ConfigError, ShapeError, quote
+from ..errors import ConfigError, quote
 from ..limits import MAX_SIDE, check_range
 from ..placement import STRIDES, Placement
 from ..strict import build
-from .io import read_rgb
+from .given import Image, as_rgb
 from .letterbox import letterbox
 
-Image = str | os.PathLike[str] | np.ndarray
-"""A path, or an (H, W, 3) uint8 RGB array."""
+__all__ = ["Image", "ImageInput"]
 
 
 @dataclass(frozen=True)
@@ -63,15 +61,11 @@ class ImageInput:
 
         Raises:
             DataError: a file that is not a readable image.
-            ShapeError: an array that is not (H, W, 3) uint8.
+            ShapeError: an array or tensor of another shape or type; see `given.as_rgb`.
         """
         canvases, placements = [], []
         for image in images:
-            if not isinstance(image, np.ndarray):
-                image = read_rgb(image)
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-                raise ShapeError(f"images: expected uint8 (H, W, 3) RGB, got {image.dtype} {image.shape}")
-            canvas, placement = letterbox(image, self.size_hw)
+            canvas, placement = letterbox(as_rgb(image), self.size_hw)
             canvases.append(canvas)
             placements.append(placement)
         if not canvases:

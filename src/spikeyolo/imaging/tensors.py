@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks import WHOLE_NUMBERS
 from ..devices import divided
 from ..errors import ShapeError
-from ..structures import WHOLE_NUMBERS
 
 
 def as_input(images: Tensor, device: torch.device | str, dtype: torch.dtype) -> Tensor:

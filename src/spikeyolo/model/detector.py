@@ -26,6 +26,7 @@ from . import checkpoint
 from .compiling import compile_network
 from .forms.convert import convert, converted
 from .forms.form import Form
+from .info import NetworkInfo, info_of
 from .inputs import Input, chosen_input, from_metadata, to_metadata
 from .network import SpikingNetwork, evaluating
 from .presets import NetworkConfig, network_config
@@ -124,7 +125,8 @@ class SpikeYOLO(SpikingNetwork):
         multi_label: bool = False,
     ) -> list[Detections]:
         """Return what was found on each image; see `postprocess`."""
-        return postprocess(outputs, thresholds, placements, multi_label=multi_label)
+        found = postprocess(outputs, thresholds, placements, multi_label=multi_label)
+        return [one.with_names(self.names) for one in found]
 
     @torch.no_grad()
     def predict(
@@ -140,8 +142,9 @@ class SpikeYOLO(SpikingNetwork):
         A trained network is folded at the first call and the folded one is kept until the weights change.
 
         Args:
-            images: a path, an (H, W, 3) uint8 RGB array, or a list of these, of any size; or a tensor as for `forward`,
-                uint8 0..255 or floating point 0..1.
+            images: a path, an address (http, https), an (H, W, 3) uint8 RGB array, an image of PIL, or a list of these
+                and of (3, H, W) tensors, of any size; or a tensor as for `forward`. Tensors are uint8 0..255, or 0..1.
+                Folders, patterns, videos and recordings: `spikeyolo.predict`.
             conf: least score of a detection.
             iou: overlap over which the weaker of two boxes of a class is dropped.
             max_det: most detections of an image.
@@ -152,23 +155,40 @@ class SpikeYOLO(SpikingNetwork):
             For each image its detections, best first, boxes in pixels of the image given.
 
         Raises:
-            DataError: a file that is not a readable image.
+            DataError: a file that is not a readable image, or an address from which none can be had.
             ShapeError: an array or tensor of another shape or type, or a tensor of images outside 0..1.
             ConfigError: a threshold or imgsz out of range, or files for a network of events.
         """
         thresholds = Thresholds(conf, iou, max_det)
-        if isinstance(images, Tensor):
-            tensor, placements = images, None
-        else:
-            several = isinstance(images, Sequence) and not isinstance(images, str)
-            canvas = cast(ImageInput, chosen_input(self, imgsz, kind=ImageInput.kind))
-            loaded, placements = canvas.load(images if several else [images])  # type: ignore[arg-type,list-item]
-            if not placements:
-                return []
-            tensor = torch.from_numpy(loaded)
+        tensor, placements = self.seen(images, imgsz)
+        if not len(tensor):
+            return []
         network = self._predictor()
         with evaluating(network):
-            return postprocess(network(as_input(tensor, self.device, self.dtype)), thresholds, placements)
+            found = postprocess(network(as_input(tensor, self.device, self.dtype)), thresholds, placements)
+        return [one.with_names(self.names) for one in found]
+
+    def seen(
+        self, images: Tensor | Image | Sequence[Image], imgsz: int | tuple[int, int] | None = None
+    ) -> tuple[Tensor, list[Placement] | None]:
+        """Return images as they lie before the network: a tensor, and where each is on its canvas; see `predict`."""
+        if isinstance(images, Tensor):
+            return images, None
+        several = isinstance(images, Sequence) and not isinstance(images, str)
+        canvas = cast(ImageInput, chosen_input(self, imgsz, kind=ImageInput.kind))
+        loaded, placements = canvas.load(images if several else [images])
+        return torch.from_numpy(loaded), placements
+
+    def info(self, imgsz: int | tuple[int, int] | None = None) -> NetworkInfo:
+        """Return the layers with shapes, parameters and multiply-accumulates; `print` it, or let a notebook show it.
+
+        Args:
+            imgsz: rows and columns of the image (one number: square), in place of the model's own.
+
+        Raises:
+            ConfigError: imgsz is not a multiple of 32, or missing for a model that takes frames of any size.
+        """
+        return info_of(self, self.input, imgsz)
 
     def _predictor(self) -> SpikeYOLO:
         """This network folded, which is faster; itself where it is folded already, or its weights cannot be watched."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..placement import REG_MAX, STRIDES
 from ..spiking import NeuronState
-from ..structures import REG_MAX, STRIDES
 from .blocks import Chain, MakeNeuron, SpikingConv, standard_conv
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ShapeError, one_line, quote
+from ..placement import STRIDES
 from ..spiking import ILIF, NeuronState, SlotCode, SpikingNeuron
-from ..structures import STRIDES
 from .backbone import Backbone
 from .blocks import use_channels_last
 from .forms.form import Form

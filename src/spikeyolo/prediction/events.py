@@ -21,10 +21,10 @@ from ..events.render import render_events
 from ..imaging.tensors import frames_image
 from ..model.detecting import Detecting, Outputs, State
 from ..structures import Detections, Placement
-from .settings import PredictionSettings, Summary, open_writers
+from .result import FrameResult
+from .settings import PredictionSettings, Summary
 from .sources import Frame, Source
 from .tracking import Tracker
-from .writers import FrameResult
 
 DRAWN_SIDE = 640  # pixels that the longer side of a video may have by enlarging
 
@@ -135,49 +135,48 @@ def _mean(recent: Sequence[Outputs]) -> Outputs:
     return [sum(level[1:], level[0]) / len(recent) for level in zip(*recent, strict=True)]
 
 
-def predict_recordings(
+def found_on_recordings(
     model: Detecting,
     sources: Sequence[Source],
     seen: EventInput,
     settings: PredictionSettings,
+    summary: Summary,
     *,
     carry: bool = False,
-) -> Iterator[Summary]:
-    """Run the detector over recordings; yield the running summary after each step.
+) -> Iterator[FrameResult]:
+    """Run the detector over recordings; yield what it finds, step by step.
 
-    Memory does not grow with the length of a recording, but for one number a step. Windows are drawn only for what
-    is written with an image: nothing is drawn for JSON and text.
+    Memory does not grow with the length of a recording, but for one number a step. Windows are drawn only where their
+    image is asked for.
 
     Args:
         model: the detector.
         sources: recordings.
         seen: how they become frames.
-        settings: how to look, and what to write.
+        settings: how to look.
+        summary: is kept.
         carry: see `EventStream`.
 
     Raises:
         DataError: a recording cannot be read, or none has events.
         ConfigError: an input that cannot be streamed.
-        WriteError: something cannot be written.
     """
-    summary = Summary(total=0)
-    with open_writers(model.names, sources, settings, summary) as writer:
-        for source in sources:
-            recording = open_recording(Path(source.path))
-            stream = EventStream(model, recording, seen, carry=carry, thresholds=settings.thresholds)
-            summary.total, summary.step_us = (summary.total or 0) + len(stream), stream.step_us
-            size_hw = recording.sensor_size_hw
-            source = replace(source, enlarged=max(1, DRAWN_SIDE // max(size_hw)), step_us=stream.step_us)
-            tracker = Tracker(source.fps) if settings.track else None
-            for index, step in enumerate(stream):
-                draw = partial(events_image, step.events, step.end_us - stream.step_us, step.end_us, size_hw)
-                frame = Frame(source, index, size_hw, draw, step.end_us)
-                tracked = tracker.follow(step.detections) if tracker else (step.detections,)
-                writer.write(FrameResult(frame, *tracked))
-                summary.detections.update(model.names[i] for i in tracked[0].labels.tolist())
-                summary.frames += 1
-                summary.latencies_ms.append(step.latency_ms)
-                yield summary
+    summary.total = 0
+    for source in sources:
+        recording = open_recording(Path(source.path))
+        stream = EventStream(model, recording, seen, carry=carry, thresholds=settings.thresholds)
+        summary.total, summary.step_us = (summary.total or 0) + len(stream), stream.step_us
+        size_hw = recording.sensor_size_hw
+        source = replace(source, enlarged=max(1, DRAWN_SIDE // max(size_hw)), step_us=stream.step_us)
+        tracker = Tracker(source.fps) if settings.track else None
+        for index, step in enumerate(stream):
+            draw = partial(events_image, step.events, step.end_us - stream.step_us, step.end_us, size_hw)
+            frame = Frame(source, index, size_hw, draw, step.end_us)
+            found = step.detections.with_names(model.names)
+            result = FrameResult(frame, *(tracker.follow(found) if tracker else (found,)))
+            summary.add(result.detections)
+            summary.latencies_ms.append(step.latency_ms)
+            yield result
     if not summary.frames:
         raise DataError(f"{sources[0].path}: no events in it")
 

@@ -8,16 +8,16 @@ from itertools import islice
 from ..errors import DataError
 from ..imaging.image_input import ImageInput
 from ..model.detecting import Detecting
-from .settings import PredictionSettings, Summary, open_writers
+from .result import FrameResult
+from .settings import PredictionSettings, Summary
 from .sources import Frame, Source
 from .tracking import Tracker
-from .writers import FrameResult
 
 
-def predict_images(
-    model: Detecting, sources: Sequence[Source], seen: ImageInput, settings: PredictionSettings
-) -> Iterator[Summary]:
-    """Run the detector over all sources; yield the running summary after each batch, so that progress can be shown.
+def found_on_images(
+    model: Detecting, sources: Sequence[Source], seen: ImageInput, settings: PredictionSettings, summary: Summary
+) -> Iterator[FrameResult]:
+    """Run the detector over all sources; yield what it finds, frame by frame.
 
     Batches are filled with the frames of one source after the other. Memory does not grow with the length of a video.
     An image that cannot be read is named in the summary, and the others go on; a single one is an error.
@@ -26,27 +26,24 @@ def predict_images(
         model: the detector.
         sources: images, videos and cameras.
         seen: what images become.
-        settings: how to look, and what to write.
+        settings: how to look.
+        summary: is kept.
 
     Raises:
         DataError: nothing could be read.
-        WriteError: something cannot be written.
     """
-    summary = Summary(total=None if any(source.moving for source in sources) else len(sources))
+    summary.total = None if any(source.moving for source in sources) else len(sources)
     frames = _frames(sources, summary)
     tracker: tuple[Source, Tracker] | None = None
-    with open_writers(model.names, sources, settings, summary) as writer:
-        while batch := list(islice(frames, settings.batch)):
-            for result in _predict_batch(model, batch, seen, settings):
-                source = result.frame.source
-                if settings.track and source.moving:
-                    if tracker is None or tracker[0] is not source:
-                        tracker = source, Tracker(source.fps)
-                    result = FrameResult(result.frame, *tracker[1].follow(result.detections))
-                writer.write(result)
-                summary.detections.update(model.names[i] for i in result.detections.labels.tolist())
-            summary.frames += len(batch)
-            yield summary
+    while batch := list(islice(frames, settings.batch)):
+        for result in _predict_batch(model, batch, seen, settings):
+            source = result.frame.source
+            if settings.track and source.moving:
+                if tracker is None or tracker[0] is not source:
+                    tracker = source, Tracker(source.fps)
+                result = FrameResult(result.frame, *tracker[1].follow(result.detections))
+            summary.add(result.detections)
+            yield result
     if summary.frames == 0:
         raise DataError(f"none of the {len(sources)} sources could be read; the first: {summary.unreadable[0]}")
 
@@ -72,4 +69,4 @@ def _predict_batch(
         [frame.image for frame in frames], conf=kept.conf, iou=kept.iou, max_det=kept.max_det, imgsz=seen.size_hw
     )
     for frame, detections in zip(frames, found, strict=True):
-        yield FrameResult(frame, detections.to("cpu"))
+        yield FrameResult(frame, detections.to("cpu").with_names(model.names))

@@ -3,50 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..errors import ConfigError
 from ..imaging.image_input import ImageInput
 from ..model.detecting import Detecting
 from ..model.inputs import chosen_input
-from .events import predict_recordings
-from .images import predict_images
-from .settings import PredictionSettings, Summary
+from .events import found_on_recordings
+from .images import found_on_images
+from .result import FrameResult
+from .settings import PredictionSettings, Summary, open_writers
 from .sources import Source, divided, kind_of
 
 
-def predict_sources(
+def found_on(
     model: Detecting,
     sources: Sequence[Source],
     settings: PredictionSettings,
+    summary: Summary,
     *,
     carry: bool = False,
     preparation: str | None = None,
     window_us: int | None = None,
-) -> Iterator[Summary]:
-    """Run the detector over all sources that it takes; yield the running summary as the run goes on.
+    write: bool = True,
+) -> Iterator[FrameResult]:
+    """Run the detector over all sources that it takes; return what it finds, one by one as it is asked for.
 
     Args:
         model: the detector; where there are images and recordings, it decides which are taken, and the summary names
             the others.
         sources: from `find_sources`.
         settings: how to look, and what to write.
+        summary: is kept as the run goes on.
         carry: on recordings, a timestep at a time, potentials kept; else a whole window at a time, from rest.
         preparation: how recordings become frames, by name, in place of what the model says.
         window_us: length of a window of a recording in microseconds, in place of what the model says.
+        write: what the settings say; else nothing is written.
 
     Raises:
-        DataError: no source can be read.
         ConfigError: a setting that does not apply to what the model sees, or sources of a kind that it does not see.
-        WriteError: something cannot be written.
+        DataError: while it runs: no source can be read.
+        WriteError: while it runs: something cannot be written.
     """
     seen = chosen_input(model, settings.imgsz, preparation, window_us, kind=kind_of(sources))
     taken, left_out = divided(sources, seen.kind)
+    summary.left_out = left_out
     if isinstance(seen, ImageInput):
         if carry:
             raise ConfigError("carry: for recordings of event cameras; this model sees images")
-        summaries = predict_images(model, taken, seen, settings)
+        found = found_on_images(model, taken, seen, settings, summary)
     else:
-        summaries = predict_recordings(model, taken, seen, settings, carry=carry)
-    for summary in summaries:
-        summary.left_out = left_out
+        found = found_on_recordings(model, taken, seen, settings, summary, carry=carry)
+    return _written(model, taken, settings, summary, found) if write else found
+
+
+def _written(
+    model: Detecting,
+    sources: Sequence[Source],
+    settings: PredictionSettings,
+    summary: Summary,
+    found: Iterator[FrameResult],
+) -> Iterator[FrameResult]:
+    """The same, each written before it is given on."""
+    with open_writers(model.names, sources, settings, summary) as writer:
+        for result in found:
+            writer.write(result)
+            yield result
+
+
+def predict_sources(
+    model: Detecting, sources: Sequence[Source], settings: PredictionSettings, **how: Any
+) -> Iterator[Summary]:
+    """Do as `found_on`, and write what the settings say; yield the running summary as the run goes on."""
+    summary = Summary()
+    for _ in found_on(model, sources, settings, summary, **how):
         yield summary

@@ -13,6 +13,7 @@ import numpy as np
 from ..detection.postprocess import Thresholds
 from ..files import new_folder, numbered, own_folder
 from ..limits import MAX_BATCH, check_range
+from ..structures import Detections
 from .sources import Source
 from .writers import CropWriter, DrawingWriter, JsonWriter, TextWriter, Writer, Writers
 
@@ -78,6 +79,18 @@ class Summary:
     step_us: int = 0
     latencies_ms: list[float] = field(default_factory=list)
 
+    def add(self, found: Detections) -> None:
+        """Take what was found on a frame."""
+        self.detections.update(found.class_names)
+        self.frames += 1
+
+    def lines(self) -> list[str]:
+        """Return what a run came to, in lines."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.detections.most_common()) or "nothing found"
+        written = "" if self.folder is None else f"; written to {self.folder}"
+        skipped = [f"skipped: {line}" for line in self.unreadable]
+        return [*self.left_out, *skipped, f"{self.frames} frames: {counts}{written}", *filter(None, [self.speed()])]
+
     def speed(self) -> str | None:
         """Return a line with the latency of a step beside its length; None for images."""
         if not self.latencies_ms:
@@ -100,15 +113,15 @@ def open_writers(
     Raises:
         WriteError: the folder holds files already, or sources, or cannot be made.
     """
-    reads = [source.path for source in sources if source.kind != "camera"]
+    reads = [source.path for source in sources if source.is_file]
     if settings.out is None:
         folder = numbered(DEFAULT)
     else:
         folder = new_folder(settings.out, reads=reads, overwrite=settings.overwrite)
     summary.folder = folder
     writers: list[tuple[bool, Callable[[], Writer]]] = [
-        (settings.draw, lambda: DrawingWriter(folder, names)),
-        (settings.json, lambda: JsonWriter(folder / "predictions.json", names)),
+        (settings.draw, lambda: DrawingWriter(folder)),
+        (settings.json, lambda: JsonWriter(folder / "predictions.json")),
         (settings.text, lambda: TextWriter(own_folder(folder, "labels"))),
         (settings.crops, lambda: CropWriter(own_folder(folder, "crops"), names)),
     ]

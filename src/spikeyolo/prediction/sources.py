@@ -1,22 +1,25 @@
-"""Where images come from: files, folders, globs, videos, cameras and recordings, one frame at a time."""
+"""Where images come from: files, folders, globs, addresses, arrays, videos, cameras, recordings; a frame at a time."""
 
 from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from ..errors import DataError
 from ..events import READERS, EventInput
+from ..imaging.given import as_rgb
 from ..imaging.image_input import ImageInput
-from ..imaging.io import IMAGE_SUFFIXES, read_rgb
+from ..imaging.io import IMAGE_SUFFIXES
+from ..imaging.web import is_address, name_in
 from ..paths import readable
 from ..reading import file_kind, files_below
 from ..text import cut_to_bytes, with_bytes_escaped
@@ -67,6 +70,7 @@ class Source:
         kind: what it is.
         enlarged: each pixel is drawn as so many, along x and y: event cameras have few.
         step_us: of a recording, the time from one frame to the next.
+        given: the image itself, where it is in memory: an array, one of PIL, or a tensor.
     """
 
     path: str
@@ -74,6 +78,26 @@ class Source:
     kind: Kind
     enlarged: int = 1
     step_us: int | None = None
+    given: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it lies on this computer."""
+        return self.kind != "camera" and self.given is None and not is_address(self.path)
+
+    @property
+    def can_be_read_again(self) -> bool:
+        """Whether it is a still image whose pixels need not be kept."""
+        return self.kind == "image" and self.is_file
+
+    def read(self) -> np.ndarray:
+        """Return the pixels of a still image, (H, W, 3) uint8 RGB.
+
+        Raises:
+            DataError: it cannot be read.
+            ShapeError: an array or tensor that is no image.
+        """
+        return as_rgb(self.path if self.given is None else self.given)
 
     @property
     def moving(self) -> bool:
@@ -94,7 +118,7 @@ class Source:
         if self.moving:
             yield from _video_frames(self)
         else:
-            yield Frame.of(read_rgb(self.path), self)
+            yield Frame.of(self.read(), self)
 
     @property
     def fps(self) -> float:
@@ -110,15 +134,27 @@ class Source:
         return fps if 0 < fps < MAX_FPS else DEFAULT_FPS
 
 
-def find_sources(paths: Sequence[str | os.PathLike[str]]) -> list[Source]:
-    """Return what files, folders, glob patterns, camera numbers and stream addresses stand for, in a fixed order.
+def find_sources(paths: Sequence[Any]) -> list[Source]:
+    """Return what files, folders, glob patterns, camera numbers and addresses stand for, in a fixed order.
+
+    An address of the web that ends as image files do is an image, another one a stream. Images in memory are taken
+    too: arrays, those of PIL, tensors (3, H, W), and those of a tensor (B, 3, H, W), each for itself.
 
     Raises:
         DataError: a path that is not there, that is nothing that can be looked at, or a folder without such files.
     """
     found: list[tuple[str, Kind]] = []
-    for path in (os.fspath(path) for path in paths):
-        if (path.isdecimal() and len(path) <= 4) or "://" in path:
+    in_memory: dict[int, Any] = {}
+    for given in paths:
+        if not isinstance(given, str | os.PathLike):
+            for image in given if getattr(given, "ndim", 3) == 4 else [given]:
+                found.append((f"image{len(in_memory)}", "image"))
+                in_memory[len(found) - 1] = image
+            continue
+        path = os.fspath(given)
+        if is_address(path) and Path(name_in(path)).suffix.lower() in IMAGE_SUFFIXES:
+            found.append((path, "image"))
+        elif (path.isdecimal() and len(path) <= 4) or "://" in path:
             found.append((path, "camera"))
         elif os.path.isdir(path):
             found += _of_kinds(map(Path, files_below(path)), f"{path}: nothing to look at in this folder ({_known()})")
@@ -130,7 +166,7 @@ def find_sources(paths: Sequence[str | os.PathLike[str]]) -> list[Source]:
         else:
             what = "is a pipe or device, not a file" if file_kind(path) else "no such file or folder"
             raise DataError(f"{path}: {what}")
-    return _named(found)
+    return [replace(source, given=in_memory.get(i)) for i, source in enumerate(_named(found))]
 
 
 def kind_of(sources: Sequence[Source]) -> str | None:
@@ -180,7 +216,7 @@ def _named(found: list[tuple[str, Kind]]) -> list[Source]:
     """Sources whose names are file names without ending, not too long; those that would share one are numbered."""
     sources, taken = [], set()
     for path, kind in found:
-        stem = f"camera{path}" if path.isdecimal() else Path(path).stem or "stream"
+        stem = f"camera{path}" if path.isdecimal() else _stem(path) or "stream"
         # An image keeps its name, byte for byte, so that its labels are found; OpenCV writes videos, and knows Unicode.
         stem = cut_to_bytes(stem if kind == "image" else with_bytes_escaped(stem), LONGEST_NAME)
         name, number = stem, 2
@@ -189,6 +225,11 @@ def _named(found: list[tuple[str, Kind]]) -> list[Source]:
         taken.add(name)
         sources.append(Source(path, name, kind))
     return sources
+
+
+def _stem(path: str) -> str:
+    """The name of a file without its ending; of an address, without what no file name may hold."""
+    return re.sub(r"[^\w.() -]", "_", Path(name_in(path)).stem) if is_address(path) else Path(path).stem
 
 
 @contextmanager

@@ -43,7 +43,6 @@ class Tracker:
             )
         )
         if len(found) == 0:
-            return Detections(detections.boxes[:0], detections.scores[:0], detections.labels[:0]), ()
+            return detections[:0], ()
         kept = torch.as_tensor(found.data["index"], dtype=torch.int64)
-        tracked = Detections(detections.boxes[kept], detections.scores[kept], detections.labels[kept])
-        return tracked, tuple(int(number) for number in found.tracker_id)
+        return detections[kept], tuple(int(number) for number in found.tracker_id)

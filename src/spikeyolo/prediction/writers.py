@@ -7,7 +7,6 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -16,29 +15,13 @@ import numpy as np
 
 from ..errors import WriteError
 from ..files import own_folder, whole_file, whole_path, write_whole
-from ..imaging.draw import draw_boxes
 from ..imaging.io import write_rgb
 from ..paths import writable
-from ..structures import Detections
-from ..text import folder_names, with_bytes_escaped
+from ..text import folder_names
+from .result import FrameResult
 from .sources import Frame, Source
 
 SPARE_BYTES = 2**16
-
-
-@dataclass(frozen=True)
-class FrameResult:
-    """What was found on a frame.
-
-    Attributes:
-        frame: the frame.
-        detections: on the CPU, boxes in pixels of the frame.
-        track_ids: a number for each detection that stays with its object, where tracking is on.
-    """
-
-    frame: Frame
-    detections: Detections
-    track_ids: tuple[int, ...] | None = None
 
 
 class Writer(ABC):
@@ -60,17 +43,14 @@ class Writer(ABC):
 class DrawingWriter(Writer):
     """Frames with boxes drawn on them: OUT/NAME.jpg for an image, OUT/NAME.mp4 for a video."""
 
-    def __init__(self, folder: Path, names: Sequence[str]):
-        self.folder, self.names = folder, names
+    def __init__(self, folder: Path):
+        self.folder = folder
         self._source: Source | None = None
         self._video = ExitStack()
         self._add: Callable[[np.ndarray], None] | None = None
 
     def write(self, result: FrameResult) -> None:
-        frame, detections, times = result.frame, result.detections, result.frame.source.enlarged
-        image = frame.image.repeat(times, axis=0).repeat(times, axis=1)
-        boxes = detections.boxes * times
-        drawn = draw_boxes(image, boxes, detections.labels, self.names, detections.scores, result.track_ids)
+        frame, drawn = result.frame, result.plot()
         if not frame.source.moving:
             write_rgb(self.folder / f"{frame.source.name}.jpg", drawn)
             return
@@ -123,8 +103,8 @@ def _video(path: Path, fps: float, size_hw: tuple[int, ...]) -> Iterator[Callabl
 class JsonWriter(Writer):
     """One JSON list with an object for each frame, written as the frames come and valid however the run ends."""
 
-    def __init__(self, path: Path, names: Sequence[str]):
-        self.path, self.names = path, names
+    def __init__(self, path: Path):
+        self.path = path
         self._stack = ExitStack()
         self._file: BinaryIO | None = None
         self._separator = "[\n"
@@ -135,32 +115,14 @@ class JsonWriter(Writer):
 
     def write(self, result: FrameResult) -> None:
         assert self._file is not None
-        rows, columns = result.frame.size_hw
-        entry = {
-            "source": with_bytes_escaped(result.frame.source.path),
-            "frame": result.frame.index,
-            **({} if result.frame.t_us is None else {"t_us": result.frame.t_us}),
-            "width": columns,
-            "height": rows,
-            "detections": [self._entry(result, i) for i in range(len(result.detections))],
-        }
+        entry = json.dumps(result.to_dict())
         try:
-            self._file.write(f"{self._separator}{json.dumps(entry)}".encode())
+            self._file.write(f"{self._separator}{entry}".encode())
         except OSError:
             self._file = None
             with self._stack:  # what is half-written goes, and the error names the file
                 raise
         self._separator = ",\n"
-
-    def _entry(self, result: FrameResult, i: int) -> dict[str, object]:
-        label = int(result.detections.labels[i])
-        return {
-            "box": [round(float(v), 2) for v in result.detections.boxes[i]],
-            "score": round(float(result.detections.scores[i]), 5),
-            "label": label,
-            "name": self.names[label],
-            **({} if result.track_ids is None else {"track": result.track_ids[i]}),
-        }
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
@@ -197,15 +159,11 @@ class CropWriter(Writer):
         self.folder, self.folders = folder, folder_names(names)
 
     def write(self, result: FrameResult) -> None:
-        image = result.frame.image
-        rows, columns = image.shape[:2]
-        for i, (x1, y1, x2, y2) in enumerate(result.detections.boxes.tolist()):
-            left, top = max(int(x1), 0), max(int(y1), 0)
-            right, bottom = min(int(np.ceil(x2)), columns), min(int(np.ceil(y2)), rows)
-            if left >= right or top >= bottom:
+        for i, shown in enumerate(result.detections.crop(result.frame.image)):
+            if shown.size == 0:  # the box lies beside the image
                 continue
             folder = own_folder(self.folder, self.folders[int(result.detections.labels[i])])
-            write_rgb(folder / f"{_frame_name(result.frame)}_{i}.jpg", image[top:bottom, left:right])
+            write_rgb(folder / f"{_frame_name(result.frame)}_{i}.jpg", shown)
 
 
 def _frame_name(frame: Frame) -> str:

@@ -82,7 +82,7 @@ class ExportedDetector:
         imgsz: int | tuple[int, int] | None = None,
     ) -> list[Detections]:
         """Find objects on images; see `Inferencer.predict`."""
-        return _as_tensors(self.inferencer.predict(images, conf, iou, max_det, imgsz))
+        return self._as_tensors(self.inferencer.predict(images, conf, iou, max_det, imgsz))
 
     def prepare(self, images: Tensor) -> np.ndarray:
         """Return images or frames as an array."""
@@ -110,8 +110,10 @@ class ExportedDetector:
                 stacklevel=2,
             )
         named = {name: value.numpy() for name, value in zip(self._outputs, outputs, strict=True)}
-        return _as_tensors(self.inferencer.detections(named, thresholds, placements, multi_label=multi_label))
+        return self._as_tensors(self.inferencer.detections(named, thresholds, placements, multi_label=multi_label))
 
-
-def _as_tensors(found: Sequence[ArrayDetections]) -> list[Detections]:
-    return [Detections(*map(torch.from_numpy, (d.boxes, d.scores, d.labels))) for d in found]
+    def _as_tensors(self, found: Sequence[ArrayDetections]) -> list[Detections]:
+        return [
+            Detections(torch.from_numpy(d.boxes), torch.from_numpy(d.scores), torch.from_numpy(d.labels), self.names)
+            for d in found
+        ]

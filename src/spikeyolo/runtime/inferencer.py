@@ -99,7 +99,7 @@ class Inferencer:
         thresholds = Thresholds(conf, iou, max_det)
         several = isinstance(images, Sequence) and not isinstance(images, str)
         canvas = cast(ImageInput, chosen_input(self, imgsz, kind=ImageInput.kind))
-        loaded, placements = canvas.load(images if several else [images])  # type: ignore[arg-type,list-item]
+        loaded, placements = canvas.load(images if several else [images])
         if not placements:
             return []
         return self.detections(self.run(loaded)[0], thresholds, placements)

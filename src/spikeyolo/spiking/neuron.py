@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..errors import ShapeError
 from .equation import Neuron, widen
 from .ilif import fire
 from .normed import norm_and_fire
@@ -37,6 +38,19 @@ def scale_in_use(scale: Tensor) -> Tensor:
     return torch.ldexp(torch.round(mantissa * 2**SCALE_BITS), exponent - SCALE_BITS)
 
 
+def check_time(x: Tensor) -> None:
+    """Raise ShapeError for four axes: a batch of images without time, most likely, of which each would be a timestep.
+
+    The answer would be wrong, and look like one.
+    """
+    if x.ndim == 4:
+        raise ShapeError(
+            f"x: {tuple(x.shape)} may be a batch (B, C, H, W) without time, whose images would be taken for timesteps; "
+            "give (T, B, C, H, W): x.unsqueeze(0) for images shown once, x.unsqueeze(1) for one sequence of T; "
+            "spikeyolo.OverTime runs ordinary layers on that, spikeyolo.ilif takes any (T, ...)"
+        )
+
+
 class ILIF(nn.Module):
     """A layer of I-LIF neurons; every flavour by its parameters.
 
@@ -59,6 +73,12 @@ class ILIF(nn.Module):
 
     Shape:
         x: (T, B, C, H, W) input current -> (T, B, C, H, W) spike counts 0..max_count, times the scale unless folded.
+            Any (T, ...) will do, such as (T, B, N), without learned scales a channel, but for four axes: these are
+            refused, since nothing tells (B, C, H, W) without time from (T, C, H, W); see `check_time`.
+
+    Raises:
+        ShapeError: four axes, or no floating point.
+        ConfigError: a parameter out of range.
     """
 
     def __init__(
@@ -84,6 +104,7 @@ class ILIF(nn.Module):
 
         With a `norm`, where there is no state and the layer `takes_norm`, it makes the currents of x.
         """
+        check_time(x)
         neuron = Neuron(self.decay, self.gain, self.max_count, self.surrogate_width, weighed=not self.folded)
         if norm is not None:
             return norm_and_fire(norm, x, neuron)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, ShapeError, SpikeYOLOError, VerificationError, one_line, quote
 from .equation import widen
-from .neuron import ILIF, NeuronState
+from .neuron import ILIF, NeuronState, check_time
 
 
 class SpikingNeuron(nn.Module):
@@ -43,7 +43,8 @@ class SpikingNeuron(nn.Module):
         scale: none: a spike weighs 1; see `ILIF`.
 
     Shape:
-        x: (T, B, C, H, W) input current -> (T, B, C, H, W) spike counts 0..max_count, of x's dtype.
+        x: (T, B, C, H, W) input current -> (T, B, C, H, W) spike counts 0..max_count, of x's dtype; four axes are
+            refused, as by `ILIF`.
     """
 
     scale: None = None
@@ -86,6 +87,7 @@ class SpikingNeuron(nn.Module):
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
         """Return spike counts; with a `state`, start from it and leave the new one in it."""
+        check_time(x)
         steps = []
         v = None if state is None else state.get(self.name)
         for current in widen(x).unbind(0):

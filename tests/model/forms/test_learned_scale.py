@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from tests.helpers.networks import lively, received, replace_forward
 
 import spikeyolo
-from spikeyolo.energy.counting import count_layers
 from spikeyolo.errors import CheckpointError, ConfigError, VerificationError
 from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.metering.counting import count_layers
 from spikeyolo.model.forms.convert import as_dense
 from spikeyolo.model.forms.integer import LIMIT, IntegerILIF, largest_values, scaled_thresholds, thresholds
 from spikeyolo.model.forms.spike_driven import on_exact_grid, run_on_slots

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from spikeyolo import SpikeYOLO
-from spikeyolo.energy.counting import count_layers
 from spikeyolo.errors import ConfigError
+from spikeyolo.metering.counting import count_layers
 from spikeyolo.spiking import ILIF
 from spikeyolo.spiking.slots import SlotCode
 from spikeyolo.training.aids.aid import add_terms

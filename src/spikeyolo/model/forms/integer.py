@@ -34,9 +34,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import ConfigError
+from ...placement import STRIDES
 from ...spiking import ILIF, NeuronState, SlotCode, SpikingNeuron, binary_slots, scale_in_use
 from ...spiking.spiking_neuron import ilif_of, name_of
-from ...structures import STRIDES
 from ..blocks import SpikingConv
 from ..head import DetectHead
 from .exact import MAX_INPUT, exact_convolutions

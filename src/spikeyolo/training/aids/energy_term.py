@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...energy.counting import fan_out
 from ...errors import ConfigError
+from ...metering.counting import fan_out
 from ...model.blocks import SpikingConv
 from ...model.detector import SpikeYOLO
 from ...model.forms.convert import convert

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from ...data.grids import batch_grid
 from ...evaluation.plots import save_figure
-from ...imaging.draw import draw_boxes, draw_detections, image_grid
+from ...imaging.draw import draw_boxes, image_grid
 from ...imaging.io import write_rgb
 from ...imaging.tensors import batch_images
 from ...structures import Batch, Detections, Placement
@@ -44,7 +44,7 @@ def draw_predictions(batch: Batch, found: Sequence[Detections], names: Sequence[
         own = batch.targets.image_index == number
         boxes, labels = batch.targets.boxes[own].cpu() * times, batch.targets.labels[own].cpu()
         labelled.append(draw_boxes(large, boxes, labels, names))
-        predicted.append(draw_detections(large, _worth_drawing(detections, placement, times), names))
+        predicted.append(_worth_drawing(detections, placement, times).with_names(names).plot(large))
     columns = min(4, len(labelled))
     rows = [
         cell

@@ -15,7 +15,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from ...terminal import console, say
+from ...terminal import console, in_notebook, say
 from ..history import COLUMNS, LOSSES, Row
 from ..module import DetectorModule
 
@@ -110,7 +110,7 @@ class TrainingProgress(Callback):
         self._stop()
 
     def _show(self, trainer: pl.Trainer, phase: str, details: str, done: int, total: int) -> None:
-        if not (trainer.is_global_zero and sys.stderr.isatty()):
+        if not (trainer.is_global_zero and (sys.stderr.isatty() or in_notebook())):
             return
         if self._bar is None:
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

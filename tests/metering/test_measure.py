@@ -11,8 +11,11 @@ from tests.helpers.networks import lively
 import spikeyolo
 from spikeyolo.cli.main import main
 from spikeyolo.data.open import open_data
-from spikeyolo.energy.measure import measure
-from spikeyolo.energy.report import (
+from spikeyolo.errors import ConfigError
+from spikeyolo.events import EventInput
+from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.metering.measure import measure
+from spikeyolo.metering.report import (
     code_rows,
     code_table,
     counts_text,
@@ -22,10 +25,7 @@ from spikeyolo.energy.report import (
     summary_table,
     to_json,
 )
-from spikeyolo.energy.technology import find_technology
-from spikeyolo.errors import ConfigError
-from spikeyolo.events import EventInput
-from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.metering.technology import find_technology
 from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
 
 HOROWITZ = find_technology("45nm-fp32")

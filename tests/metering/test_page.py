@@ -13,11 +13,11 @@ from tests.helpers.networks import lively
 
 from spikeyolo.cli.main import main
 from spikeyolo.data.open import open_data
-from spikeyolo.energy.measure import measure
-from spikeyolo.energy.page import write_page
-from spikeyolo.energy.report import code_rows, headline, parameters_text, to_json
-from spikeyolo.energy.technology import find_technology
 from spikeyolo.events import EventInput
+from spikeyolo.metering.measure import measure
+from spikeyolo.metering.page import write_page
+from spikeyolo.metering.report import code_rows, headline, parameters_text, to_json
+from spikeyolo.metering.technology import find_technology
 from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
 
 VOID = {"meta", "img", "rect"}

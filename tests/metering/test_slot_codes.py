@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.helpers.golden import golden_json
 from tests.helpers.networks import lively
 
-from spikeyolo.energy.cost import by_formula, layer_millijoule, memory_millijoule, snn_millijoule
-from spikeyolo.energy.counting import on_counts, tally
-from spikeyolo.energy.layer_count import LayerCount, addition_bounds, count_shares, in_code, spike_bounds
-from spikeyolo.energy.technology import Technology, find_technology
+from spikeyolo.metering.cost import by_formula, layer_millijoule, memory_millijoule, snn_millijoule
+from spikeyolo.metering.counting import on_counts, tally
+from spikeyolo.metering.layer_count import LayerCount, addition_bounds, count_shares, in_code, spike_bounds
+from spikeyolo.metering.technology import Technology, find_technology
 from spikeyolo.model.forms.spike_driven import SpikeDrivenConv
 from spikeyolo.spiking import SlotCode
 

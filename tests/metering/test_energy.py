@@ -11,8 +11,10 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import spikeyolo
-from spikeyolo.energy.cost import ann_millijoule, by_formula, layer_millijoule, memory_millijoule, snn_millijoule
-from spikeyolo.energy.counting import (
+from spikeyolo.errors import ConfigError, DataError
+from spikeyolo.interop.names import published_name
+from spikeyolo.metering.cost import ann_millijoule, by_formula, layer_millijoule, memory_millijoule, snn_millijoule
+from spikeyolo.metering.counting import (
     Tally,
     count_layers,
     fan_out,
@@ -21,10 +23,8 @@ from spikeyolo.energy.counting import (
     operation_maps,
     tally,
 )
-from spikeyolo.energy.layer_count import LayerCount
-from spikeyolo.energy.technology import Technology, find_technology, read_technologies
-from spikeyolo.errors import ConfigError, DataError
-from spikeyolo.interop.names import published_name
+from spikeyolo.metering.layer_count import LayerCount
+from spikeyolo.metering.technology import Technology, find_technology, read_technologies
 from spikeyolo.spiking import ILIF
 
 HOROWITZ = find_technology("45nm-fp32")

@@ -1,0 +1,1 @@
+"""What the commands do, as functions: the same names and defaults, and objects in place of what is printed."""

@@ -1,0 +1,160 @@
+"""`spikeyolo.predict`: objects on images, videos, cameras and recordings."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..detection.thresholds import Thresholds
+from .runnable import Log, exported_detector, in_fast_form, load_model, nothing
+
+if TYPE_CHECKING:
+    from ..prediction.result import FrameResult
+    from ..prediction.settings import Summary
+
+DEFAULTS = Thresholds()
+
+
+class Results(Iterator["FrameResult"]):
+    """What is found, one frame after the other, as it is asked for.
+
+    Attributes:
+        summary: what has been found so far, over all frames.
+    """
+
+    def __init__(self, found: Iterator[FrameResult], summary: Summary) -> None:
+        self._found, self.summary = found, summary
+
+    def __next__(self) -> FrameResult:
+        return next(self._found)
+
+    def close(self) -> None:
+        """End the run early; what is written is finished."""
+        self._found.close()  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return f"Results({self.summary.lines()[-1]}; iterate to go on)"
+
+
+def predict(
+    weights: Any,
+    source: Any,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    conf: float = DEFAULTS.conf,
+    iou: float = DEFAULTS.iou,
+    max_det: int = DEFAULTS.max_det,
+    imgsz: int | None = None,
+    batch: int = 1,
+    device: str = "auto",
+    engine: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
+    threads: int | None = None,
+    provider: str | None = None,
+    fold: bool = True,
+    compile: bool = False,
+    draw: bool = True,
+    json: bool = False,
+    text: bool = False,
+    crops: bool = False,
+    track: bool = False,
+    carry: bool = False,
+    preparation: str | None = None,
+    neuron: Any = None,
+    window_us: int | None = None,
+    overwrite: bool = False,
+    write: bool | None = None,
+    stream: bool | None = None,
+    progress: Log = nothing,
+) -> list[FrameResult] | Results:
+    """Find objects on images, folders, glob patterns, videos and cameras, and on recordings of event cameras.
+
+    The command writes into runs/predict unless it is told another folder; this function writes nothing unless it is
+    given a folder, or told to write.
+
+    Args:
+        weights: a saved model, a published checkpoint, what export wrote, or a `SpikeYOLO`, which stays as it is
+        source: one, or a list, of: images, folders, "glob*", addresses (http, https), videos, camera numbers, streams,
+            recordings; (H, W, 3) uint8 RGB arrays, images of PIL, tensors (3, H, W) or (B, 3, H, W), uint8 or 0..1
+        out: folder for what is written, new or empty
+        conf: least score of a detection, 0..1
+        iou: overlap over which the weaker of two boxes of a class is dropped, 0..1
+        max_det: most detections of an image
+        imgsz: side of the square that images are letter-boxed to, a multiple of 32; that of the training unless given
+        batch: images looked at together
+        device: auto (a GPU where there is one; of a model that is given, its own), cpu, cuda, or the number of a GPU
+        engine: what computes a model of images on a CPU: auto takes the fastest that is installed and finds the same
+        threads: processor threads that one run takes, here and by PyTorch from now on
+        provider: of ONNX Runtime, for an exported .onnx, by its name, in place of the device's
+        fold: fold the batch norms first, which is faster and gives the same result
+        compile: have PyTorch's compiler make faster code of the network, which takes minutes first; for GPUs and long
+            runs
+        draw: write images and videos with boxes
+        json: write OUT/predictions.json
+        text: write YOLO text files, OUT/labels/*.txt
+        crops: write what each box shows, OUT/crops/CLASS/*.jpg
+        track: number objects through the frames of a video
+        carry: on recordings, a timestep at a time, potentials kept; else a whole window at a time, from rest
+        preparation: how recordings become frames, by name, in place of what the model says
+        neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`
+        window_us: length of a window of a recording in microseconds, in place of what the model says
+        overwrite: replace files that are there already, but never one that is read
+        write: write as the command does, without out into runs/predict or the next free number; None: where there is
+            an out
+        stream: give results one by one, as an iterator: True, or False for a list, whatever the sources; None: an
+            iterator where there are videos, cameras or recordings
+        progress: called with a line about each step
+
+    Returns:
+        A list with a result for each image, in the order of the sources; or an iterator over those of all frames, which
+        computes, and writes, as it is asked for more. Sources that cannot be read are left out, with a warning.
+
+    Raises:
+        ConfigError: a setting that does not exist, is out of range or does not apply.
+        CheckpointError: the weights cannot be used.
+        DataError: nothing that can be looked at, or nothing could be read.
+        ShapeError: an array or tensor that is no image.
+        WriteError: nothing may be written there, or it cannot be.
+    """
+    from ..devices import one_device
+    from ..errors import ConfigError
+    from ..prediction.predictor import found_on
+    from ..prediction.settings import PredictionSettings, Summary
+    from ..prediction.sources import find_sources
+
+    sources = find_sources(source if isinstance(source, list | tuple) else [source])
+    of_models = {"no-fold": not fold, "engine": engine != "auto", "neuron": neuron is not None, "compile": compile}
+    exported = exported_detector(weights, device, threads, provider, of_models)
+    one_device("cpu" if exported else device)  # before anything is read
+    folder = None if out is None else os.fspath(out)
+    kept = Thresholds(conf, iou, max_det)
+    settings = PredictionSettings(folder, kept, imgsz, batch, draw, json, text, crops, track, overwrite)
+    written = out is not None if write is None else write
+    if not written and (json or text or crops):
+        raise ConfigError("json, text, crops: name the folder to write into by out")
+    images = None if any(one.moving for one in sources) else len(sources)
+    engine = "torch" if preparation is not None and engine == "auto" else engine  # it is to see recordings
+    model: Any = exported
+    if model is None:
+        model = in_fast_form(load_model(weights, device, neuron), fold, engine, imgsz, images, progress, compile)
+    summary = Summary()
+    how: dict[str, Any] = {"carry": carry, "preparation": preparation, "window_us": window_us}
+    found = found_on(model, sources, settings, summary, **how, write=written)
+    if stream or (stream is None and images is None):
+        return Results(found, summary)
+    return _all_of(found, summary)
+
+
+def _all_of(found: Iterator[FrameResult], summary: Summary) -> list[FrameResult]:
+    """Every result, without the pixels of files."""
+    from ..progress import progress_bar
+
+    results = []
+    with progress_bar("frames", summary.total) as report:
+        for result in found:
+            results.append(result.without_pixels())
+            report(summary.frames, summary.total)
+    for line in [*summary.left_out, *(f"skipped: {line}" for line in summary.unreadable)]:
+        warnings.warn(line, stacklevel=3)
+    return results
