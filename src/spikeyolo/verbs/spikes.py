@@ -156,6 +156,9 @@ class Plot:
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
 
+    def __repr__(self) -> str:
+        return "Plot(shown by notebooks; save(path) writes it, figure is matplotlib's)"
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it as a PNG, whole or not at all.
 
