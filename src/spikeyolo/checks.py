@@ -1,14 +1,14 @@
-"""What columns that lie beside boxes must be; checked where they are made."""
+"""What tensors that belong together must be; checked where they are made."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, int64
+from torch import Tensor, int8, int16, int64
 
 from .errors import ShapeError
 
-WHOLE_NUMBERS = (torch.int8, torch.int16)
+WHOLE_NUMBERS = (int8, int16)
 """Types of event frames that hold what they say, such as counts; in uint8 255 stands for 1."""
 
 
