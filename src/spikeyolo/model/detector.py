@@ -111,10 +111,7 @@ class SpikeYOLO(SpikingNetwork):
     def look(self, prepared: Tensor, state: Mapping[str, Tensor] | None = None) -> tuple[Sequence[Tensor], NeuronState]:
         """Return logits, and the state where one was given; for inference, in whatever mode the network is."""
         with evaluating(self):
-            if state is None:
-                return self(prepared), NeuronState()
-            logits, new_state = self(prepared, state)
-        return logits, new_state
+            return (self(prepared), NeuronState()) if state is None else self(prepared, state)
 
     def detect(
         self,
@@ -200,10 +197,9 @@ class SpikeYOLO(SpikingNetwork):
         now = [(value.data_ptr(), value._version, value.dtype, value.device) for value in weights]
         if self._folded is None or self._folded[0] != now:
             self._folded = (now, self.fold())
-        folded = self._folded[1]
-        if self.compiled is not None and folded.compiled is None:
-            compile_network(folded, self.compiled.tell)
-        return folded
+        if self.compiled is not None and self._folded[1].compiled is None:
+            compile_network(self._folded[1], self.compiled.tell)
+        return self._folded[1]
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles do without the folded network that `predict` keeps."""
