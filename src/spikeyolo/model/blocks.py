@@ -209,7 +209,7 @@ class Chain(nn.Sequential):
         start, layers = x, list(self)
         norm: Any = None
         for layer, after in zip(layers, [*layers[1:], None], strict=True):
-            left = shortcut if after is None else state is None and _takes_norm(after) and _leaves_norm(layer, x)
+            left = shortcut if after is None else state is None and _leaves_norm(layer, x) and _takes_norm(after)
             x = layer(x, state, norm, left) if norm is not None or left else layer(x, state)
             norm = layer.norm if left else None
         return x if norm is None else norm_and_add(norm, x, start)
