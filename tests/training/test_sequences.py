@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +16,7 @@ from tests.helpers.networks import lively
 from tests.helpers.runs import ENVIRONMENT, assert_same_run, command, rows_of, train_until
 
 from spikeyolo.data.events.augmentation import EventAugmentation
-from spikeyolo.data.events.stretches import RecordingSampler, StretchKey
+from spikeyolo.data.events.stretches import RecordingSampler, Stretches, StretchKey
 from spikeyolo.data.loader import Loader
 from spikeyolo.data.open import open_data
 from spikeyolo.detection.losses import detection_loss
@@ -25,7 +28,7 @@ from spikeyolo.structures import STRIDES
 from spikeyolo.training.loss import batch_loss
 from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.optimization import Position
-from spikeyolo.training.run import train
+from spikeyolo.training.run import train, validate_best
 from spikeyolo.training.run_folder import RunFolder
 from spikeyolo.training.settings import TrainSettings
 
@@ -205,7 +208,7 @@ def test_rows_that_follow_and_rows_that_do_not_are_mixed_and_resumed(settings, t
 
 
 @pytest.mark.long
-def test_two_processes_have_the_loss_curve_of_one_and_resume_what_both_carry(settings, tmp_path):
+def test_two_processes_have_the_loss_curve_of_one(settings, tmp_path):
     norms = [name for name, part in SpikeYOLO("t-gen1").named_modules() if isinstance(part, torch.nn.BatchNorm2d)]
     small = replace(settings, lr=1e-6, freeze=norms)
     one = train(small, tmp_path / "one")
@@ -215,6 +218,34 @@ def test_two_processes_have_the_loss_curve_of_one_and_resume_what_both_carry(set
         assert a["step"] == b["step"]
         for name in ("box_loss", "class_loss", "distribution_loss"):
             assert float(b[name]) == pytest.approx(float(a[name]), rel=1e-4)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("processes", [1, 2])
+def test_kill_9_within_recordings_then_resume_gives_the_same_weights(settings, tmp_path, processes):
+    settings = replace(settings, epochs=1, workers=1, processes=processes)
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    subprocess.run(command(tmp_path, settings, whole.path), env=ENVIRONMENT, check=True, timeout=300)
+    process = subprocess.Popen(command(tmp_path, settings, cut.path), env=ENVIRONMENT, start_new_session=True)
+    while not cut.last.exists():  # written after the first of the steps of an epoch
+        assert process.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert torch.load(cut.last, weights_only=True)["carried"]["lanes"] == [0, 1]  # of all processes
+    again = [sys.executable, "-m", "spikeyolo", "train", "--resume", str(cut.path)]
+    subprocess.run(again, env=ENVIRONMENT, check=True, timeout=300)
+    assert_same_run(whole, cut)
+
+
+def test_the_best_weights_are_measured_in_the_same_way(run, monkeypatch):
+    lengths, of = [], Stretches.of
+    monkeypatch.setattr(
+        Stretches, "of", lambda index, step_us, length: lengths.append(length) or of(index, step_us, length)
+    )
+    assert validate_best(run).metrics.images == 6
+    assert lengths == [4]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from .options import (
     Preparation,
     Provider,
     Runnable,
+    Sequence,
     SlotCode,
     Split,
     Threads,
@@ -54,6 +55,7 @@ def val(
     integer: bool = False,
     slot_code: SlotCode = None,
     preparation: Preparation = None,
+    sequence: Sequence = None,
     neuron: OwnNeuron = None,
     json: str | None = None,
     out: str | None = None,
@@ -85,7 +87,7 @@ def val(
     exported = exported_detector(weights, device, threads, provider, of_models)
     # Before anything is read or written.
     chosen, own = one_device("cpu" if exported else device), own_neuron(neuron, given)
-    settings = ValidationSettings(batch, thresholds, workers, imgsz, preparation)
+    settings = ValidationSettings(batch, thresholds, workers, imgsz, preparation, sequence)
     opened, reads = open_data(data), [weights, data]
     numbers = None if json is None else new_file(json, [".json"], reads=[*reads, *opened.files], overwrite=overwrite)
     folder = None if out is None else new_folder(out, reads=[data, *opened.files], overwrite=overwrite)
