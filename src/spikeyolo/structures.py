@@ -217,7 +217,7 @@ class StretchBatch:
 
     Attributes:
         images: (L, B, C, H, W) event frames, as of `Batch`.
-        lanes: (B) numbers: a row goes on where the batch before left the row of the same number.
+        lanes: (B) numbers: a row goes on where the batch before left the row of the same number; nothing follows on -1.
         fresh: (B) for each row, whether it starts from rest instead.
         rows: (M,) int64, the row of each labelled timestep.
         steps: (M,) int64, the timestep.

@@ -168,6 +168,20 @@ def test_what_is_carried_is_kept_and_joined_from_several_processes(network):
         torch.testing.assert_close(found[level], expected, rtol=1e-12, atol=1e-12)
 
 
+def test_rows_that_nothing_follows_leave_nothing(network):
+    images, lanes = frames(4, rows=2), Lanes()
+    with torch.no_grad():
+        look(network, lanes, images, 0, 2, lanes=(-1, 3), fresh=(True, True))
+        assert lanes.carried.lanes == (3,)
+        found = look(network, lanes, images, 2, 4, lanes=(3, -1), fresh=(False, True), labelled=((1, 1),))
+        assert lanes.carried.lanes == (3,)
+        rested = one_by_one(network, images[2:])[1]
+        for level, expected in zip(found, rested, strict=True):
+            torch.testing.assert_close(level[0], expected[1], rtol=1e-12, atol=1e-12)
+        look(network, lanes, images, 0, 2, lanes=(-1, -1), fresh=(True, True))
+    assert lanes.carried is None
+
+
 def test_without_labels_there_are_no_logits_and_a_loss_of_them_has_gradients_of_zero(network):
     images = frames(2).requires_grad_()
     found = look(network, Lanes(), images, 0, 2, fresh=(True, True))

@@ -203,7 +203,7 @@ def test_rows_that_follow_and_rows_that_do_not_are_mixed_and_resumed(settings, t
     mixed = replace(settings, batch=3, nominal_batch=6, sequence_share=0.4, save_steps=1)
     whole, cut = train(mixed, tmp_path / "whole"), RunFolder(tmp_path / "cut")
     train_until(16, mixed, cut.path)
-    assert torch.load(cut.last, weights_only=True)["carried"]["lanes"] == [0, 1, 2]
+    assert torch.load(cut.last, weights_only=True)["carried"]["lanes"] == [0]  # what follows alone
     assert_same_run(whole, train(TrainSettings(), resume=cut.path))
 
 

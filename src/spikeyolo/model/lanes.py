@@ -84,7 +84,7 @@ class Lanes:
     beginning of the stretch and not beyond: potentials and logits from before are detached.
 
     Attributes:
-        carried: to the next batch; None at the beginning.
+        carried: to the next batch; None at the beginning, and where no row goes on.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,9 @@ class Lanes:
             seen, recent = before.seen, before.recent
         joined = [torch.cat([old.to(new.dtype), new]) for old, new in zip(recent, steps, strict=True)]
         new_recent = tuple(level[len(frames) :].detach() for level in joined)
-        self.carried = Carried(batch.lanes, seen + len(frames), new_recent, state.detach())
+        followed = [lane for lane in batch.lanes if lane >= 0]
+        carried = Carried(batch.lanes, seen + len(frames), new_recent, state.detach())
+        self.carried = carried.rows(followed) if followed else None
         there = (seen[batch.rows] + batch.steps + 1).clamp(max=timesteps).view(-1, 1, 1, 1)
         last = [widen(level[batch.steps + t, batch.rows]) for level in joined for t in range(timesteps)]
         return tuple(sum(last[n + 1 : n + timesteps], last[n]) / there for n in range(0, len(last), timesteps))

@@ -283,9 +283,11 @@ class DetectorModule(pl.LightningModule):
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
         checkpoint["random"] = random
-        if (carried := self.lanes.carried) is not None:
-            parts = gathered(carried.moved(torch.device("cpu")))
-            checkpoint["carried"] = Carried.joined(parts).to_dict()
+        if self.settings.sequence is not None:
+            own = self.lanes.carried
+            parts = gathered(None if own is None else own.moved(torch.device("cpu")))
+            if there := [part for part in parts if part is not None]:
+                checkpoint["carried"] = Carried.joined(there).to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them back."""

@@ -110,7 +110,8 @@ def test_the_other_rows_end_at_random_labels_from_rest():
     assert all([key.lane for key in keys] == [0, 1, 2, 3] for keys in batches[:-1])
     others = [key for keys in batches for key in keys if key.lane >= 2]
     labels = sorted(zip(stretches.label_recording.tolist(), stretches.label_us.tolist(), strict=True))
-    assert all(key.fresh for key in others)
+    assert all(key.fresh and not key.follows for key in others)
+    assert all(key.follows for keys in batches for key in keys[:2])
     assert sorted((key.recording, key.end_us) for key in others[:7]) == labels  # each before one comes again
     assert len({key.draw for key in others}) == len(others)  # augmented one by one
     random = [key for keys in walk(sampler_of(stretches, 4, share=0.0)) for key in keys]

@@ -138,7 +138,7 @@ class StretchDataset(Dataset[StretchSample]):
         counts = torch.tensor([len(sample.instants) for sample in samples])
         return StretchBatch(
             images=joined([sample.frames for sample in samples]),
-            lanes=tuple(sample.key.lane for sample in samples),
+            lanes=tuple(sample.key.lane if sample.key.follows else -1 for sample in samples),
             fresh=tuple(sample.key.fresh for sample in samples),
             rows=torch.repeat_interleave(torch.arange(len(samples)), counts),
             steps=torch.cat([sample.steps for sample in samples]),

@@ -21,9 +21,10 @@ class StretchKey(NamedTuple):
         epoch: from 0.
         recording: its number in the index.
         end_us: where the stretch ends.
-        lane: row of the batch of all processes together; the same lane goes on with the same potentials.
+        lane: row of the batch of all processes together.
         fresh: the network starts from rest: a recording, or a lane, begins.
         draw: number of the sequence, which has one augmentation.
+        follows: the lane goes on in the next batch, with the potentials of this one, unless that is fresh.
     """
 
     epoch: int
@@ -32,6 +33,7 @@ class StretchKey(NamedTuple):
     lane: int
     fresh: bool
     draw: int
+    follows: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +192,7 @@ class LaneSampler(EpochBatchSampler):
             self._drawn = (epoch, turn), order
         instant = int(self._drawn[1][nth])
         return StretchKey(
-            epoch, int(s.label_recording[instant]), int(s.label_us[instant]), row, True, self.length + place
+            epoch, int(s.label_recording[instant]), int(s.label_us[instant]), row, True, self.length + place, False
         )
 
 
