@@ -16,7 +16,9 @@ from .checks import WHOLE_NUMBERS, changed, check_boxes, check_column, expect
 from .detections import Detections
 from .placement import REG_MAX, STRIDES, Placement
 
-__all__ = ["REG_MAX", "STRIDES", "WHOLE_NUMBERS", "Batch", "Detections", "Placement", "Targets"]
+__all__ = ["REG_MAX", "STRIDES", "WHOLE_NUMBERS", "Batch", "Detections", "Placement", "StretchBatch", "Targets"]
+
+STRETCH_TENSORS = ("images", "rows", "steps")
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,15 @@ class Targets:
             image_index=self.image_index.to(device, non_blocking=non_blocking),
             labels=self.labels.to(device, non_blocking=non_blocking),
             boxes=self.boxes.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> Targets:
+        """The same targets in page-locked memory."""
+        return changed(
+            self,
+            image_index=self.image_index.pin_memory(),
+            labels=self.labels.pin_memory(),
+            boxes=self.boxes.pin_memory(),
         )
 
     @property
@@ -136,10 +147,71 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory; the DataLoader calls this."""
-        targets = changed(
-            self.targets,
-            image_index=self.targets.image_index.pin_memory(),
-            labels=self.targets.labels.pin_memory(),
-            boxes=self.targets.boxes.pin_memory(),
-        )
-        return changed(self, images=self.images.pin_memory(), targets=targets)
+        return changed(self, images=self.images.pin_memory(), targets=self.targets.pin_memory())
+
+
+@dataclass(frozen=True)
+class StretchBatch:
+    """Stretches of several recordings: rows of L timesteps, of which some are labelled. M of these in all.
+
+    Attributes:
+        images: (L, B, C, H, W) event frames, as of `Batch`.
+        lanes: (B) numbers: a row goes on where the batch before left the row of the same number; nothing follows on -1.
+        fresh: (B) for each row, whether it starts from rest instead.
+        rows: (M,) int64, the row of each labelled timestep.
+        steps: (M,) int64, the timestep.
+        targets: boxes in pixels of `images`; what they call images are the labelled timesteps.
+        placements: for each labelled timestep, how the sensor was put on the canvas.
+        image_ids: (M) for each labelled timestep, the number its data set knows it by.
+    """
+
+    images: Tensor
+    lanes: tuple[int, ...]
+    fresh: tuple[bool, ...]
+    rows: Tensor
+    steps: Tensor
+    targets: Targets
+    placements: tuple[Placement, ...]
+    image_ids: tuple[int | str, ...]
+
+    def __post_init__(self) -> None:
+        expect(self.images.ndim == 5, f"StretchBatch.images: expected (L, B, C, H, W), got {tuple(self.images.shape)}")
+        length, count, labelled = self.images.shape[0], self.images.shape[1], len(self.rows)
+        for name, found in (("lanes", len(self.lanes)), ("fresh", len(self.fresh))):
+            expect(found == count, f"StretchBatch.{name}: {found} beside {count} rows")
+        for name, found in (
+            ("steps", len(self.steps)),
+            ("targets", self.targets.num_images),
+            ("placements", len(self.placements)),
+            ("image_ids", len(self.image_ids)),
+        ):
+            expect(found == labelled, f"StretchBatch.{name}: {found} beside {labelled} labelled timesteps")
+        for name, values, below in (("rows", self.rows, count), ("steps", self.steps, length)):
+            inside = not labelled or 0 <= int(values.min()) <= int(values.max()) < below
+            expect(inside, f"StretchBatch.{name}: outside 0..{below - 1}")
+
+    @property
+    def batch_size(self) -> int:
+        """Rows."""
+        return self.images.shape[1]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> StretchBatch:
+        """The same batch on another device."""
+        moved = {name: getattr(self, name).to(device, non_blocking=non_blocking) for name in STRETCH_TENSORS}
+        return changed(self, **moved, targets=self.targets.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> StretchBatch:
+        """The same batch in page-locked memory; the DataLoader calls this."""
+        pinned = {name: getattr(self, name).pin_memory() for name in STRETCH_TENSORS}
+        return changed(self, **pinned, targets=self.targets.pin_memory())
+
+    def windows(self, timesteps: int) -> Batch:
+        """The labelled timesteps as samples of their own, to look at: each with the last T frames up to it.
+
+        Frames before the stretch hold nothing.
+        """
+        before = self.images.new_zeros((timesteps - 1, *self.images.shape[1:]))
+        frames = torch.cat([before, self.images])
+        offsets = torch.arange(timesteps, device=frames.device).unsqueeze(1)
+        images = frames[self.steps + offsets, self.rows]  # (T, M, C, H, W)
+        return Batch(images, self.targets, self.placements, self.image_ids)

@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 import torch
 from tests.helpers.event_datasets import write_data_set
+from tests.helpers.networks import lively
 
 from spikeyolo import Detections, SpikeYOLO
 from spikeyolo.cli.main import main
 from spikeyolo.data.open import open_data
 from spikeyolo.errors import ConfigError, DataError, WriteError
 from spikeyolo.evaluation.evaluator import make_evaluator
+from spikeyolo.evaluation.event_evaluator import EventEvaluator
 from spikeyolo.evaluation.metrics import TWELVE
 from spikeyolo.evaluation.validate import ValidationSettings, check_classes, validate
-from spikeyolo.events import EventInput
+from spikeyolo.events import EventInput, open_recording
 from spikeyolo.imaging.image_input import ImageInput
+from spikeyolo.prediction.events import EventStream
+from spikeyolo.structures import Placement
 
 SMALL = ValidationSettings(batch=3, workers=0)
 PREPARATION = EventInput("stacked_histogram", window_us=40_000)  # type: ignore[arg-type]
@@ -204,6 +208,42 @@ def test_a_folder_that_cannot_be_written_is_named(shapes, tmp_path):
 def test_invalid_settings(setting):
     with pytest.raises(ConfigError, match=f"{setting}: -1 is below"):
         ValidationSettings(**{setting: -1})
+
+
+@pytest.mark.parametrize(("length", "batch"), [(5, 1), (10, 3)])
+def test_a_followed_recording_has_the_boxes_that_a_stream_has_there(recordings, monkeypatch, length, batch):
+    """Labels lie at 0.1 and 0.2 s, ends of timesteps of 20 ms, so that both begin with the first event's."""
+    index = open_data(recordings).split("train", progress=False)
+    model = lively("t", num_classes=2, in_channels=PREPARATION.channels, timesteps=2, input=PREPARATION)
+    found, update = {}, EventEvaluator.update
+
+    def watching(self, image_ids, detections):
+        found.update(zip(image_ids, detections, strict=True))
+        update(self, image_ids, detections)
+
+    monkeypatch.setattr(EventEvaluator, "update", watching)
+    validate(model, index, replace(SMALL, sequence=length, batch=batch))
+    assert sorted(found) == [0, 1, 2, 3]
+    for number, path in enumerate(index.recordings):
+        before = None
+        for step in EventStream(model, open_recording(path), PREPARATION, carry=True):
+            for instant in np.flatnonzero((index.recording == number) & (index.t_us == step.end_us)):
+                mean = [(old + new) / 2 for old, new in zip(before, step.logits, strict=True)]
+                (expected,) = model.detect(mean, SMALL.thresholds, [Placement((64, 96), (1.0, 1.0))], multi_label=True)
+                mine = found.pop(int(instant))
+                assert len(mine) == len(expected) > 10
+                torch.testing.assert_close(mine.boxes, expected.boxes)
+                torch.testing.assert_close(mine.scores, expected.scores)
+            before = step.logits
+    assert not found
+
+
+def test_only_recordings_can_be_followed_and_only_by_networks_that_carry(shapes, recordings):
+    index = open_data(shapes).split("val")
+    with pytest.raises(ConfigError, match="sequence: for recordings of event cameras; the data are images"):
+        validate(model_of(index.names), index, replace(SMALL, sequence=4))
+    with pytest.raises(ConfigError, match="sequence: 0 is below 1"):
+        replace(SMALL, sequence=0)
 
 
 def test_batches_do_not_change_the_numbers(shapes):

@@ -40,6 +40,11 @@ SlotCode = Annotated[
 Preparation = Annotated[
     str | None, "how recordings become frames, by name (counts, gen1-published), in place of what the model says"
 ]
+Sequence = Annotated[
+    int | None,
+    "follow recordings from start to end, so many timesteps at once, potentials carried on; windows from rest unless "
+    "given",
+]
 Overwrite = Annotated[bool, "replace files that are there already, but never one that the command reads"]
 OwnNeuron = Annotated[
     str | None, "package.module:Class of a model whose neuron is of your own; that module is imported, and so run"
@@ -61,6 +66,7 @@ SHARED = {
     "compile": Compile,
     "slot_code": SlotCode,
     "preparation": Preparation,
+    "sequence": Sequence,
     "overwrite": Overwrite,
     "neuron": OwnNeuron,
     "technology": Technology,

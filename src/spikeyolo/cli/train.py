@@ -24,7 +24,7 @@ GROUPS = {
         "seed",
     ),
     "the network": ("timesteps", "max_count", "neuron", "learned_scale", "surrogate_width", "freeze"),
-    "recordings": ("preparation", "representation", "window_us"),
+    "recordings": ("preparation", "representation", "window_us", "sequence", "sequence_share"),
     "optimization": (
         "final_lr",
         "schedule",

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 from ..errors import DataError, SpikeYOLOError
 from ..interruption import shielded
 from ..processes import WORKER_DIED
-from ..structures import Batch
 from .sampler import EpochBatchSampler
 
 HEEDS_PARENT = hasattr(signal, "sigwaitinfo")
@@ -22,18 +21,18 @@ HEEDS_PARENT = hasattr(signal, "sigwaitinfo")
 
 
 class BatchDataset(Protocol):
-    """What a Loader reads: samples by (epoch, number), and how they become a Batch."""
+    """What a Loader reads: samples by (epoch, number), and how they become a batch."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, key: Any) -> Any: ...
 
     @staticmethod
-    def collate(samples: Sequence[Any]) -> Batch: ...  # noqa: D102
+    def collate(samples: Sequence[Any]) -> Any: ...  # noqa: D102
 
 
 class Loader(DataLoader[Any]):
-    """A DataLoader of `Batch`es that knows how far the epoch is, and can continue there.
+    """A DataLoader of `Batch`es, or `StretchBatch`es, that knows how far the epoch is, and can continue there.
 
     `state_dict` holds the epoch and the batches handed out, whatever the workers have prepared beyond; it is the
     protocol by which Lightning saves and restores loaders. A whole pass moves on to the next epoch by itself.
@@ -61,7 +60,7 @@ class Loader(DataLoader[Any]):
             generator=torch.Generator(),  # its own: else each pass would draw from the network's randomness
         )
 
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         sampler = self.epoch_sampler
         epoch, self.handed_out = sampler.epoch, sampler.start
         for batch in _plain_errors(self._started()):
@@ -72,7 +71,7 @@ class Loader(DataLoader[Any]):
             sampler.set_epoch(epoch + 1)
         self.handed_out = 0
 
-    def _started(self) -> Iterator[Batch]:
+    def _started(self) -> Iterator[Any]:
         """The batches, with workers that go on while this process ends what it does when all are told to stop."""
         on_end_of_child = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
         spared = () if HEEDS_PARENT else (signal.SIGTERM,)
@@ -93,7 +92,7 @@ class Loader(DataLoader[Any]):
         self.handed_out = self.epoch_sampler.start
 
 
-def _plain_errors(batches: Iterator[Batch]) -> Iterator[Batch]:
+def _plain_errors(batches: Iterator[Any]) -> Iterator[Any]:
     """A worker's error comes with its traceback as text; the user gets the one line it ends with."""
     try:
         yield from batches

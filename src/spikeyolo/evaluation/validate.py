@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..data.events.index import EventIndex
+from ..data.events.stretches import RecordingSampler
 from ..data.loader import Loader
 from ..data.sampler import EpochBatchSampler
 from ..detection.thresholds import EVALUATION, Thresholds
 from ..errors import ConfigError, WriteError
 from ..files import write_whole
-from ..limits import MAX_BATCH, MAX_WORKERS, check_range
+from ..limits import MAX_BATCH, MAX_TIMESTEPS, MAX_WORKERS, check_range
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form
 from ..model.inputs import chosen_input
+from ..model.lanes import Lanes
+from ..model.network import evaluating
 from ..terminal import as_html
 from .evaluator import Evaluation, make_evaluator
 from .metrics import Metrics
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..data.data_set import Index
-    from ..model.detecting import Detecting
+    from ..model.detecting import Detecting, Outputs
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,11 @@ class ValidationSettings:
         workers: processes that prepare images
         imgsz: side of the square that images are letter-boxed to, a multiple of 32, in place of what the model says
         preparation: how recordings become frames, by name, in place of what the model says
+        sequence: follow recordings from start to end, so many timesteps at once, `batch` recordings side by side:
+            potentials are carried on, as `predict --carry` does; windows from rest unless given
 
     Raises:
-        ConfigError: a batch or a number of workers out of range.
+        ConfigError: a batch, a number of workers or of timesteps out of range.
     """
 
     batch: int = 16
@@ -51,10 +57,13 @@ class ValidationSettings:
     workers: int = 2
     imgsz: int | None = None
     preparation: str | None = None
+    sequence: int | None = None
 
     def __post_init__(self) -> None:
         check_range("batch", self.batch, 1, MAX_BATCH)
         check_range("workers", self.workers, 0, MAX_WORKERS)
+        if self.sequence is not None:
+            check_range("sequence", self.sequence, 1, MAX_TIMESTEPS)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,11 +160,8 @@ def validate(model: Detecting, index: Index, settings: ValidationSettings | None
     """
     settings = settings or ValidationSettings()
     check_classes(model.names, index.names)
-    dataset = index.dataset(chosen_input(model, settings.imgsz, settings.preparation))
-    evaluator = make_evaluator(index)
-    sampler, on_gpu = EpochBatchSampler(len(index), settings.batch, shuffle=False), model.device.type == "cuda"
-    loader = Loader(dataset, sampler, workers=settings.workers, pin_memory=on_gpu)
-    timer = StageTimer(model.device)
+    loader, look = _samples(model, index, settings)
+    evaluator, timer = make_evaluator(index), StageTimer(model.device)
     batches = iter(loader)
     for _ in range(len(loader)):
         with timer.stage("load"):
@@ -163,7 +169,7 @@ def validate(model: Detecting, index: Index, settings: ValidationSettings | None
         with timer.stage("prepare"):
             images = model.prepare(batch.images)
         with timer.stage("network"):
-            outputs, _ = model.look(images)
+            outputs = look(images, batch)
         with timer.stage("boxes"):
             found = model.detect(outputs, settings.thresholds, batch.placements, multi_label=True)
         evaluator.update(batch.image_ids, found)
@@ -172,3 +178,27 @@ def validate(model: Detecting, index: Index, settings: ValidationSettings | None
     if isinstance(model, SpikeYOLO) and model.form in (Form.SPIKE_DRIVEN, Form.INTEGER):
         slots = str(model.slot_code)
     return Validation(evaluator.compute(curves=True), timer, model.form, model.precision, model.engine, slots)
+
+
+def _samples(
+    model: Detecting, index: Index, settings: ValidationSettings
+) -> tuple[Loader, Callable[[Any, Any], Outputs]]:
+    """What the model is to look at, and how: given a batch's images, prepared, and the batch."""
+    seen, on_gpu = chosen_input(model, settings.imgsz, settings.preparation), model.device.type == "cuda"
+    if settings.sequence is None:
+        dataset: Any = index.dataset(seen)
+        sampler = EpochBatchSampler(len(index), settings.batch, shuffle=False)
+        return Loader(dataset, sampler, workers=settings.workers, pin_memory=on_gpu), lambda i, _: model.look(i)[0]
+    if not isinstance(index, EventIndex):
+        raise ConfigError("sequence: for recordings of event cameras; the data are images")
+    model.check_carry()
+    if not isinstance(model, SpikeYOLO):
+        raise ConfigError("sequence: for saved models; of exported networks predict --carry carries potentials")
+    dataset, lanes = index.stretches(seen, settings.sequence), Lanes()
+    sampler = RecordingSampler(dataset.stretches, settings.batch)
+
+    def look(images: Any, batch: Any) -> Outputs:
+        with evaluating(model):
+            return lanes.look(model, images, batch.to(model.device))
+
+    return Loader(dataset, sampler, workers=settings.workers, pin_memory=on_gpu), look

@@ -48,3 +48,10 @@ class DetectHead(nn.Module):
             torch.cat([box(x, state).mean(0), classes(x, state).mean(0)], dim=1)
             for x, box, classes in zip(levels, self.box, self.classes, strict=True)
         )
+
+    def by_timestep(self, levels: Sequence[Tensor], state: NeuronState | None = None) -> tuple[Tensor, ...]:
+        """Return the logits of each timestep, three levels (T, B, 4 * REG_MAX + num_classes, H, W)."""
+        return tuple(
+            torch.cat([box(x, state), classes(x, state)], dim=2)
+            for x, box, classes in zip(levels, self.box, self.classes, strict=True)
+        )

@@ -119,6 +119,21 @@ class SpikingNetwork(nn.Module):
         self.show_features(levels)
         return self.head(levels, state)
 
+    def by_timestep(self, frames: Tensor, state: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], NeuronState]:
+        """Return logits of each timestep, three levels (T, B, 64 + num_classes, H, W), and the state after the last.
+
+        Args:
+            frames: (T, B, C, H, W) of any T.
+            state: to start from; empty at the start of a stream. Not changed.
+
+        Raises:
+            ShapeError: frames that `forward` would not take.
+        """
+        self.check_images(frames, streaming=True)
+        new_state = NeuronState(state)
+        levels = self.features(frames, len(frames), new_state)
+        return self.head.by_timestep(levels, new_state), new_state
+
     def features(self, frames: Tensor, timesteps: int, state: NeuronState | None = None) -> tuple[Tensor, ...]:
         """Return what the neck gives, three levels (T, B, channels, H, W); see `run`."""
         return self.neck(*self.backbone(frames, timesteps, state), state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from .datamodule import DetectionDataModule
@@ -21,15 +20,15 @@ def banner(
     millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
     train, val = samples.train_index, samples.val_index
     recipe, together, config = recipe_of(settings), accumulation(settings), network.config
-    batches = math.ceil(len(train) / settings.batch_size)
+    batches, rows = samples.plan()
     return [
         f"model {Path(settings.model).name}: {millions:.1f} M parameters, {config.num_classes} classes, "
         f"neuron {config.neuron}, T = {config.timesteps}, D = {config.max_count}; it sees {samples.input}",
         f"data {settings.data}: {len(train)} to train on with {len(train.boxes)} boxes, "
         f"{len(val)} to validate on with {len(val.boxes)}",
         f"{f'recipe {recipe}: ' if recipe else ''}{settings.epochs} epochs of {batches} "
-        f"batches of {settings.batch}{f', {together} batches a step' if together > 1 else ''}, {settings.optimizer} at "
-        f"{settings.lr:g}, on {devices.name} in {settings.precision}; written to {folder.path}",
+        f"batches of {settings.batch}{rows}{f', {together} batches a step' if together > 1 else ''}, "
+        f"{settings.optimizer} at {settings.lr:g}, on {devices.name} in {settings.precision}; written to {folder.path}",
         *_calibration(settings),
         *(line for aid in module.aids for line in aid.lines()),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -45,7 +46,7 @@ def share_loss(loss: DetectionLoss, images: int) -> SharedLoss:
     sums = torch.cat([torch.stack([loss.weight.detach(), own.new_tensor(images)]), parts * own])
     dist.all_reduce(sums)
     shared = sums[0].clamp(min=1)
-    scale = own / shared * sums[1] / images * dist.get_world_size()
+    scale = own / shared * sums[1] / max(images, 1) * dist.get_world_size()  # of none the total is 0
     return SharedLoss(loss.total * scale, sums[2:] / shared)
 
 
@@ -66,6 +67,15 @@ def share_mean(total: Tensor, weight: Tensor | float, images: int) -> tuple[Tens
     divisor = sums[1].clamp(min=1)
     processes = dist.get_world_size() if _several() else 1
     return total / divisor * sums[2] * processes, sums[0] / divisor
+
+
+def gathered(own: Any) -> list[Any]:
+    """Return what each process gives, in the order of their ranks; tensors on the CPU."""
+    if not _several():
+        return [own]
+    found: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(found, own)
+    return found
 
 
 @torch.no_grad()

@@ -32,8 +32,12 @@ class EpochSums:
     terms: Row = field(default_factory=dict)
 
     def add(self, losses: list[float], mean_count: float, terms: Mapping[str, float] | None = None) -> None:
-        """Take the three losses of a batch, its mean spike count unless that is NaN, and further terms by name."""
-        self.batches += 1
+        """Take the three losses of a batch, its mean spike count unless that is NaN, and further terms by name.
+
+        A batch whose losses are all 0 does not count: nothing in it was labelled. Where it is labelled that there is
+        nothing, they are not.
+        """
+        self.batches += any(losses)
         for name, value in (terms or {}).items():
             self.terms[name] = self.terms.get(name, 0.0) + value
         self.losses = [total + value for total, value in zip(self.losses, losses, strict=True)]

@@ -18,6 +18,8 @@ from ..errors import CheckpointError, one_line, quote
 from ..interop.content import StoredTensor
 from ..interop.unpickle import opened
 from ..model.network import unusable
+from ..spiking import ILIF, SpikingNeuron
+from ..structures import REG_MAX, STRIDES
 from .history import LOSSES
 from .module import DetectorModule
 from .optimization import make_optimizer
@@ -76,6 +78,8 @@ def _checked(content: Any, module: DetectorModule) -> int:
     for name in ("state_dict", "current_model_state"):
         _check_weights(parts[name], name, module)
     _check_optimizer(parts["optimizer_states"], module, module.settings)
+    if "carried" in parts:
+        _check_carried(parts["carried"], module)
     return epochs
 
 
@@ -244,6 +248,36 @@ def _check_weights(tensors: Any, what: str, module: DetectorModule) -> None:
     _members(tensors, f"its {what}", *sorted(beside))
     for name, value in own.items():
         _check_tensor(tensors[name], f"{what} {name.removeprefix(prefix)}", tuple(value.shape), value.dtype)
+
+
+def _check_carried(carried: Any, module: DetectorModule) -> None:
+    """Potentials and logits of lanes, where a sequence goes on; their sizes are those of the frames."""
+    _members(carried, "carried", "lanes", "seen", "recent", "state", only=True)
+    lanes = [_whole(lane, "a lane of carried") for lane in _list(carried["lanes"], "carried lanes")]
+    if len(set(lanes)) < len(lanes) or not lanes:
+        raise _wrong("carried lanes", carried["lanes"], "numbers, each once")
+    _check_tensor(carried["seen"], "carried seen", (len(lanes),), torch.int64)
+    classes, before = 4 * REG_MAX + module.network.config.num_classes, module.network.timesteps - 1
+    recent = _list(carried["recent"], "carried recent")
+    if len(recent) != len(STRIDES):
+        raise _wrong("carried recent", recent, f"logits of {len(STRIDES)} levels")
+    for level in recent:
+        _check_rows(level, "carried recent", 5, 1, len(lanes))
+        if (level.shape[0], level.shape[2]) != (before, classes):
+            raise CheckpointError(f"its carried recent is of {level.shape}, not of {before} timesteps and {classes}")
+    names = {part.name for part in module.network.modules() if isinstance(part, ILIF | SpikingNeuron)}
+    for name, potentials in _members(carried["state"], "carried state").items():
+        if name not in names:
+            raise CheckpointError(f"its carried state has {quote(name)}, which is no neuron of the network")
+        _check_rows(potentials, f"carried state {name}", 4, 0, len(lanes))
+
+
+def _check_rows(value: Any, what: str, axes: int, axis: int, rows: int) -> None:
+    """A tensor of floating point whose axis, counted from the last `axes` ones, has so many rows."""
+    shape = value.shape if isinstance(value, StoredTensor) else ()
+    if len(shape) < axes or shape[len(shape) - axes + axis] != rows or not value.dtype.is_floating_point:
+        raise _wrong(what, value, f"a tensor of floating point with {rows} rows")
+    _check_tensor(value, what, tuple(shape), value.dtype)
 
 
 def _check_optimizer(states: Any, module: DetectorModule, settings: TrainSettings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -43,6 +43,7 @@ def batch_loss(
     position: Position,
     settings: TrainSettings,
     watched: bool = False,
+    look: Callable[[Tensor], Sequence[Tensor]] | None = None,
 ) -> BatchLoss:
     """Run a network on a batch in the precision that is on, and return the loss, which is of float32 at least.
 
@@ -54,12 +55,13 @@ def batch_loss(
         position: in the training's course.
         settings: of the training.
         watched: measure the mean spike count.
+        look: how the network gets from images to the logits of the targets' images; unless given it is called on them.
     """
     with ExitStack() as watching:
         counts = watching.enter_context(watch_counts(network, active=watched))
         for aid in aids:
             watching.enter_context(aid.watching(network))
-        logits = network(images)
+        logits = (look or network)(images)
     terms = {name: term for aid in aids for name, term in aid.terms(images, logits, position).items()}
     with torch.autocast(images.device.type, enabled=False):
         own = share_loss(detection_loss(logits, targets, STRIDES, settings.gains), targets.num_images)

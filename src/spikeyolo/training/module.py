@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,11 +24,12 @@ from ..imaging.tensors import as_input
 from ..model.blocks import SpikingBlock
 from ..model.compiling import compile_network
 from ..model.detector import SpikeYOLO
-from ..structures import Batch, Detections
+from ..model.lanes import Carried, Lanes
+from ..structures import Batch, Detections, StretchBatch
 from ..terminal import say
 from .aids.aid import TrainingAid
 from .devices import is_first_process
-from .distributed import share_statistics
+from .distributed import gathered, share_statistics
 from .history import LOSSES, METRICS, History, fitness
 from .loss import batch_loss
 from .optimization import Schedule, hold_convolutions, make_optimizer, move_to
@@ -70,6 +72,7 @@ class DetectorModule(pl.LightningModule):
         self.shown: dict[str, float] = {}  # of the last batch
         self.unread: list[Step] = []
         self.schedule = Schedule(settings, 1)
+        self.lanes, self.validation_lanes = Lanes(), Lanes()  # potentials, where recordings are followed
 
     def configure_optimizers(self) -> Optimizer:
         """Return the recipe's."""
@@ -91,7 +94,7 @@ class DetectorModule(pl.LightningModule):
         self._plan_validation()  # a run that was stopped within a validation goes on with it
         self.train()
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Batch | StretchBatch, batch_idx: int) -> None:
         """Forget what was measured in the epoch before; compile at the first batch that is whole."""
         self.metrics = {}
         self._plan_validation()
@@ -100,7 +103,7 @@ class DetectorModule(pl.LightningModule):
             if whole or self.trainer.num_training_batches == 1:
                 self._compile(batch)
 
-    def _compile(self, batch: Batch) -> None:
+    def _compile(self, batch: Batch | StretchBatch) -> None:
         """Have the network run compiled from here on, in this process."""
         tell = say if is_first_process() else lambda line: None
         compiled = compile_network(self.network, tell).compiled
@@ -113,7 +116,7 @@ class DetectorModule(pl.LightningModule):
         last = self.trainer.current_epoch + 1 == self.settings.epochs
         self.trainer.check_val_every_n_epoch = 1 if last else self.settings.val_every
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
+    def training_step(self, batch: Batch | StretchBatch, batch_idx: int) -> None:
         """Forward, loss, backward; a step of the optimiser after so many batches, and after the last of an epoch.
 
         Raises:
@@ -124,8 +127,8 @@ class DetectorModule(pl.LightningModule):
         assert isinstance(optimizer, LightningOptimizer)
         move_to(optimizer.optimizer, position)
         images = as_input(batch.images, self.device, self.network.dtype)
-        watched = batch_idx % COUNT_EVERY == 0
-        loss = batch_loss(self.network, self.aids, images, batch.targets, position, self.settings, watched)
+        watched, look = batch_idx % COUNT_EVERY == 0, self._look(batch, self.lanes)
+        loss = batch_loss(self.network, self.aids, images, batch.targets, position, self.settings, watched, look)
         step = Step(self._host_batch, self.trainer.current_epoch, batch_idx, position.lr, loss.shown)
         self.unread.append(step)
         reads = read_every(self.device)
@@ -146,6 +149,14 @@ class DetectorModule(pl.LightningModule):
             step.mean_count = self.trainer.strategy.reduce(loss.mean_count, reduce_op="mean")
         if len(self.unread) >= reads or batch_idx + 1 == self.trainer.num_training_batches:
             self.read_steps()
+
+    def _look(self, batch: Batch | StretchBatch, lanes: Lanes) -> Callable[[Tensor], Sequence[Tensor]]:
+        """How images become the logits of what is labelled."""
+        return self.network if isinstance(batch, Batch) else partial(lanes.look, self.network, batch=batch)
+
+    def on_train_epoch_end(self) -> None:
+        """Forget the potentials: in the next epoch all rows begin anew, and a checkpoint need not hold them."""
+        self.lanes.carried = None
 
     def _unshared(self) -> AbstractContextManager[Any]:
         """Processes exchange gradients once a step, not for every batch of it."""
@@ -216,9 +227,9 @@ class DetectorModule(pl.LightningModule):
             self.fail("the weights are not finite")
 
     @property
-    def _host_batch(self) -> Batch:
+    def _host_batch(self) -> Batch | StretchBatch:
         """The batch as the loader gave it."""
-        batch: Batch | None = self.trainer.datamodule.host_batch  # type: ignore[attr-defined]
+        batch: Batch | StretchBatch | None = self.trainer.datamodule.host_batch  # type: ignore[attr-defined]
         assert batch is not None
         return batch
 
@@ -243,12 +254,13 @@ class DetectorModule(pl.LightningModule):
         self.history.close_epoch({**row, **self.metrics})
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the detections of the validation before."""
+        """Forget the detections of the validation before, and its potentials."""
         self.evaluator.reset()
+        self.validation_lanes.carried = None
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> list[Detections]:  # type: ignore[override]
+    def validation_step(self, batch: Batch | StretchBatch, batch_idx: int) -> list[Detections]:  # type: ignore[override]
         """Return the detections in pixels of the originals, for whoever wants to draw them."""
-        logits = self.network(as_input(batch.images, self.device, self.network.dtype))
+        logits = self._look(batch, self.validation_lanes)(as_input(batch.images, self.device, self.network.dtype))
         found = postprocess(logits, self.settings.thresholds, batch.placements, multi_label=True)
         self.evaluator.update(batch.image_ids, found)
         return found
@@ -271,10 +283,16 @@ class DetectorModule(pl.LightningModule):
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
         checkpoint["random"] = random
+        if self.settings.sequence is not None:
+            own = self.lanes.carried
+            parts = gathered(None if own is None else own.moved(torch.device("cpu")))
+            if there := [part for part in parts if part is not None]:
+                checkpoint["carried"] = Carried.joined(there).to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them back."""
         self.history = History.from_state(checkpoint["history"])
+        self.lanes.carried = Carried.from_dict(checkpoint["carried"]) if "carried" in checkpoint else None
         random: dict[str, Tensor] = checkpoint["random"]
         torch.set_rng_state(random["cpu"].cpu())
         if "cuda" in random and self.device.type == "cuda":

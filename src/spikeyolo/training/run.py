@@ -207,7 +207,7 @@ def validate_best(folder: RunFolder) -> Validation:
     settings = read_settings(folder.config)
     devices, data = parse_devices(settings.device), _open(settings)
     batch = max(1, settings.batch_size // (len(devices) * settings.nodes))
-    how = ValidationSettings(batch, settings.thresholds, settings.workers)
+    how = ValidationSettings(batch, settings.thresholds, settings.workers, sequence=settings.sequence)
     with _quiet():
         model = load(folder.best, devices[0])
         model.input = _training_input(data, settings, resumed=True)  # weights of earlier versions do not tell it

@@ -16,7 +16,7 @@ from ..errors import ConfigError, SpikeYOLOError, WriteError
 from ..files import numbered, occupant, remains, write_whole
 from ..locks import NAME, locked
 from ..paths import is_unicode
-from ..structures import Batch
+from ..structures import Batch, StretchBatch
 from .settings import MACHINE, TrainSettings, read_settings
 
 DEFAULT = Path("runs/train")
@@ -186,8 +186,8 @@ def to_bytes(content: object) -> bytes:
     return stream.getvalue()
 
 
-def save_batch(folder: RunFolder, rank: int, batch: Batch) -> Path:
-    """Keep a batch, to look into why it failed: plain tensors under the names of Batch and Targets."""
+def save_batch(folder: RunFolder, rank: int, batch: Batch | StretchBatch) -> Path:
+    """Keep a batch, to look into why it failed: plain tensors under the names of its class and Targets."""
     file = folder.path / (f"failed_batch_{rank}.pt" if rank else "failed_batch.pt")
     targets = batch.targets
     content = {
@@ -197,5 +197,7 @@ def save_batch(folder: RunFolder, rank: int, batch: Batch) -> Path:
         "labels": targets.labels.cpu(),
         "boxes": targets.boxes.cpu(),
     }
+    if isinstance(batch, StretchBatch):
+        content |= {"rows": batch.rows.cpu(), "steps": batch.steps.cpu()}
     folder.write_or_warn(file, lambda: write_whole(file, to_bytes(content)))
     return file

@@ -47,6 +47,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "batch": (1, MAX_BATCH),
     "imgsz": (32, MAX_SIDE),
     "timesteps": (1, MAX_TIMESTEPS),
+    "sequence": (1, MAX_TIMESTEPS),
+    "sequence_share": (0, 1),
     "max_count": (1, MAX_COUNT),
     "surrogate_width": (0, 1000),
     "lr": (0, 1000),
@@ -108,6 +110,10 @@ class TrainSettings:
         preparation: how recordings become frames, by name, in place of the data set's
         representation: what the events of a timestep become, in place of that
         window_us: length of the window of a recording before a label, in microseconds, in place of that
+        sequence: train on recordings from start to end: so many timesteps in a row are learnt from at once, and
+            potentials are carried on to the next; windows from rest unless given
+        sequence_share: share of the rows of a batch that do so; the others see so many timesteps that end at a random
+            label, from rest
         gains: weights of the parts of the loss; a mapping will do
         teacher: a file, as model takes, of a trained network of the same classes; the training also learns from what it
             finds on the same images
@@ -174,6 +180,8 @@ class TrainSettings:
     preparation: Literal["counts", "gen1-published"] | None = None
     representation: Representation | None = None
     window_us: int | None = None
+    sequence: int | None = None
+    sequence_share: float = 1.0
     gains: LossGains = field(default_factory=LossGains)
     teacher: str | None = None
     distillation: DistillationGains = field(default_factory=DistillationGains)
@@ -234,8 +242,26 @@ class TrainSettings:
                 raise ConfigError(f"{name}: not with energy_weight, which looks into the blocks; leave one of them out")
         if self.compile and self.recompute:
             raise ConfigError("recompute: not with compile, which decides itself what is kept; leave one of them out")
+        self._check_sequence()
         if self.energy_weight == 0 and self.energy_code != "unary":
             raise ConfigError("energy_code: says how energy_weight counts, which is 0; give a weight above 0")
+
+    def _check_sequence(self) -> None:
+        """Refuse what does not go together with potentials that are carried on."""
+        if self.sequence is None:
+            if self.sequence_share != 1:
+                raise ConfigError("sequence_share: says how many rows follow recordings by sequence; give that, too")
+            return
+        for name, given in (
+            ("teacher", self.teacher is not None),
+            ("energy_weight", self.energy_weight > 0),
+            ("compile", self.compile),
+            ("recompute", self.recompute),
+            ("batch", self.batch == AUTO),
+        ):
+            if given:
+                what = "batch auto" if name == "batch" else name
+                raise ConfigError(f"sequence: not with {what}, which takes windows from rest; leave one of them out")
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..structures import Batch
+from ..structures import Batch, StretchBatch
 
 READ_EVERY = 10
 """Steps on a GPU between two looks at what is on it."""
@@ -34,7 +34,7 @@ class Step:
         norm: scalar, of the gradient, if the optimiser made a step.
     """
 
-    batch: Batch
+    batch: Batch | StretchBatch
     epoch: int
     batch_idx: int
     lr: float

@@ -36,6 +36,7 @@ def val(
     integer: bool = False,
     slot_code: SlotCodeName | None = None,
     preparation: str | None = None,
+    sequence: int | None = None,
     neuron: Any = None,
     json: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -68,6 +69,8 @@ def val(
         slot_code: how counts become slots in the forms that run on them, with the same results; the model's own unless
             given
         preparation: how recordings become frames, by name, in place of what the model says
+        sequence: follow recordings from start to end, so many timesteps at once, potentials carried on; windows from
+            rest unless given
         neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`
         json: write the numbers into this file
         out: folder for plots and, on COCO JSON data, the results under the file's own ids; none unless given
@@ -92,7 +95,7 @@ def val(
     of_models |= {"no-fold": not fold, "engine": engine != "auto", "neuron": neuron is not None}
     exported = exported_detector(weights, device, threads, provider, of_models)
     one_device("cpu" if exported else device)  # before anything is read or written
-    settings = ValidationSettings(batch, Thresholds(conf, iou, max_det), workers, imgsz, preparation)
+    settings = ValidationSettings(batch, Thresholds(conf, iou, max_det), workers, imgsz, preparation, sequence)
     opened, reads = open_data(str(data)), files_of(weights, data)
     numbers = None if json is None else new_file(json, [".json"], reads=[*reads, *opened.files], overwrite=overwrite)
     folder = None if out is None else new_folder(out, reads=[data, *opened.files], overwrite=overwrite)

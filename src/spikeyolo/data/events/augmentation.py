@@ -55,16 +55,23 @@ class EventAugmentation:
 
     def events(self, events: Events, rng: np.random.Generator) -> Events:
         """Drop events, shift them in time, swap polarities; the given ones stay as they are."""
+        events = jittered(thinned(events, rng.random() * self.drop, rng), self.jitter_us, rng)
+        return swapped(events) if rng.random() < self.polarity else events
+
+    def drawn(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> DrawnAugmentation:
+        """Return what happens to all of a sequence, drawn once.
+
+        Args:
+            rng: where the randomness comes from.
+            size_hw: rows and columns of the frames.
+        """
         share = rng.random() * self.drop
-        if share > 0:
-            events = events[rng.random(len(events)) >= share]
-        if self.jitter_us > 0 and len(events):
-            shifted = events.t_us + rng.normal(0, self.jitter_us, len(events)).round().astype(np.int64)
-            order = np.argsort(shifted, kind="stable")
-            events = replace(events[order], t_us=shifted[order])
-        if rng.random() < self.polarity:
-            events = replace(events, polarity=1 - events.polarity)
-        return events
+        swap, flip, zoomed = (rng.random(3) < (self.polarity, self.hflip, self.zoom)).tolist()
+        factor = float(np.exp(rng.uniform(-1, 1) * np.log(self.zoom_range)))
+        centre = (rng.uniform(0, size_hw[1]), rng.uniform(0, size_hw[0]))
+        return DrawnAugmentation(
+            share, self.jitter_us, swap, flip, factor if zoomed else None, centre, self.min_visible
+        )
 
     def frames(self, labelled: Labelled, rng: np.random.Generator, nothing: int = 0) -> Labelled:
         """Mirror and zoom frames and boxes together; the given ones stay as they are.
@@ -82,6 +89,63 @@ class EventAugmentation:
             centre = (rng.uniform(0, columns), rng.uniform(0, rows))
             labelled = zoom(*labelled, factor, centre, self.min_visible, nothing)
         return labelled
+
+
+@dataclass(frozen=True)
+class DrawnAugmentation:
+    """What happens to every stretch of a sequence: the same throughout, so that what moves goes on moving.
+
+    Only which events are left out, and by how much each is shifted, is drawn for each stretch.
+
+    Attributes:
+        drop: share of events left out.
+        jitter_us: standard deviation of a shift of each event in time, in microseconds.
+        swap: brighter and darker are swapped.
+        flip: left and right are mirrored.
+        factor: of the zoom; None: there is none.
+        centre: (x, y) of the zoom, in pixels of the frames.
+        min_visible: a box that keeps less than this share of its area is dropped.
+    """
+
+    drop: float
+    jitter_us: float
+    swap: bool
+    flip: bool
+    factor: float | None
+    centre: tuple[float, float]
+    min_visible: float
+
+    def events(self, events: Events, rng: np.random.Generator) -> Events:
+        """Drop events, shift them in time, swap polarities; the given ones stay as they are."""
+        events = jittered(thinned(events, self.drop, rng), self.jitter_us, rng)
+        return swapped(events) if self.swap else events
+
+    def frames(self, labelled: Labelled, nothing: int = 0) -> Labelled:
+        """Mirror and zoom frames and boxes together; see `EventAugmentation.frames`."""
+        if self.flip:
+            labelled = mirror(*labelled)
+        if self.factor is not None:
+            labelled = zoom(*labelled, self.factor, self.centre, self.min_visible, nothing)
+        return labelled
+
+
+def thinned(events: Events, share: float, rng: np.random.Generator) -> Events:
+    """Leave out a share of the events, at random."""
+    return events[rng.random(len(events)) >= share] if share > 0 else events
+
+
+def jittered(events: Events, jitter_us: float, rng: np.random.Generator) -> Events:
+    """Shift each event in time by a random number of that standard deviation."""
+    if jitter_us <= 0 or not len(events):
+        return events
+    shifted = events.t_us + rng.normal(0, jitter_us, len(events)).round().astype(np.int64)
+    order = np.argsort(shifted, kind="stable")
+    return replace(events[order], t_us=shifted[order])
+
+
+def swapped(events: Events) -> Events:
+    """Swap brighter and darker."""
+    return replace(events, polarity=1 - events.polarity)
 
 
 def mirror(frames: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> Labelled:

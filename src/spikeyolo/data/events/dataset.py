@@ -89,14 +89,18 @@ class EventDataset(Dataset[EventSample]):
     @staticmethod
     def collate(samples: Sequence[EventSample]) -> Batch:
         """Join samples of one size to a Batch: images (T, B, C, H, W), in a type that holds those of all."""
-        types = [sample.frames.dtype for sample in samples]
-        frames = [sample.frames.to(reduce(torch.promote_types, types)) for sample in samples]
-        timesteps = len(frames[0])
-        # Joined by the one function that writes into memory which a worker shares: nothing is copied to send it.
-        joined = default_collate([frame[step] for step in range(timesteps) for frame in frames])
         return Batch(
-            images=joined.unflatten(0, (timesteps, len(frames))),
+            images=joined([sample.frames for sample in samples]),
             targets=Targets.from_images([s.labels for s in samples], [s.boxes for s in samples]),
             placements=tuple(sample.placement for sample in samples),
             image_ids=tuple(sample.image_id for sample in samples),
         )
+
+
+def joined(frames: Sequence[Tensor]) -> Tensor:
+    """Join frames (T, C, H, W) of several samples to (T, B, C, H, W), in a type that holds those of all."""
+    dtype, timesteps = reduce(torch.promote_types, [one.dtype for one in frames]), len(frames[0])
+    of_one_type = [one.to(dtype) for one in frames]
+    # By the one function that writes into memory which a worker shares: nothing is copied to send it.
+    flat: Tensor = default_collate([one[step] for step in range(timesteps) for one in of_one_type])
+    return flat.unflatten(0, (timesteps, len(frames)))

@@ -13,6 +13,7 @@ from ..data_set import refuse_changed, refuse_given
 from .description import EventDescription
 from .index import EventIndex
 from .scan import scan, shown
+from .stretch_dataset import check_stretches
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,19 @@ class EventData:
         """Return what a network that is trained on this data set sees.
 
         Args:
-            options: may have the attributes `imgsz`, `preparation`, `representation`, `window_us` and `timesteps`;
-                None: not given.
+            options: may have the attributes `imgsz`, `preparation`, `representation`, `window_us`, `timesteps` and
+                `sequence`;                None: not given.
 
         Raises:
-            ConfigError: an option for images, an unknown name, a value out of range, or frames that are not there.
+            ConfigError: an option for images, an unknown name, a value out of range, frames that are not there, or
+                timesteps that cannot follow each other in a sequence.
         """
         refuse_given(options, ("imgsz",), f"{self._reason}, whose frames have the size of the sensor")
         changes = {name: getattr(options, name, None) for name in ("representation", "timesteps", "window_us")}
-        return self.description.choose_input(getattr(options, "preparation", None), **changes)
+        found = self.description.choose_input(getattr(options, "preparation", None), **changes)
+        if getattr(options, "sequence", None) is not None:
+            check_stretches(found)
+        return found
 
     def check_settings(self, settings: Any) -> None:
         """Raise ConfigError for a training setting that was changed and does not apply to recordings."""

@@ -17,6 +17,7 @@ from .columns import EventColumns
 from .dataset import EventDataset
 from .labels import BOX_DTYPE
 from .open_recordings import MAX_BYTES
+from .stretch_dataset import StretchDataset
 
 ARRAYS = ("durations_us", "decoded_bytes", "recording", "t_us", "starts")
 
@@ -51,6 +52,31 @@ class EventIndex(EventColumns):
         if augmentation is not None:
             self._check_memory()
         return EventDataset(self, seen, augmentation, seed=seed)
+
+    def stretches(
+        self,
+        input: ImageInput | EventInput,
+        length: int,
+        augmentation: EventAugmentation | None = None,
+        *,
+        seed: int = 0,
+    ) -> StretchDataset:
+        """Return the same recordings cut into stretches of so many timesteps that follow each other.
+
+        Args:
+            input: the network's.
+            length: timesteps of a stretch.
+            augmentation: what happens to a whole sequence; None for evaluation.
+            seed: of the randomness.
+
+        Raises:
+            ConfigError: an input that cannot be streamed, or as of `dataset`.
+            DataError: as of `dataset`.
+        """
+        seen = expect_input(input, EventInput)
+        if augmentation is not None:
+            self._check_memory()
+        return StretchDataset(self, seen, length, augmentation, seed=seed)
 
     def train_augmentation(self, settings: Any) -> EventAugmentation:
         """Return what happens to recordings while training by these settings."""

@@ -81,7 +81,7 @@ class ImageData:
 
     def check_settings(self, settings: Any) -> None:
         """Raise ConfigError for a training setting that was changed and does not apply to images."""
-        names = ("event_augmentation", "preparation", "representation", "window_us")
+        names = ("event_augmentation", "preparation", "representation", "window_us", "sequence", "sequence_share")
         refuse_changed(settings, names, self._reason)
 
     @property

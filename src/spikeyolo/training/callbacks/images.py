@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -14,8 +14,9 @@ from ...evaluation.plots import save_figure
 from ...imaging.draw import draw_boxes, image_grid
 from ...imaging.io import write_rgb
 from ...imaging.tensors import batch_images
-from ...structures import Batch, Detections, Placement
+from ...structures import Batch, Detections, Placement, StretchBatch
 from ..history import LOSSES, History
+from ..module import DetectorModule
 from ..run_folder import RunFolder
 
 FIRST_BATCHES = 3
@@ -71,13 +72,20 @@ class ImageLogger(Callback):
 
     def __init__(self, folder: RunFolder, names: Sequence[str]) -> None:
         self.folder, self.names = folder, names
+        self._drawn = False
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Draw those of the first epoch."""
         if trainer.is_global_zero and trainer.current_epoch == 0 and batch_idx < FIRST_BATCHES:
-            self._write(f"train_batch{batch_idx}.png", batch_grid(batch, self.names))
+            samples = _samples(batch, pl_module)
+            if samples.batch_size:
+                self._write(f"train_batch{batch_idx}.png", batch_grid(samples, self.names))
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw again."""
+        self._drawn = False
 
     def on_validation_batch_end(
         self,
@@ -88,13 +96,19 @@ class ImageLogger(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the first batch."""
-        if trainer.is_global_zero and batch_idx == 0:
-            self._write("val_predictions.png", draw_predictions(batch, outputs, self.names))
+        """Draw the first batch with labels."""
+        if trainer.is_global_zero and not self._drawn and outputs:
+            self._drawn = True
+            self._write("val_predictions.png", draw_predictions(_samples(batch, pl_module), outputs, self.names))
 
     def _write(self, name: str, image: np.ndarray) -> None:
         file = self.folder.path / name
         self.folder.write_or_warn(file, lambda: write_rgb(file, image))
+
+
+def _samples(batch: Batch | StretchBatch, module: pl.LightningModule) -> Batch:
+    """What is labelled in a batch, as samples to look at."""
+    return batch if isinstance(batch, Batch) else batch.windows(cast(DetectorModule, module).network.timesteps)
 
 
 def plot_history(history: History, folder: RunFolder) -> None:
