@@ -176,7 +176,7 @@ with torch.inference_mode():
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_a_cpp_compiler_one_line_says_so(tmp_path):
     cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
     environment = {**os.environ, **cache, "CXX": "/no/such/compiler"}

@@ -33,19 +33,20 @@ def test_operations_and_parameters_are_those_of_the_network(model, form):
 
 
 def test_shapes_are_those_that_run(model):
-    seen = {}
+    layers, seen = model.info().layers, {}
+    named = {layer.name for layer in layers}
     hooks = [
         module.register_forward_hook(
             lambda _, inputs, output, name=name: seen.update({name: (*inputs[0].shape[2:], *output.shape[2:])})
         )
         for name, module in model.named_modules()
-        if name in {layer.name for layer in model.info().layers}
+        if name in named
     ]
     with torch.no_grad():
         model(torch.zeros(1, 3, 64, 96))
     for hook in hooks:
         hook.remove()
-    assert {layer.name: (*layer.input, *layer.output) for layer in model.info().layers} == seen
+    assert {layer.name: (*layer.input, *layer.output) for layer in layers} == seen
 
 
 def test_it_is_a_table(model):
