@@ -31,7 +31,7 @@ def test_forms_and_runtimes_side_by_side(user, capsys):
     words = "benchmark --weights model.safetensors --data data.yaml --batch 2 --repeats 3 --threads 1"
     assert main([*words.split(), "--formats", "trained", "dense", "integer", "onnx", "integer-onnx"]) == 0
     said = capsys.readouterr().out
-    assert "written: runs/benchmark/benchmark.json" in said
+    assert "written to runs/benchmark: benchmark.json" in said
     found = json.loads((user / "runs/benchmark/benchmark.json").read_text())
     rows = {row["name"]: row for row in found["rows"]}
     assert {row["status"] for row in rows.values()} == {"ok"}

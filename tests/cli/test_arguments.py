@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Literal
 
 import pytest
 import yaml
 
 from spikeyolo.cli.arguments import UsageError, arguments_of, options_of, read_file, read_words, to_yaml
-from spikeyolo.cli.docstring import Docstring
+from spikeyolo.docstring import Docstring
 from spikeyolo.errors import ConfigError
+from spikeyolo.option_help import OPTIONS as OF_SEVERAL
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Settings:
 
 
 def command(
-    data: Annotated[str, "what to read"],
+    data: str,
     settings: Settings,
     source: list[str] = [],  # noqa: B006
     window_us: int | None = None,
@@ -186,13 +187,13 @@ def test_printed_options_are_a_file_again(tmp_path):
 
 def test_docstrings_are_the_help():
     assert {name: option.help for name, option in OPTIONS.items()} == {
-        "data": "what to read",
+        "data": OF_SEVERAL["data"],
         "epochs": "passes",
         "kind": "sort",
         "inner.share": "of it, more or less",
         "source": "images",
         "window_us": "length",
-        "draw": "",
+        "draw": OF_SEVERAL["draw"],
         "carry": "",
         "config": "a YAML file with the same names as the options; what the command line gives comes first",
     }

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from spikeyolo.cli.arguments import options_of, read_words
-from spikeyolo.cli.docstring import Docstring
 from spikeyolo.cli.main import COMMANDS, POSITIONAL, main
 from spikeyolo.cli.train import GROUPS, train
+from spikeyolo.docstring import Docstring
 
 
 def shown(capsys, *words):

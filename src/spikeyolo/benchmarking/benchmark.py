@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..data.open import open_data
-from ..files import new_folder
-from ..interop.reference import load_any
-from ..metering.technology import find_technology
-from .contenders import find_contenders
-from .measure import BenchmarkSettings, measure_all
-from .report import Report
+from ..option_help import TRAINED, described
+
+if TYPE_CHECKING:
+    from .report import Report
 
 
-def benchmark(
+@described(weights=f"{TRAINED}, in its trained form")
+def benchmark(  # noqa: D417
     weights: Any,
     data: str | os.PathLike[str],
     *,
-    split: str = "val",
+    split: Literal["train", "val", "test"] = "val",
     formats: Sequence[str] | None = None,
     batch: int = 8,
     repeats: int = 20,
@@ -33,20 +31,13 @@ def benchmark(
 ) -> Report:
     """Measure every form of a network, in PyTorch and exported: size, average precision, latency, energy.
 
+    Latencies are measured in turn, from the prepared image to boxes; what cannot be made says why.
+
     Args:
-        weights: a saved model, a published checkpoint, or a `SpikeYOLO`, in its trained form.
-        data: a data.yaml or a COCO annotation file.
-        split: of the data.
-        formats: names of `contenders.CONTENDERS`; all unless given.
-        batch: see `BenchmarkSettings`, like the next two.
-        repeats: how often each latency is measured.
-        threads: that one run takes.
-        sensor: rows and columns of the event camera, for a network whose frames keep its size.
-        technology: what operations cost.
-        neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`.
-        out: folder for benchmark.json, benchmark.md and benchmark.png; none unless given.
-        overwrite: files that are there may be replaced.
-        progress: called with the name of each step before it.
+        formats: which, such as trained, separable, onnx, openvino-int8; all unless given
+        batch: images of a batch, beside single ones
+        repeats: how often each latency is measured
+        out: folder for benchmark.json, benchmark.md and benchmark.png; none unless given
 
     Raises:
         ConfigError: a name or setting that does not exist, or a model that is folded already.
@@ -54,6 +45,13 @@ def benchmark(
         DataError: the data cannot be read.
         WriteError: nothing may be written there, or it cannot be.
     """
+    from ..data.open import open_data
+    from ..files import new_folder
+    from ..interop.reference import load_any
+    from ..metering.technology import find_technology
+    from .contenders import find_contenders
+    from .measure import BenchmarkSettings, measure_all
+
     chosen, costs = find_contenders(formats), find_technology(technology)
     settings = BenchmarkSettings(batch, repeats, threads)
     opened, is_file = open_data(str(data)), isinstance(weights, str | os.PathLike)

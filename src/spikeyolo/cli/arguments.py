@@ -14,11 +14,12 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
+from ..docstring import Docstring
 from ..errors import ConfigError, one_line, quote
+from ..option_help import OPTIONS
 from ..strict import BOOLEANS, build, closest, nearest, value_of
-from .docstring import Docstring
 
 REQUIRED = inspect.Parameter.empty
 
@@ -78,10 +79,9 @@ class Option:
 
     @property
     def plain_kind(self) -> Any:
-        """The type without None and without remarks."""
-        kind = get_args(self.kind)[0] if get_origin(self.kind) is Annotated else self.kind
-        others = [part for part in get_args(kind) if part is not NoneType]
-        return others[0] if NoneType in get_args(kind) and len(others) == 1 else kind
+        """The type without None."""
+        others = [part for part in get_args(self.kind) if part is not NoneType]
+        return others[0] if NoneType in get_args(self.kind) and len(others) == 1 else self.kind
 
     @property
     def is_switch(self) -> bool:
@@ -101,15 +101,14 @@ def options_of(command: Callable[..., Any], positional: bool = False) -> dict[st
         command: a function with type hints and a docstring.
         positional: whether required parameters are given by position.
     """
-    about, hints = Docstring.of(command).parameters, get_type_hints(command, include_extras=True)
+    about, hints = Docstring.of(command).parameters, get_type_hints(command)
     options: list[Option] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if is_dataclass(hints[name]):
             options += options_of_fields(hints[name], parameter.default)
         elif name != GIVEN:
             required = parameter.default is REQUIRED
-            text = _remark(hints[name]) or about.get(name, "")
-            options.append(Option(name, hints[name], parameter.default, text, positional and required))
+            options.append(Option(name, hints[name], parameter.default, _help(name, about), positional and required))
     options.append(Option("config", str | None, None, CONFIG))
     return {option.name: option for option in options}
 
@@ -117,7 +116,7 @@ def options_of(command: Callable[..., Any], positional: bool = False) -> dict[st
 def options_of_fields(kind: Any, instance: Any, prefix: str = "") -> Iterator[Option]:
     """Yield the options of a dataclass's fields; defaults are those of an instance where there is one."""
     about: dict[str, str] = {}
-    hints = get_type_hints(kind, include_extras=True)
+    hints = get_type_hints(kind)
     for base in reversed(kind.__mro__):  # fields may be those of another dataclass, and said there
         about |= Docstring.of(base).parameters
     for field in fields(kind):
@@ -132,12 +131,12 @@ def options_of_fields(kind: Any, instance: Any, prefix: str = "") -> Iterator[Op
         if is_dataclass(hint):
             yield from options_of_fields(hint, default, f"{name}.")
         else:
-            yield Option(name, hint, default, _remark(hint) or about.get(field.name, ""))
+            yield Option(name, hint, default, _help(field.name, about))
 
 
-def _remark(kind: Any) -> str:
-    """The help that a type such as `options.Device` carries."""
-    return str(get_args(kind)[1]) if get_origin(kind) is Annotated else ""
+def _help(name: str, about: Mapping[str, str]) -> str:
+    """What a docstring says about an option, or else what is said of all of that name."""
+    return about.get(name) or OPTIONS.get(name, "")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from ..terminal import say
-from .options import Overwrite
 
 
-def convert(reference: str, out: str, overwrite: Overwrite = False) -> None:
+def convert(reference: str, out: str, overwrite: bool = False) -> None:
     """Turn a published checkpoint into a safetensors file, without running anything that the checkpoint contains.
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from .options import Overwrite
-
 
 def check(
     data: str,
@@ -11,7 +9,7 @@ def check(
     images: int = 16,
     strict: bool = False,
     cache: bool = True,
-    overwrite: Overwrite = False,
+    overwrite: bool = False,
 ) -> None:
     """Look at every image and label of a data set, say what was found, and draw a page of images with boxes.
 

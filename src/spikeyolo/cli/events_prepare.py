@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..terminal import say
-from .options import Workers
 
 
 def prepare(
@@ -15,7 +14,7 @@ def prepare(
     bins: int = 10,
     cutoff: int = 10,
     downscale: int = 1,
-    workers: Workers = 2,
+    workers: int = 2,
 ) -> None:
     """Write an event data set in RVT's layout (stacked histograms in compressed HDF5, labels beside them).
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..terminal import say
-from .options import Overwrite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +25,7 @@ def view(
     window_us: int = 50_000,
     windows: int = 8,
     data: str | None = None,
-    overwrite: Overwrite = False,
+    overwrite: bool = False,
 ) -> None:
     """Draw windows of a recording, one after the other, each with the boxes that were labelled last in it.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, field, make_dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..exporting.export import export as write
 from ..exporting.registry import FORMATS
 from ..terminal import say
 from .arguments import options_of_fields
-from .options import Overwrite, OwnNeuron, Weights, own_neuron
+from .options import own_neuron
+from .twin import twin_of
 
 
 def _choices() -> Any:
@@ -36,18 +38,8 @@ else:
 NOTHING = Choices()
 
 
-def export(
-    weights: Weights,
-    format: str = "onnx",
-    out: str | None = None,
-    choices: Choices = NOTHING,
-    imgsz: int | None = None,
-    sensor: list[int] | None = None,
-    samples: list[str] | None = None,
-    neuron: OwnNeuron = None,
-    overwrite: Overwrite = False,
-    given: frozenset[str] = frozenset(),
-) -> None:
+@twin_of(write)
+def export(choices: Choices = NOTHING, given: frozenset[str] = frozenset(), **options: Any) -> None:
     """Write a network for another runtime or for a chip, and measure how close that comes to PyTorch.
 
     Formats: onnx (ONNX Runtime, TensorRT), openvino, integer-onnx (integer operators alone), integer (a folder from
@@ -55,10 +47,7 @@ def export(
     refused.
 
     Args:
-        format: onnx, openvino, integer-onnx, integer, qonnx or nir
-        out: the file or folder to write; beside the weights unless given
         imgsz: side of the square that the network is to see, in place of its own
-        sensor: rows and columns of the event camera, for a network whose frames keep its size
         samples: images to measure on, and to find the ranges of int8 on; generated unless given
 
     Examples:
@@ -66,20 +55,9 @@ def export(
         spikeyolo export --weights best.safetensors --format openvino --precision int8 --out openvino/
         spikeyolo export --weights best.safetensors --format integer --out chip/
     """
-    from ..exporting.export import export as write
-
     chosen = {name: value for name, value in asdict(choices).items() if value is not None}
-    done = write(
-        weights,
-        format,
-        out,
-        imgsz=imgsz,
-        sensor=sensor,
-        samples=samples or (),
-        neuron=own_neuron(neuron, given),
-        overwrite=overwrite,
-        **chosen,
-    )
+    options |= {"neuron": own_neuron(options.get("neuron"), given), "samples": options.get("samples") or ()}
+    done = write(**options, **chosen)
     say(f"written to {done.path}: {done.format}, {done.size / 1e6:.1f} MB")
     if done.parity is not None:
         say(f"beside PyTorch: {done.parity}")

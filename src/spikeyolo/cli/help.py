@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
+from ..docstring import Docstring
 from .arguments import REQUIRED, Option
-from .docstring import Docstring
 
 WIDTH = 100  # of a line
 
@@ -59,7 +59,7 @@ def _add(section: Any, option: Option) -> None:
     text, default = option.help.rstrip("."), option.default
     if option.is_switch and default is True:
         text += f" (the default; {option.flag.replace('--', '--no-', 1)} switches it off)"
-    elif default not in (REQUIRED, None, "", []) and default is not False:
+    elif default not in (REQUIRED, None, "", [], ()) and default is not False:
         text += f" (default {getattr(default, 'value', default)})"
     text = text.replace("%", "%%")
     if option.positional:

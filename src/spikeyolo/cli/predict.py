@@ -7,11 +7,11 @@ from typing import Any
 from ..terminal import say
 from ..verbs.predict import Results
 from ..verbs.predict import predict as find
-from .options import Runnable, own_neuron
+from .options import own_neuron
 from .twin import twin_of
 
 
-@twin_of(find, weights=Runnable, source=list[str])
+@twin_of(find, source=list[str], json=bool)
 def predict(given: frozenset[str] = frozenset(), **options: Any) -> None:
     """Find objects on images, folders, glob patterns, videos and cameras, and on recordings of event cameras.
 

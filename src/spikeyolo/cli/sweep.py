@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..terminal import say, show
-from .options import Batch, Data, Device, ImageSize, OwnNeuron, Split, Technology, Workers, own_neuron
+from .options import own_neuron
 
 if TYPE_CHECKING:
     from ..spiking import SlotCode
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    data: Data,
+    data: str,
     weights: str | None = None,
     train: str | None = None,
     model: str | None = None,
@@ -24,13 +24,13 @@ def sweep(
     timesteps: str = "1,2,4",
     max_count: str = "1,2,4,8",
     slot_code: str = "unary",
-    split: Split = "val",
-    imgsz: ImageSize = None,
-    batch: Batch = 8,
-    device: Device = "auto",
-    workers: Workers = 1,
-    technology: Technology = "45nm-fp32",
-    neuron: OwnNeuron = None,
+    split: Literal["train", "val", "test"] = "val",
+    imgsz: int | None = None,
+    batch: int = 8,
+    device: str = "auto",
+    workers: int = 1,
+    technology: str = "45nm-fp32",
+    neuron: str | None = None,
     out: str = "runs/sweep",
     given: frozenset[str] = frozenset(),
 ) -> None:

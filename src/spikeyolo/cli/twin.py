@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, get_type_hints
 
-from .docstring import Docstring
-from .options import SHARED
+from ..docstring import Docstring
+from ..option_help import IN_PYTHON
+from .options import KINDS
 
 NO_OPTIONS = ("progress", "stream", "write")
 """Parameters of functions that a command decides itself."""
@@ -22,8 +23,8 @@ def twin_of(function: Callable[..., Any], **kinds: Any) -> Callable[[Callable[..
 
     Args:
         function: the function; it needs no heavy import.
-        **kinds: types that parameters have on the command line where Python takes more; those of `options.SHARED` have
-            the ones there.
+        **kinds: types that parameters have on the command line where Python takes more; `options.KINDS` has those of
+            several.
     """
 
     def of_command(command: Callable[..., None]) -> Callable[..., None]:
@@ -33,12 +34,12 @@ def twin_of(function: Callable[..., Any], **kinds: Any) -> Callable[[Callable[..
 
         theirs = inspect.signature(function).parameters.values()
         own = inspect.signature(command).parameters.values()
-        taken = [parameter for parameter in theirs if parameter.name not in NO_OPTIONS]
+        taken = [p for p in theirs if p.name not in NO_OPTIONS and p.kind is not inspect.Parameter.VAR_KEYWORD]
         taken += [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
         taken = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in taken]
-        hints = {**function.__annotations__, **command.__annotations__, **SHARED, **kinds}
+        hints = {**function.__annotations__, **get_type_hints(command), **KINDS, **kinds}
         texts = Docstring.of(function).parameters | Docstring.of(command).parameters
-        about = [f"    {name}: {text}" for name, text in texts.items()]
+        about = [f"    {name}: {text.removesuffix(IN_PYTHON.get(name, ''))}" for name, text in texts.items()]
         signature = inspect.Signature(taken)
         twin.__signature__ = signature  # type: ignore[attr-defined]
         twin.__annotations__ = {parameter.name: hints[parameter.name] for parameter in taken}

@@ -6,11 +6,11 @@ from typing import Any
 
 from ..terminal import say, show
 from ..verbs.val import val as measure
-from .options import Runnable, own_neuron
+from .options import own_neuron
 from .twin import twin_of
 
 
-@twin_of(measure, weights=Runnable)
+@twin_of(measure)
 def val(given: frozenset[str] = frozenset(), **options: Any) -> None:
     """Measure the average precision and the speed of a model on labelled images, or on recordings of event cameras.
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..limits import MAX_DETECTIONS, check_range
+from ..option_help import described
 
 
+@described()
 @dataclass(frozen=True)
 class Thresholds:
     """Which detections are kept.
 
     Attributes:
-        conf: least score of a detection, 0..1
-        iou: overlap over which the weaker of two boxes of a class is dropped, 0..1
-        max_det: most detections of an image
 
     Raises:
         ConfigError: a value out of range.
-    """
+    """  # noqa: D414
 
     conf: float = 0.25
     iou: float = 0.7

@@ -23,6 +23,7 @@ from ..model.forms.form import Form
 from ..model.inputs import chosen_input
 from ..model.lanes import Lanes
 from ..model.network import evaluating
+from ..option_help import described
 from ..terminal import as_html
 from .evaluator import Evaluation, make_evaluator
 from .metrics import Metrics
@@ -35,16 +36,13 @@ if TYPE_CHECKING:
     from ..model.detecting import Detecting, Outputs
 
 
+@described()
 @dataclass(frozen=True)
 class ValidationSettings:
     """How a model is evaluated; the defaults are COCO's rule and the model's own input.
 
     Attributes:
-        batch: images looked at together
         thresholds: which detections are kept
-        workers: processes that prepare images
-        imgsz: side of the square that images are letter-boxed to, a multiple of 32, in place of what the model says
-        preparation: how recordings become frames, by name, in place of what the model says
         sequence: follow recordings from start to end, so many timesteps at once, `batch` recordings side by side:
             potentials are carried on, as `predict --carry` does; windows from rest unless given
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..files import new_file, new_folder, whole_folder
+from ..option_help import described
 from .registry import Format, chosen, find_format
 
 
@@ -34,7 +35,8 @@ class Exported:
     program: Path | None
 
 
-def export(
+@described()
+def export(  # noqa: D417
     weights: Any,
     format: str = "onnx",
     out: str | os.PathLike[str] | None = None,
@@ -49,16 +51,12 @@ def export(
     """Write a network for another runtime, and measure how close that comes to PyTorch.
 
     Args:
-        weights: a saved model, a published checkpoint, or a `SpikeYOLO`.
-        format: see `registry.FORMATS`.
-        out: the file or folder; the name of the weights, with the format, beside them unless given.
-        imgsz: rows and columns of the input (one number: square), in place of the model's own.
-        sensor: rows and columns of the event camera, for a network whose frames keep its size.
-        samples: images to measure on, and to find the ranges of int8 on: paths, or a tensor as the network sees them
-            (uint8 (N, 3, H, W) or frames (T, N, C, H, W)); generated unless given.
-        neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`.
-        overwrite: files that are there may be replaced.
-        **choices: of the format; see its config in `configs`.
+        format: onnx, openvino, integer-onnx, integer, qonnx or nir
+        out: the file or folder to write; beside the weights, under their name with the format, unless given
+        imgsz: side of the square, or rows and columns, that the network is to see, in place of its own
+        samples: images to measure on, and to find the ranges of int8 on: files, or a tensor as the network sees them
+            (uint8 (N, 3, H, W) or frames (T, N, C, H, W)); generated unless given
+        **choices: of the format; see its config in `configs`
 
     Raises:
         ConfigError: a format or choice that does not exist, that does not go with the others, or not with this network.

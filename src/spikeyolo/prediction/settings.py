@@ -13,6 +13,7 @@ import numpy as np
 from ..detection.postprocess import Thresholds
 from ..files import new_folder, numbered, own_folder
 from ..limits import MAX_BATCH, check_range
+from ..option_help import described
 from ..structures import Detections
 from .sources import Source
 from .writers import CropWriter, DrawingWriter, JsonWriter, TextWriter, Writer, Writers
@@ -20,6 +21,7 @@ from .writers import CropWriter, DrawingWriter, JsonWriter, TextWriter, Writer, 
 DEFAULT = Path("runs/predict")
 
 
+@described()
 @dataclass(frozen=True)
 class PredictionSettings:
     """How to look, and what to write.
@@ -27,14 +29,6 @@ class PredictionSettings:
     Attributes:
         out: folder for everything that is written, new or empty; runs/predict, or the next free number, unless given
         thresholds: which detections are kept
-        imgsz: side of the square that images are letter-boxed to, a multiple of 32, in place of what the model says
-        batch: images looked at together, frames of videos too
-        draw: write images and videos with boxes
-        json: write OUT/predictions.json
-        text: write YOLO text files
-        crops: write what each box shows
-        track: number objects through the frames of a video
-        overwrite: files that are there already may be replaced, but never one that is looked at
 
     Raises:
         ConfigError: a batch out of range.

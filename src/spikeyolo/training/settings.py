@@ -15,6 +15,7 @@ from ..detection.gains import DistillationGains, LossGains
 from ..detection.thresholds import Thresholds
 from ..errors import ConfigError, quote
 from ..limits import MAX_BATCH, MAX_COUNT, MAX_SEED, MAX_SIDE, MAX_TIMESTEPS, MAX_WORKERS, check_range
+from ..option_help import described
 from ..strict import build, closest, value_of
 from ..text_files import read_mapping
 
@@ -74,12 +75,12 @@ RANGES: dict[str, tuple[float, float]] = {
 """The values of numbers that have no dataclass of their own, least and most."""
 
 
+@described()
 @dataclass(frozen=True)
 class TrainSettings:
     """Everything that decides a training; the defaults are the published recipe for COCO.
 
     Attributes:
-        data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
         model: a preset (t, n, s, m, l), a saved model (.safetensors), or a published checkpoint (.pt)
         epochs: passes over the training images; more than a resumed run had make it longer
         batch: images in a batch, over all processes together; on GPUs auto: as many as fit, up to nominal_batch

@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..option_help import TRAINED, described
 from .runnable import Log, files_of, load_model, name_of, nothing
 
 if TYPE_CHECKING:
     from ..metering.result import EnergyReport
 
 
-def energy(
+@described(weights=f"{TRAINED}, in its trained form")
+def energy(  # noqa: D417
     weights: Any,
     data: str | os.PathLike[str],
     *,
@@ -36,21 +38,10 @@ def energy(
     In a terminal or notebook a bar shows how far it is.
 
     Args:
-        weights: a saved model, a published checkpoint, or a `SpikeYOLO`, in its trained form; it stays as it is
-        data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
-        split: the part of the data set
-        imgsz: side of the square that images are letter-boxed to, a multiple of 32; that of the training unless given
-        batch: images looked at together
-        device: auto (a GPU where there is one; of a model that is given, its own), cpu, cuda, or the number of a GPU
-        workers: processes that load images
         processes: processes that count, on CPUs
-        technology: what an operation costs; a name of the package's table, or a YAML file of your own
-        neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`
         verify: also prove that the network runs on spikes and additions alone
         json: write everything into this file
         html: write the whole report as one page, with heat maps, into this file
-        overwrite: replace files that are there already, but never one that is read
-        progress: called with a line about each step
 
     Returns:
         What was counted and what it costs: `to_json()`, `tables()`, `layers()`, `lines()`, `write_html(file)`.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..detection.thresholds import Thresholds
+from ..option_help import RUNNABLE, described
 from .runnable import Log, exported_detector, in_fast_form, load_model, nothing
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Results(Iterator["FrameResult"]):
         return f"Results({self.summary.lines()[-1]}; iterate to go on)"
 
 
-def predict(
+@described(weights=RUNNABLE)
+def predict(  # noqa: D417
     weights: Any,
     source: Any,
     *,
@@ -74,37 +76,14 @@ def predict(
     given a folder, or told to write.
 
     Args:
-        weights: a saved model, a published checkpoint, what export wrote, or a `SpikeYOLO`, which stays as it is
         source: one, or a list, of: images, folders, "glob*", addresses (http, https), videos, camera numbers, streams,
             recordings; (H, W, 3) uint8 RGB arrays, images of PIL, tensors (3, H, W) or (B, 3, H, W), uint8 or 0..1
         out: folder for what is written, new or empty
-        conf: least score of a detection, 0..1
-        iou: overlap over which the weaker of two boxes of a class is dropped, 0..1
-        max_det: most detections of an image
-        imgsz: side of the square that images are letter-boxed to, a multiple of 32; that of the training unless given
-        batch: images looked at together
-        device: auto (a GPU where there is one; of a model that is given, its own), cpu, cuda, or the number of a GPU
-        engine: what computes a model of images on a CPU: auto takes the fastest that is installed and finds the same
-        threads: processor threads that one run takes, here and by PyTorch from now on
-        provider: of ONNX Runtime, for an exported .onnx, by its name, in place of the device's
-        fold: fold the batch norms first, which is faster and gives the same result
-        compile: have PyTorch's compiler make faster code of the network, which takes minutes first; for GPUs and long
-            runs
-        draw: write images and videos with boxes
-        json: write OUT/predictions.json
-        text: write YOLO text files, OUT/labels/*.txt
-        crops: write what each box shows, OUT/crops/CLASS/*.jpg
-        track: number objects through the frames of a video
         carry: on recordings, a timestep at a time, potentials kept; else a whole window at a time, from rest
-        preparation: how recordings become frames, by name, in place of what the model says
-        neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`
-        window_us: length of a window of a recording in microseconds, in place of what the model says
-        overwrite: replace files that are there already, but never one that is read
         write: write as the command does, without out into runs/predict or the next free number; None: where there is
             an out
         stream: give results one by one, as an iterator: True, or False for a list, whatever the sources; None: an
             iterator where there are videos, cameras or recordings
-        progress: called with a line about each step
 
     Returns:
         A list with a result for each image, in the order of the sources; or an iterator over those of all frames, which

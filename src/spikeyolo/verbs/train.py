@@ -9,6 +9,8 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..docstring import Docstring
+from ..option_help import described
 from ..training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class TrainedRun:
         return as_html(*([] if self.validation is None else self.validation.tables()), repr(self))
 
 
-def train(
+def train(  # noqa: D417
     *,
     config: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -77,7 +79,6 @@ def train(
             images), or a YAML file with the same names; what is given beside it comes first
         out: folder for what is written; runs/train, or the next free number, unless given
         resume: folder of an interrupted run to continue, from its last.ckpt; with more epochs also a finished one
-        **settings: fields of `TrainSettings`
 
     Returns:
         The run: its folder, the best weights, and what they reach on the validation data.
@@ -158,9 +159,7 @@ def _tell_settings() -> None:
         kind = inspect.Parameter.KEYWORD_ONLY
         theirs.append(inspect.Parameter(item.name, kind, default=default, annotation=item.type))
     train.__signature__ = inspect.Signature([*theirs, *own], return_annotation="TrainedRun")  # type: ignore[attr-defined]
-    about = (TrainSettings.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
-    line = "        **settings: fields of `TrainSettings`"
-    train.__doc__ = (train.__doc__ or "").replace(line, about)
+    described(**Docstring.of(TrainSettings).parameters)(train)
 
 
 _tell_settings()

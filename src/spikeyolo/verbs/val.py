@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..artefact import SlotCodeName
 from ..detection.thresholds import EVALUATION, Thresholds
+from ..option_help import RUNNABLE, described
 from .runnable import Log, exported_detector, files_of, in_fast_form, load_model, nothing
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from ..model.detector import SpikeYOLO
 
 
-def val(
+@described(weights=RUNNABLE)
+def val(  # noqa: D417
     weights: Any,
     data: str | os.PathLike[str],
     *,
@@ -48,34 +50,10 @@ def val(
     On recordings by the protocol that the data.yaml names (gen1, 1mpx), with plain COCO beside it.
 
     Args:
-        weights: a saved model, a published checkpoint, what export wrote, or a `SpikeYOLO`, which stays as it is
-        data: a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file
-        split: the part of the data set
-        batch: images looked at together
-        imgsz: side of the square that images are letter-boxed to, a multiple of 32; that of the training unless given
-        device: auto (a GPU where there is one; of a model that is given, its own), cpu, cuda, or the number of a GPU
-        conf: least score of a detection, 0..1
-        iou: overlap over which the weaker of two boxes of a class is dropped, 0..1
-        max_det: most detections of an image
-        workers: processes that load images
-        engine: what computes a model of images on a CPU: auto takes the fastest that is installed and finds the same
-        threads: processor threads that one run takes, here and by PyTorch from now on
-        provider: of ONNX Runtime, for an exported .onnx, by its name, in place of the device's
-        fold: fold the batch norms first, which is faster and gives the same result
-        compile: have PyTorch's compiler make faster code of the network, which takes minutes first; for GPUs and long
-            runs
         spike_driven: run on binary spikes, by additions alone, once that is proven for these weights; much slower
         integer: the same with int8 weights and 32-bit fixed-point potentials
-        slot_code: how counts become slots in the forms that run on them, with the same results; the model's own unless
-            given
-        preparation: how recordings become frames, by name, in place of what the model says
-        sequence: follow recordings from start to end, so many timesteps at once, potentials carried on; windows from
-            rest unless given
-        neuron: of weights whose neuron is from outside the package, see `SpikeYOLO.load`
         json: write the numbers into this file
         out: folder for plots and, on COCO JSON data, the results under the file's own ids; none unless given
-        overwrite: replace files that are there already, but never one that is read
-        progress: called with a line about each step
 
     Returns:
         The numbers, by class too, with curves and speed: `metrics`, `to_json()`, `tables()`, `write(folder)`.

@@ -36,7 +36,7 @@ class Docstring:
         parameters: dict[str, str] = {}
         name = ""
         for line in sections.get("Args", []) + sections.get("Attributes", []):
-            if found := re.match(r" {4}(\w+): (.*)", line):
+            if found := re.match(r" {4}(?:\*\*)?(\w+): (.*)", line):
                 name = found[1]
                 parameters[name] = found[2]
             elif name:
