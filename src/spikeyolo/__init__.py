@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .spiking import ILIF, OverTime, SpikingNeuron, counts_to_slots, ilif, slots_to_counts
     from .structures import Detections
     from .verbs.energy import energy
+    from .verbs.hub_push import push_to_hub
     from .verbs.predict import predict
     from .verbs.spikes import firing_rates, membrane_trace, spike_raster
     from .verbs.train import train
@@ -42,6 +43,7 @@ __all__ = [
     "load_reference",
     "membrane_trace",
     "predict",
+    "push_to_hub",
     "slots_to_counts",
     "spike_raster",
     "train",
@@ -66,6 +68,7 @@ _HOMES = {
     "load_reference": "interop.reference",
     "membrane_trace": "verbs.spikes",
     "predict": "verbs.predict",
+    "push_to_hub": "verbs.hub_push",
     "slots_to_counts": "spiking.slots",
     "spike_raster": "verbs.spikes",
     "train": "verbs.train",

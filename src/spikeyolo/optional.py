@@ -23,6 +23,7 @@ EXTRAS = {
     "onnxruntime": "export",
     "openvino": "export",
     "nir": "export",
+    "huggingface_hub": "hub",
     "pandas": "notebook",
     "ipywidgets": "notebook",
 }

@@ -37,6 +37,7 @@ COMMANDS = {
     "export": "write a network for ONNX Runtime, OpenVINO, TensorRT or a chip",
     "benchmark": "every form of a network and every runtime side by side: size, AP, latency, energy",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
+    "hub push": "send weights to the Hugging Face Hub, with a measured card",
     "env": "versions of everything, for a report of a fault",
 }
 """Each command, with its line in the help: `events view` is the function `view` in the module `events_view`."""

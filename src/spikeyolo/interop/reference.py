@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError, one_line, quote
 from ..events import EventInput
+from ..hub import is_address
 from ..model.blocks import BATCH_NORM_EPS
 from ..model.detector import SpikeYOLO
 from ..model.presets import NetworkConfig
@@ -123,14 +124,14 @@ def load_any(path: str | os.PathLike[str], neuron: str | None = None) -> SpikeYO
     """Load a saved model (.safetensors), or a published checkpoint (.pt, .pth), by the file's ending.
 
     Args:
-        path: the file.
+        path: the file, or where it is on the Hugging Face Hub.
         neuron: the class of a neuron from outside the package; see `SpikeYOLO.load`.
 
     Raises:
         CheckpointError: the file cannot be used.
         ConfigError: a neuron for a published checkpoint.
     """
-    if Path(path).suffix not in (".pt", ".pth"):
+    if is_address(path) or Path(path).suffix not in (".pt", ".pth"):
         return SpikeYOLO.load(path, neuron=neuron)
     if neuron is not None:
         raise ConfigError(f"neuron: a published checkpoint has its own, and not {neuron}; leave that out")

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ..detection.postprocess import Thresholds, postprocess
 from ..devices import one_device
-from ..errors import CheckpointError, ConfigError, one_line, quote
-from ..events.event_input import EventInput
+from ..errors import CheckpointError, ConfigError, quote
+from ..hub import fetch, is_address, send
 from ..imaging.image_input import Image, ImageInput
 from ..imaging.tensors import as_input
 from ..spiking import NeuronState, SlotCode, SpikingNeuron
-from ..spiking.spiking_neuron import is_own, neuron_name
+from ..spiking.spiking_neuron import neuron_name
 from ..structures import Detections, Placement
 from ..text import class_name
 from . import checkpoint
@@ -27,9 +27,11 @@ from .compiling import compile_network
 from .forms.convert import convert, converted
 from .forms.form import Form
 from .info import NetworkInfo, info_of
-from .inputs import Input, chosen_input, from_metadata, to_metadata
+from .inputs import Input, chosen_input, to_metadata
+from .metadata import input_of, of_metadata, with_neuron
 from .network import SpikingNetwork, evaluating
 from .presets import NetworkConfig, network_config
+from .sharing import shared_files
 
 
 class SpikeYOLO(SpikingNetwork):
@@ -244,6 +246,24 @@ class SpikeYOLO(SpikingNetwork):
         """
         return converted(self, Form.INTEGER, slot_code=None if slot_code is None else SlotCode.of(slot_code))
 
+    def push_to_hub(self, repo: str, *, private: bool = False, **known: Any) -> str:
+        """Send the weights to the Hugging Face Hub with a card that says what is known of them; return their page.
+
+        Needs a token: `hf auth login`, or the variable HF_TOKEN. They load again by `spikeyolo.load("hf://" + repo)`.
+
+        Args:
+            repo: owner/name, made unless it is there.
+            private: of a repository that is made.
+            **known: of `model_card.Facts`: `val` and `energy`, as plain values, with `data` and `split` that they were
+                measured on, `recipe`, `license`.
+
+        Raises:
+            ConfigError: no such name.
+            WriteError: no token, not allowed, or the network fails.
+            MissingPackage: the extra `hub` is not installed.
+        """
+        return send(repo, shared_files(self, repo, **known), private)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights, config, class names, input and form as one safetensors file; an older one is replaced whole.
 
@@ -275,7 +295,7 @@ class SpikeYOLO(SpikingNetwork):
         Nothing that the file names is imported: a neuron from outside the package must be defined in this process.
 
         Args:
-            path: the file.
+            path: the file, or hf://owner/name[@revision] on the Hugging Face Hub.
             device: where the weights go.
             neuron: the class of that neuron, for a file that knows it under another module: only the name of the class
                 must be the same.
@@ -285,6 +305,7 @@ class SpikeYOLO(SpikingNetwork):
                 has another neuron.
             ConfigError: no such device.
         """
+        path = fetch(path) if is_address(path) else path
         chosen = one_device(device)  # before hundreds of megabytes are read
         metadata, tensors = checkpoint.read(path)
         with torch.device("meta"):  # shapes alone: the weights come from the file
@@ -304,16 +325,16 @@ class SpikeYOLO(SpikingNetwork):
     ) -> SpikeYOLO:
         try:
             values = checkpoint.from_json(metadata, "config")
-            config = NetworkConfig.from_dict(values if neuron is None else _with_neuron(values, neuron_name(neuron)))
+            config = NetworkConfig.from_dict(values if neuron is None else with_neuron(values, neuron_name(neuron)))
             names = checkpoint.from_json(metadata, "names")
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise ConfigError(f"names: {quote(names)} is no list of class names")
-            model = cls(config, names=names, num_classes=config.num_classes, input=_input_of(metadata))
+            model = cls(config, names=names, num_classes=config.num_classes, input=input_of(metadata))
             needed = sum(parameter.numel() for parameter in model.parameters())
             if numbers < needed / 2:  # folding drops some; of a network beyond the file it takes minutes
                 raise ConfigError(f"config: a network of {needed} numbers, the file has {numbers}")
-            form = _of_metadata(Form, metadata, "form")
-            bits = _of_metadata(int, metadata, "fraction_bits") if form is Form.INTEGER else None
+            form = of_metadata(Form, metadata, "form")
+            bits = of_metadata(int, metadata, "fraction_bits") if form is Form.INTEGER else None
             code = SlotCode.of(metadata["slot_code"]) if "slot_code" in metadata else None
             convert(model, form, bits, code)
         except ConfigError as error:
@@ -322,29 +343,3 @@ class SpikeYOLO(SpikingNetwork):
 
 
 load = SpikeYOLO.load
-
-Kind = TypeVar("Kind")
-
-
-def _of_metadata(kind: Callable[[str], Kind], metadata: Mapping[str, str], key: str) -> Kind:
-    try:
-        return kind(metadata[key])
-    except (KeyError, ValueError) as error:
-        raise ConfigError(f"{key}: {quote(metadata.get(key))} is not what a file of weights says there") from error
-
-
-def _with_neuron(values: Any, name: str) -> Any:
-    """A file's config with the class that the user gives, in the place of one of that name in another module."""
-    found = values.get("neuron") if isinstance(values, Mapping) else None
-    if not isinstance(found, str) or not is_own(found) or found.partition(":")[2] != name.partition(":")[2]:
-        raise ConfigError(f"neuron: the network has {quote(found)}, not {one_line(name)}; leave that out")
-    return {**values, "neuron": name}
-
-
-def _input_of(metadata: Mapping[str, str]) -> Input | None:
-    """What the file says; format 1 knew recordings alone."""
-    if "input" in metadata:
-        return from_metadata(checkpoint.from_json(metadata, "input"))
-    if "preparation" in metadata:
-        return EventInput.from_dict(checkpoint.from_json(metadata, "preparation"))
-    return None
