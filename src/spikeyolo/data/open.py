@@ -11,7 +11,7 @@ from ..reading import entries, file_kind
 from .data_yaml import load_yaml
 from .events.description import describe_recordings
 from .events.event_data import EventData
-from .images.description import describe_images, describe_json
+from .images.description import VOC, describe_images, describe_json
 from .images.image_data import ImageData
 
 
@@ -37,7 +37,7 @@ def open_data(file: str | Path) -> ImageData | EventData:
     if suffix == ".json":
         return ImageData(describe_json(file))
     content = load_yaml(file)
-    if "format" in content:
+    if content.get("format", VOC) != VOC:
         return EventData(describe_recordings(file, content))
     return ImageData(describe_images(file, content))
 

@@ -46,7 +46,7 @@ from spikeyolo.errors import DataError
     ],
 )
 def test_each_kind_of_row(row: str, kind: str | None, boxes: list[list[float]]) -> None:
-    objects, findings = parse_yolo(row, "labels/x.txt", 2, (40, 60))
+    objects, findings = parse_yolo(row, "labels/x.txt", ("a", "b"), (40, 60))
     assert [finding.kind for finding in findings] == ([kind] if kind else [])
     assert objects.boxes == pytest.approx(np.array(boxes).reshape(-1, 4))
     assert len(objects.labels) == len(objects.crowd) == len(boxes)

@@ -12,7 +12,9 @@ from ...reading import file_kind, shown
 from ..data_yaml import SPLITS, as_path, check_keys, check_split, class_names
 from .coco_json import category_names, read_coco_json
 
+VOC = "voc"
 KEYS = ("path", "names", "nc", *SPLITS, *(f"{split}_json" for split in SPLITS))
+VOC_KEYS = ("format", "path", "names", *SPLITS)
 IGNORED_KEYS = ("download", "roboflow")  # written by other tools; nothing in them is needed, and nothing is run
 
 
@@ -23,12 +25,14 @@ class Split:
     Attributes:
         name: "train", "val" or "test".
         sources: folders, text files that list images, or single images.
-        annotation_file: a COCO JSON; without one, labels are YOLO text files beside the images.
+        annotation_file: a COCO JSON; without one, labels are files beside the images, YOLO's or VOC's.
+        voc: sources are VOC's lists of names, and labels its XML.
     """
 
     name: str
     sources: tuple[Path, ...]
     annotation_file: Path | None = None
+    voc: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class ImageDescription:
 
 
 def describe_images(file: Path, content: dict[str, Any]) -> ImageDescription:
-    """Return the data set of a YOLO data.yaml, with or without `train_json`, `val_json`, `test_json`.
+    """Return the data set of a YOLO data.yaml, with or without `train_json`, `val_json`, `test_json`; or `format: voc`.
 
     `path` is relative to the YAML's folder, everything else to `path`. With large JSON files, name the folder and the
     names in the YAML: then the JSON is read only when it has changed.
@@ -78,11 +82,12 @@ def describe_images(file: Path, content: dict[str, Any]) -> ImageDescription:
         ConfigError: an unknown or missing key, or a wrong value.
         DataError: a file or folder that does not exist.
     """
-    check_keys(file, content, KEYS, IGNORED_KEYS)
+    voc = content.get("format") == VOC
+    check_keys(file, content, VOC_KEYS if voc else KEYS, IGNORED_KEYS)
     root = file.parent / as_path(file, "path", content.get("path") or ".")
     if file_kind(root) != "folder":
         raise DataError(f"{file}: path: no such folder {shown(root)} (a relative path starts at the YAML's folder)")
-    splits = {name: split for name in SPLITS if (split := _split(file, content, root, name))}
+    splits = {name: split for name in SPLITS if (split := _split(file, content, root, name, voc))}
     if not splits:
         raise ConfigError(f"{file}: no images named; add 'train:' and 'val:' with folders of images")
     names = _names(file, content, splits)
@@ -91,7 +96,7 @@ def describe_images(file: Path, content: dict[str, Any]) -> ImageDescription:
     return ImageDescription(file, root, names, splits)
 
 
-def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split | None:
+def _split(file: Path, content: dict[str, Any], root: Path, name: str, voc: bool) -> Split | None:
     value, annotation = content.get(name), content.get(f"{name}_json")
     if value is None and annotation is None:
         return None
@@ -113,7 +118,9 @@ def _split(file: Path, content: dict[str, Any], root: Path, name: str) -> Split 
             raise DataError(
                 f"{file}: {name}: no such folder or file {shown(source)} (a relative path starts at {shown(root)})"
             )
-    return Split(name, sources, annotation_file)
+        if voc and file_kind(source) != "file":
+            raise ConfigError(f"{file}: {name}: {shown(source)} is no list of names, such as ImageSets/Main/{name}.txt")
+    return Split(name, sources, annotation_file, voc)
 
 
 def _names(file: Path, content: dict[str, Any], splits: Mapping[str, Split]) -> tuple[str, ...]:

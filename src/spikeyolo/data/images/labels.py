@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,10 @@ class Objects:
     crowd: np.ndarray
 
 
-def parse_yolo(text: str, file: str, num_classes: int, size_hw: tuple[int, int]) -> tuple[Objects, list[Finding]]:
+NO_OBJECTS = Objects(np.zeros((0, 4)), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
+
+
+def parse_yolo(text: str, file: str, names: Sequence[str], size_hw: tuple[int, int]) -> tuple[Objects, list[Finding]]:
     """Parse the text of a YOLO label file.
 
     A row is `class x-centre y-centre width height` in shares of the image, or `class x1 y1 x2 y2 x3 y3 ...`: a
@@ -41,7 +45,7 @@ def parse_yolo(text: str, file: str, num_classes: int, size_hw: tuple[int, int])
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
-        row, kind, what = _parse_row(line, num_classes)
+        row, kind, what = _parse_row(line, len(names))
         if kind:
             findings.append(Finding(kind, file, f"line {number}: {what}"))
         if row:

@@ -23,8 +23,9 @@ from .coco_file import CocoFile, read_coco
 from .description import ImageDescription, Split
 from .index import ImageIndex, from_cache, to_cache
 from .inspect_file import inspect_image, quiet_decoders
-from .labels import Objects, parse_yolo
+from .labels import NO_OBJECTS, Objects, parse_yolo
 from .scan_report import Finding, ScanReport
+from .voc import listed_images, parse_voc, voc_label_file
 
 LIST_BYTES = 10**9  # millions of images
 PART = 16  # images that a thread scans in one go
@@ -61,8 +62,8 @@ def scan(
     """
     part = description.split(split)
     listed, repeated = _list_images(description, part)
-    labels = [part.annotation_file] if part.annotation_file else [label_file(path) for path in listed]
-    depends_on = (SCAN_VERSION, description.names, part.name)
+    labels = [part.annotation_file] if part.annotation_file else [_label_file(part)(path) for path in listed]
+    depends_on = (SCAN_VERSION, description.names, part.name, *(["voc"] if part.voc else []))
     kept = IndexCache.of(description.file, part.name, depends_on, [*listed, *map(str, labels)])
     if cache and (found := kept.load(from_cache)) and _fits(found[0], description, part, listed):
         return found
@@ -107,7 +108,7 @@ def _list_images(description: ImageDescription, part: Split) -> tuple[list[str],
     repeated = []
     for source in part.sources:
         before = len(paths)
-        for path in _images_of(source, description.root):
+        for path in listed_images(source) if part.voc else _images_of(source, description.root):
             if path in paths:
                 repeated.append(path)
             paths[path] = None
@@ -146,7 +147,7 @@ def _scan_images(
         scan_one = partial(_scan_coco, coco, part.sources, {Path(path).name: path for path in listed})
     else:
         items, category_ids = listed, tuple(range(1, len(description.names) + 1))
-        scan_one = partial(_scan_yolo, len(description.names))
+        scan_one = partial(_scan_labelled, description.names, part.voc)
     found, count = [], len(items)
     bar = progress_bar(f"scanning {part.name}", count, show=progress)
     parts = [items[start : start + PART] for start in range(0, count, PART)]
@@ -166,19 +167,24 @@ def _each(scan_one: Callable[[Any], _Scanned], items: Sequence[Any]) -> list[_Sc
     return [scan_one(item) for item in items]
 
 
-def _scan_yolo(num_classes: int, path: str) -> _Scanned:
+def _label_file(part: Split) -> Callable[[str], str]:
+    """Where the labels of an image are."""
+    return voc_label_file if part.voc else label_file
+
+
+def _scan_labelled(names: tuple[str, ...], voc: bool, path: str) -> _Scanned:
+    """An image whose labels are a file of their own."""
     size_hw, findings = inspect_image(path)
     if size_hw is None:
         return _Scanned(path, path, None, None, findings)
-    labels = label_file(path)
-    text = ""
+    labels = voc_label_file(path) if voc else label_file(path)
     if not file_kind(labels):
         findings.append(Finding("label file missing", path, f"no label file {labels}"))
-    else:
-        text = read_text(labels, LABEL_BYTES, errors="replace")
-        if not text.strip():
-            findings.append(Finding("no objects", labels, "an empty label file"))
-    objects, more = parse_yolo(text, labels, num_classes, size_hw)
+        return _Scanned(path, path, size_hw, NO_OBJECTS, findings)
+    text = read_text(labels, LABEL_BYTES, errors="replace")
+    if not voc and not text.strip():
+        findings.append(Finding("no objects", labels, "an empty label file"))
+    objects, more = (parse_voc if voc else parse_yolo)(text, labels, names, size_hw)
     return _Scanned(path, path, size_hw, objects, findings + more)
 
 
@@ -207,16 +213,15 @@ def _build(
     description: ImageDescription, found: list[_Scanned], annotation_file: str, category_ids: tuple[int, ...]
 ) -> ImageIndex:
     objects = [scanned.objects for scanned in found if scanned.objects is not None]
-    none = Objects(np.zeros((0, 4)), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
     return ImageIndex(
         names=description.names,
         paths=tuple(scanned.path for scanned in found),
         image_ids=tuple(scanned.image_id for scanned in found),
         sizes_hw=np.array([scanned.size_hw for scanned in found], dtype=np.int64).reshape(-1, 2),
         starts=np.cumsum([0, *(len(o.labels) for o in objects)]).astype(np.int64),
-        boxes=np.concatenate([none.boxes, *(o.boxes for o in objects)]),
-        labels=np.concatenate([none.labels, *(o.labels for o in objects)]),
-        crowd=np.concatenate([none.crowd, *(o.crowd for o in objects)]),
+        boxes=np.concatenate([NO_OBJECTS.boxes, *(o.boxes for o in objects)]),
+        labels=np.concatenate([NO_OBJECTS.labels, *(o.labels for o in objects)]),
+        crowd=np.concatenate([NO_OBJECTS.crowd, *(o.crowd for o in objects)]),
         annotation_file=annotation_file,
         category_ids=category_ids,
     )

@@ -19,7 +19,7 @@ ERROR, REPAIRED, NOTE = "error", "repaired", "note"
 KINDS: dict[str, tuple[str, str]] = {
     "class out of range": (ERROR, "correct the label or the names"),
     "malformed row": (ERROR, "a row is: class x-centre y-centre width height, in shares of the image"),
-    "malformed annotation": (ERROR, "correct the annotation, as COCO describes it"),
+    "malformed annotation": (ERROR, "correct the annotation, as COCO or VOC describes it"),
     "unknown category": (ERROR, "correct the annotation or the categories"),
     "unknown image id": (ERROR, "correct the annotation or the images"),
     "size differs": (ERROR, "the JSON's width and height must be those of the upright image"),
