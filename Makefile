@@ -1,12 +1,13 @@
 # Two commands, each with all its own set-up in .venv:
 #   make test   lint, types, import contracts, tests
 #   make demo   the whole story on generated data
+# And one for the documentation as a site, in site/: make docs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: test demo lint clean
+.PHONY: test demo docs lint clean
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal
@@ -19,6 +20,11 @@ lint: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/spikeyolo demo
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/python docs/make_reference.py docs/reference
+	$(BIN)/zensical build --clean --strict
 
 # Installed again only when the dependencies change; the package itself is editable.
 $(STAMP): pyproject.toml constraints.txt
