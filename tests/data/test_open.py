@@ -228,7 +228,7 @@ def broken(folder: Path, name: str, content: str | bytes | None) -> Path:
         ("a.yaml", "train: [x", "line"),
         ("a.yaml", b"\xff\xfe\x00", "cannot be read as YAML"),
         ("a.yaml", "- 1", "got no keys at all"),
-        ("a.yaml", "format: coco\ntrain: x\nnames: [a]", "format: 'coco' is not one of prophesee, rvt"),
+        ("a.yaml", "format: coco\ntrain: x\nnames: [a]", "format: 'coco' is not one of prophesee, dsec, pedro, rvt"),
         ("a.json", "{}", "no list 'images'"),
         ("a.json", "{", "cannot be read as JSON"),
         ("a.jpg", b"\xff\xd8", "is a single image; give a data.yaml"),

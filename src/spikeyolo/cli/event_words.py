@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..data.events.event_data import EventData
+    from ..data.events.frame_sources import RecordingSource
 
 
 def sensor_of(data: EventData | None) -> tuple[int, int] | None:
@@ -14,6 +16,19 @@ def sensor_of(data: EventData | None) -> tuple[int, int] | None:
     return None if data is None else getattr(data.description.source, "sensor_size_hw", None)
 
 
+def source_of(file: Path, data: EventData | None) -> tuple[RecordingSource, Path, Path]:
+    """Return the layout of a file of events, the recording that it is there, and where its labels are, if it has any.
+
+    The layout is the data set's, or else the one that has labels for the file.
+    """
+    from ..data.events.formats import layout_of
+    from ..data.events.frame_sources import RecordingSource
+
+    source = None if data is None else data.description.source
+    return (source, *source.pair_of(file)) if isinstance(source, RecordingSource) else layout_of(file)
+
+
 def class_name(data: EventData | None, number: int) -> str:
-    """Return what a data set calls a class."""
-    return data.names[number] if data is not None and number < len(data.names) else f"class {number}"
+    """Return what a data set calls the class of an id of its label files."""
+    index = -1 if data is None else int(data.description.classes[number])
+    return data.names[index] if data is not None and index >= 0 else f"class {number}"

@@ -23,19 +23,19 @@ def info(source: str, check: bool = False) -> None:
     """Print sensor, duration, rate and labels of recordings.
 
     Args:
-        source: a recording, a folder of recordings, or the data.yaml of an event data set
+        source: a recording, a folder of recordings, or an event data set: its data.yaml or the name of a public one
         check: also read every event, and say what is wrong with them
 
     Examples:
         spikeyolo events info drive_td.dat
         spikeyolo events info data.yaml --check
     """
-    from ..data.events.labels import pair_recordings
+    from ..data.known import named_set
     from ..data.open import open_recordings
     from ..errors import DataError
-    from ..events import READERS
 
-    data = open_recordings(source) if Path(source).suffix.lower() in (".yaml", ".yml") else None
+    describes = Path(source).suffix.lower() in (".yaml", ".yml") or named_set(source) is not None
+    data = open_recordings(source) if describes else None
     if data is not None and data.description.source.made is not None:
         _print_rvt(data)
         return
@@ -54,8 +54,8 @@ def info(source: str, check: bool = False) -> None:
     _print_rows(source, rows)
     if boxes_by_class:
         say(f"{'by class':<10} {counted(boxes_by_class)}")
-    for folder in data.description.folders.values() if data else []:
-        notes += pair_recordings(folder, READERS).describe()
+    for split in data.splits if data else ():
+        notes += data.description.pair(split).describe() if data else []
     say(*notes)
     if unreadable:
         more = len(unreadable) - MAX_SHOWN
@@ -63,19 +63,24 @@ def info(source: str, check: bool = False) -> None:
 
 
 def _recordings(source: str, data: EventData | None) -> list[Path]:
-    """The recording, or those in the folder or in the folders of the data set."""
+    """The file of a recording, or those in the folder or in the folders of the data set."""
+    from ..data.events.frame_sources import RecordingSource
     from ..errors import DataError
-    from ..events import READERS
-    from ..reading import entries
+    from ..events import READERS, is_recording
+    from ..reading import files_below
 
+    if data is not None:
+        described = data.description
+        assert isinstance(described.source, RecordingSource)
+        pairings = [described.pair(split) for split in data.splits]
+        paths = [path for p in pairings for path in (*(path for path, _ in p.pairs), *p.without_boxes)]
+        return list(map(described.source.events_file, paths))
     path = Path(source)
-    if not os.path.exists(path):  # False too where it cannot be asked
+    if data is None and not os.path.exists(path):  # False too where it cannot be asked
         raise DataError(f"{source}: no such file or folder")
-    if data is None and not os.path.isdir(path):
+    if not os.path.isdir(path):
         return [path]
-    folders = [path] if data is None else list(data.description.folders.values())
-    below = (file for folder in folders if entries(folder) for file in sorted(folder.rglob("*")))
-    found = [file for file in below if file.suffix.lower() in READERS]
+    found = [Path(file) for file in files_below(path) if is_recording(file)]
     if not found:
         raise DataError(f"{source}: no recordings in it ({', '.join(READERS)})")
     return found
@@ -85,27 +90,28 @@ def _inspect(path: Path, data: EventData | None, check: bool) -> tuple[dict[str,
     """A recording's row, its boxes by class, and a line for each thing that is wrong with its files."""
     import warnings
 
-    from ..data.events.labels import BOX_RULES, boxes_path, clean_boxes, describe, read_boxes
+    from ..data.events.labels import BOX_RULES, clean_boxes, describe
     from ..events import open_recording
     from ..events.event_file import REPAIRS
-    from .event_words import class_name, sensor_of
+    from .event_words import class_name, sensor_of, source_of
 
+    layout, name, labels = source_of(path, data)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         recording = open_recording(path, sensor_of(data))
     notes = [str(warning.message) for warning in caught]
     if check and (problems := recording.check()):
         notes = [f"{path}: {describe(problems, REPAIRS)}"]  # what opening it found is among them
-    labels, instants, counts = boxes_path(path), "-", Counter[str]()
+    instants, counts = "-", Counter[str]()
     if os.path.isfile(labels):
-        boxes, wrong = clean_boxes(read_boxes(labels), recording.sensor_size_hw, recording.duration_us)
+        boxes, wrong = clean_boxes(layout.boxes(labels, recording), recording.sensor_size_hw, recording.duration_us)
         if wrong:
             notes.append(f"{labels}: {describe(wrong, BOX_RULES)}")
         counts = Counter(class_name(data, number) for number in boxes["class_id"].tolist())
         instants = f"{len(set(boxes['t'].tolist())):,}"
     seconds, (height, width) = (recording.duration_us - recording.start_us) / 1e6, recording.sensor_size_hw
     row = {
-        "recording": path.name,
+        "recording": name.name,
         "sensor": f"{width} x {height}",
         "seconds": f"{seconds:.3f}",
         "from": f"{recording.start_us / 1e6:.3f} s on",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -41,7 +40,7 @@ def view(
         spikeyolo events view drive_td.dat --data data.yaml --out drive.png
         spikeyolo events view drive_td.dat --start-us 2000000 --window-us 20000
     """
-    from ..data.events.labels import boxes_path, clean_boxes, read_boxes
+    from ..data.events.labels import clean_boxes
     from ..data.open import open_recordings
     from ..errors import ConfigError, quote
     from ..events import open_recording
@@ -50,16 +49,17 @@ def view(
     from ..imaging.draw import image_grid
     from ..imaging.io import WRITTEN_SUFFIXES, write_rgb
     from ..prediction.events import DRAWN_SIDE
-    from .event_words import class_name, sensor_of
+    from .event_words import class_name, sensor_of, source_of
 
     if not 1 <= window_us <= LIMITS["window_us"] or windows < 1:
         raise ConfigError(
             f"events view: window-us {quote(window_us)} and windows {quote(windows)} must be at least 1, "
             f"and window-us at most {LIMITS['window_us']}"
         )
-    reads = [Path(source), boxes_path(source), *([Path(data)] if data else [])]
-    page = new_file(out or numbered_file("events.png"), WRITTEN_SUFFIXES, reads=reads, overwrite=overwrite)
     described = None if data is None else open_recordings(data)
+    layout, _, labels = source_of(Path(source), described)
+    reads = [Path(source), labels, *(described.files if described else ())]
+    page = new_file(out or numbered_file("events.png"), WRITTEN_SUFFIXES, reads=reads, overwrite=overwrite)
     recording = open_recording(Path(source), sensor_of(described))
     start_us = recording.start_us if start_us is None else start_us
     end_us = max(recording.duration_us, 1)
@@ -67,8 +67,7 @@ def view(
         raise ConfigError(
             f"events view: start-us {quote(start_us)} is outside the recording's {recording.duration_us} us"
         )
-    labels = boxes_path(source)
-    boxes = clean_boxes(read_boxes(labels), recording.sensor_size_hw)[0] if os.path.isfile(labels) else None
+    boxes = clean_boxes(layout.boxes(labels, recording), recording.sensor_size_hw)[0] if labels.is_file() else None
     names = [class_name(described, number) for number in range(256)]
     enlarged = max(1, DRAWN_SIDE // max(recording.sensor_size_hw))
     begins = range(start_us, min(start_us + windows * window_us, end_us), window_us)

@@ -5,7 +5,7 @@ It knows no labels and no data sets.
 
 from .dat import write_dat
 from .event_input import PREPARATIONS, EventInput
-from .recording import READERS, Recording, open_recording
+from .recording import READERS, Recording, is_recording, open_recording
 from .render import render
 from .representations import (
     RepresentationConfig,
@@ -25,6 +25,7 @@ __all__ = [
     "Recording",
     "RepresentationConfig",
     "count_frames",
+    "is_recording",
     "last_event_frame",
     "open_recording",
     "render",

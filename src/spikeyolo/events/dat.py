@@ -28,7 +28,7 @@ import numpy as np
 from ..errors import DataError, quote
 from ..files import whole_file
 from ..reading import file_size, naming
-from .event_file import BACKWARDS, BEYOND, CUT_SHORT, checked_size, on_sensor
+from .event_file import BACKWARDS, BEYOND, CUT_SHORT, checked_size, on_sensor, read_at
 from .types import Events
 
 RECORD = 8  # bytes
@@ -101,7 +101,7 @@ class DatFile:
     def _words(self, first: int, count: int) -> np.ndarray:
         """(count, 2) u32, records from the first on, as on disk."""
         with naming(self.path):
-            content = _read_at(self._file, count * RECORD, self._offset + first * RECORD)
+            content = read_at(self._file, count * RECORD, self._offset + first * RECORD)
         if len(content) < count * RECORD:
             raise DataError(f"{self.path}: was cut short while it was read, near byte {self._offset + first * RECORD}")
         return np.frombuffer(content, "<u4").reshape(-1, 2)
@@ -119,15 +119,6 @@ class DatFile:
         t_us += _overflows(raw.astype(np.int64))
         repaired = np.maximum.accumulate(np.clip(t_us, first_us, last_us))
         return repaired, repaired != t_us, word
-
-
-def _seek_and_read(file: int, count: int, offset: int) -> bytes:
-    os.lseek(file, offset, os.SEEK_SET)
-    return os.read(file, count)
-
-
-# Where there is no pread there is no fork either, after which two processes would move one position.
-_read_at = getattr(os, "pread", _seek_and_read)
 
 
 def _overflows(raw: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,6 +73,24 @@ def on_sensor(events: Events, sensor_size_hw: tuple[int, int]) -> tuple[Events, 
         return events, 0
     inside = (events.x < width) & (events.y < height)
     return events[inside], len(events) - int(inside.sum())
+
+
+def pixels_of(column: np.ndarray) -> np.ndarray:
+    """Return coordinates (N,) as uint16; those that do not fit are beyond any sensor and stay so."""
+    if column.dtype == np.uint16:
+        return column
+    top = np.iinfo(np.uint16).max
+    return np.where((column >= 0) & (column <= top), column, top).astype(np.uint16)  # NaN is beyond it too
+
+
+def _seek_and_read(file: int, count: int, offset: int) -> bytes:
+    os.lseek(file, offset, os.SEEK_SET)
+    return os.read(file, count)
+
+
+# Where there is no pread there is no fork either, after which two processes would move one position.
+read_at = getattr(os, "pread", _seek_and_read)
+"""Bytes of an open file: (descriptor, count, offset)."""
 
 
 def checked_size(path: Path, given: Sequence[int] | None, in_file: Sequence[int] | None) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ Rules for what the format leaves open:
   `ms_to_idx` is there; without any of these the file is refused.
 - Polarity: 1 where `p` is above 0, so -1 and 1 are read too.
 - Time that runs backwards: an event takes the latest time before it in what is read at once.
+- `ms_to_idx` is believed as far as the times of the events at its places agree with it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..reading import naming
-from .event_file import BACKWARDS, BEYOND, LATEST_US, checked_size, non_falling, on_sensor
+from .event_file import BACKWARDS, BEYOND, LATEST_US, checked_size, non_falling, on_sensor, pixels_of
 from .hdf5_reading import dataset, is_group, member, number, open_hdf5
 from .types import Events
 
@@ -58,14 +59,24 @@ class Hdf5File:
 
     def index(self, t_us: int) -> int:
         """See `EventStore`; among the events of one millisecond where the file says which they are."""
-        first, last = 0, self._count
-        if self._ms_to_idx is not None and len(self._ms_to_idx):
-            ms = min(max(t_us // 1000, 0), len(self._ms_to_idx) - 1)
-            first = int(self._ms_to_idx[ms])
-            last = int(self._ms_to_idx[ms + 1]) if ms + 1 < len(self._ms_to_idx) else self._count
-            if last - first <= MAX_MILLISECOND:
-                return first + int(np.searchsorted(self._read("t", first, last), t_us))
-        return bisect_left(range(self._count), t_us, first, last, key=self.time)
+        begin, end = self._near(t_us)
+        if end - begin <= MAX_MILLISECOND:
+            found = begin + int(np.searchsorted(self._read("t", begin, end), t_us))
+        else:
+            found = bisect_left(range(self._count), t_us, begin, end, key=self.time)
+        if begin < found < end or (found == begin == 0) or (found == end == self._count):
+            return found
+        self._ms_to_idx = None  # it is wrong, and left alone from now on
+        return bisect_left(range(self._count), t_us, key=self.time)
+
+    def _near(self, t_us: int) -> tuple[int, int]:
+        """The events of a millisecond by the file's table, with one before and one after them; or all there are."""
+        table = self._ms_to_idx
+        if table is None or not len(table):
+            return 0, self._count
+        ms = min(max(t_us // 1000, 0), len(table) - 1)
+        last = int(table[ms + 1]) if ms + 1 < len(table) else self._count
+        return max(int(table[ms]) - 1, 0), min(last + 1, self._count)
 
     def time(self, number: int) -> int:
         """See `EventStore`."""
@@ -74,7 +85,7 @@ class Hdf5File:
     def read(self, start: int, stop: int) -> tuple[Events, Counter[str]]:
         """See `EventStore`."""
         t_us, backwards = non_falling(self._read("t", start, stop).astype(np.int64))
-        x, y = (self._coordinates(name, start, stop) for name in "xy")
+        x, y = (pixels_of(self._read(name, start, stop)) for name in "xy")
         polarity = (self._read("p", start, stop) > 0).astype(np.uint8)
         events, beyond = on_sensor(Events(t_us, x, y, polarity), self.sensor_size_hw)
         return events, +Counter({BACKWARDS: backwards, BEYOND: beyond})
@@ -119,11 +130,3 @@ class Hdf5File:
             self._data, self._process = self._open(), os.getpid()
         with naming(self.path, f"events/{name} cannot be read"):
             return self._data[name][start:stop]
-
-    def _coordinates(self, name: str, start: int, stop: int) -> np.ndarray:
-        """As uint16; those that do not fit are beyond any sensor and stay so."""
-        column = self._read(name, start, stop)
-        if column.dtype == np.uint16:
-            return column
-        top = np.iinfo(np.uint16).max
-        return np.where((column >= 0) & (column <= top), column, top).astype(np.uint16)  # NaN is beyond it too

@@ -15,6 +15,7 @@ from .dat import DatFile
 from .event_file import LATEST_US, REPAIRS, EventStore
 from .faery_file import SUFFIXES, DecodedFile
 from .hdf5 import Hdf5File
+from .npy import NpyFile
 from .types import Events
 
 Opener = Callable[[Path, "tuple[int, int] | None"], EventStore]
@@ -23,8 +24,12 @@ READERS: dict[str, Opener] = {
     ".dat": DatFile,
     ".h5": Hdf5File,
     ".hdf5": Hdf5File,
+    ".npy": NpyFile,
     **dict.fromkeys(SUFFIXES, DecodedFile),
 }
+
+BESIDE = ("_bbox.npy", "tracks.npy", "rectify_map.h5")
+"""Ends of the names of files that data sets keep beside recordings: labels of Prophesee's and DSEC's, DSEC's maps."""
 
 _PART = 1 << 20  # events read at once where all are
 MAX_EVENTS = 1 << 26  # of one window: they take 900 MB, and frames of them more
@@ -168,8 +173,14 @@ class Recording:
             warnings.warn(f"{self.path}: {problems[kind]} {kind} ({REPAIRS[kind]})", stacklevel=4)
 
 
+def is_recording(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is a recording by its name."""
+    name = os.path.basename(os.fspath(path)).lower()
+    return os.path.splitext(name)[1] in READERS and not name.endswith(BESIDE)
+
+
 def open_recording(path: str | os.PathLike[str], sensor_size_hw: tuple[int, int] | None = None) -> Recording:
-    """Open a recording by the ending of its name: `.dat`, `.h5`, `.hdf5`, `.raw`, `.aedat4`, `.es`.
+    """Open a recording by the ending of its name: `.dat`, `.h5`, `.hdf5`, `.npy`, `.raw`, `.aedat4`, `.es`.
 
     Args:
         path: the file.

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError
-from ..events import READERS, EventInput
+from ..events import READERS, EventInput, is_recording
 from ..imaging.given import as_rgb
 from ..imaging.image_input import ImageInput
 from ..imaging.io import IMAGE_SUFFIXES
@@ -209,7 +209,7 @@ def _kind(path: Path) -> Kind | None:
         return "image"
     if suffix in VIDEO_SUFFIXES:
         return "video"
-    return "recording" if suffix in READERS else None
+    return "recording" if is_recording(path) else None
 
 
 def _named(found: list[tuple[str, Kind]]) -> list[Source]:

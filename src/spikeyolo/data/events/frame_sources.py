@@ -12,11 +12,11 @@ import numpy as np
 
 from ...errors import ConfigError, DataError, quote
 from ...events.event_input import EventInput
-from ...events.recording import READERS, Recording, open_recording
+from ...events.recording import Recording, open_recording
 from ...events.render import frames_of
 from ...events.representations import RepresentationConfig, narrow
 from ...events.types import Events
-from .labels import Pairing, pair_recordings, read_boxes
+from .labels import Pairing, boxes_path, pair_recordings, read_boxes
 from .rvt import FRAMES, LABELS, RvtSequence, open_rvt, pair_sequences, sequence_files
 
 DEFAULT_TIMESTEPS = 2
@@ -95,36 +95,60 @@ class Source(Protocol):
 class RecordingSource:
     """Folders of recordings, `NAME_td.dat` or another format, with `NAME_bbox.npy` beside each, as Prophesee has them.
 
+    Other layouts of recordings are subclasses, which say where events and labels are; frames are rendered from events
+    as they are needed in all of them.
+
     Attributes:
         sensor_size_hw: of recordings that do not name it.
     """
 
     sensor_size_hw: tuple[int, int] | None = None
-    expected = "NAME_td.dat with NAME_bbox.npy beside it"
     made = None
 
     @property
+    def expected(self) -> str:
+        """What a folder must hold."""
+        return "NAME_td.dat with NAME_bbox.npy beside it"
+
+    @property
     def depends_on(self) -> tuple[Any, ...]:
-        """The size of the sensor that was given."""
-        return ("recordings", self.sensor_size_hw)
+        """The layout, and the size of the sensor that was given."""
+        return (type(self).__name__, self.sensor_size_hw)
 
     def pair(self, folder: Path) -> Pairing:
         """See `Source`."""
-        return pair_recordings(folder, READERS)
+        return pair_recordings(folder)
+
+    def pair_of(self, file: Path) -> tuple[Path, Path]:
+        """Return the recording that a file of events is, and where this layout has its labels, if there are any."""
+        return file, boxes_path(file)
+
+    def events_file(self, path: Path) -> Path:
+        """Return the file of a recording's events."""
+        return path
+
+    def recording(self, path: Path, sensor_size_hw: tuple[int, int] | None = None) -> Recording:
+        """Open the events of a recording; DataError where they cannot be read."""
+        return open_recording(self.events_file(path), sensor_size_hw or self.sensor_size_hw)
+
+    def boxes(self, labels: Path, recording: Recording) -> np.ndarray:
+        """Return the boxes of a file of labels, BOX_DTYPE (N,), in the recording's time and in pixels of its sensor."""
+        return read_boxes(labels)
 
     def files(self, paired: Pairing) -> list[Path]:
         """See `Source`."""
-        return [*(path for pair in paired.pairs for path in pair), *paired.without_boxes, *paired.without_recording]
+        of_pairs = [file for path, labels in paired.pairs for file in (self.events_file(path), labels)]
+        return [*of_pairs, *map(self.events_file, paired.without_boxes), *paired.without_recording]
 
     def read(self, path: Path, labels: Path) -> LabelledRecording:
         """See `Source`."""
-        recording = open_recording(path, self.sensor_size_hw)
+        recording = self.recording(path)
         size_hw, decoded_bytes = recording.sensor_size_hw, recording.decoded_bytes
-        return LabelledRecording(recording.duration_us, size_hw, decoded_bytes, read_boxes(labels))
+        return LabelledRecording(recording.duration_us, size_hw, decoded_bytes, self.boxes(labels, recording))
 
     def open(self, path: Path, sensor_size_hw: tuple[int, int]) -> OpenRecording:
         """See `Source`."""
-        return _Rendered(open_recording(path, sensor_size_hw))
+        return _Rendered(self.recording(path, sensor_size_hw))
 
     def choose(self, own: EventInput, given: str | None, changes: Mapping[str, Any]) -> EventInput:
         """See `Source`."""

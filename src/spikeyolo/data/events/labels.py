@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import DataError, quote
+from ...events.numpy_files import load_numpy
+from ...events.recording import is_recording
 from ...files import whole_file
 from ...reading import entries, naming
-from .numpy_files import load_numpy
 
 BOX_DTYPE = np.dtype(
     [
@@ -54,6 +55,7 @@ TIME_SLACK_US = 100_000  # the last label may stand at the end of a recording wh
 _OLDER_NAMES = {"t": "ts", "class_confidence": "confidence"}
 _DEFAULTS = {"track_id": 0, "class_confidence": 1.0}
 
+ALONE = ("without_boxes", "without_recording")
 _EVENTS_END, _BOXES_END = "_td", "_bbox.npy"
 
 
@@ -170,6 +172,21 @@ class Pairing:
     without_boxes: tuple[Path, ...]
     without_recording: tuple[Path, ...]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Pairing]) -> Pairing:
+        """Return those of several folders together.
+
+        Raises:
+            DataError: two recordings of one name, by which results call them.
+        """
+        pairs = tuple(pair for part in parts for pair in part.pairs)
+        named: dict[str, Path] = {}
+        for path, _ in pairs:
+            if (other := named.setdefault(path.name, path)) is not path:
+                raise DataError(f"{path}: {other} has the same name; a split takes each recording once, by its name")
+        alone = (tuple(path for part in parts for path in getattr(part, name)) for name in ALONE)
+        return cls(pairs, *alone)
+
     def describe(self) -> list[str]:
         """Return a line for each that is alone."""
         return [
@@ -179,24 +196,27 @@ class Pairing:
 
 
 def boxes_path(recording: str | os.PathLike[str]) -> Path:
-    """Return where the boxes of a recording are: `NAME_td.dat`, or `NAME.h5`, has `NAME_bbox.npy` beside it."""
+    """Return where the boxes of a recording are: `NAME_td.dat`, or `NAME.h5`, has `NAME_bbox.npy` beside it.
+
+    RVT's own copies of Gen1 and 1 Mpx are called `NAME_td.dat.h5`.
+    """
     recording = Path(recording)
-    return recording.with_name(recording.stem.removesuffix(_EVENTS_END) + _BOXES_END)
+    return recording.with_name(recording.stem.removesuffix(".dat").removesuffix(_EVENTS_END) + _BOXES_END)
 
 
-def pair_recordings(folder: str | os.PathLike[str], suffixes: Iterable[str] = (".dat",)) -> Pairing:
-    """Pair the recordings of these suffixes in a folder with their boxes.
+def pair_recordings(folder: str | os.PathLike[str]) -> Pairing:
+    """Pair the recordings in a folder with their boxes.
 
     Raises:
         DataError: no such folder, or two recordings that would share their boxes.
     """
-    folder, suffixes = Path(folder), tuple(suffixes)
+    folder = Path(folder)
     if not os.path.isdir(folder):
         raise DataError(f"{folder}: no such folder; give one with NAME_td.dat and NAME_bbox.npy")
     files = [file for file in entries(folder) if os.path.isfile(file)]
     owners: dict[Path, Path] = {}
     for file in files:
-        if file.suffix.lower() in suffixes:
+        if is_recording(file):
             other = owners.setdefault(boxes_path(file), file)
             if other is not file:
                 raise DataError(f"{file}: {boxes_path(file).name} would belong to {other.name} too; rename one")

@@ -24,12 +24,12 @@ import numpy as np
 from ...errors import DataError
 from ...events.event_file import LATEST_US, checked_size
 from ...events.hdf5_reading import dataset, open_hdf5
+from ...events.numpy_files import load_numpy
 from ...events.representations import check_memory
 from ...files import whole_folder
 from ...optional import optional_module
 from ...reading import entries, naming
 from .labels import Pairing, boxes_from
-from .numpy_files import load_numpy
 
 DEFAULT_NAME = "stacked_histogram_dt=50_nbins=10"
 FRAMES, LABELS = "event_representations_v2", "labels_v2"

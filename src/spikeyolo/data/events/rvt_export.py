@@ -18,6 +18,7 @@ from ...events.representations import RepresentationConfig
 from ...files import make_folder, own_folder
 from ...processes import in_processes
 from .event_data import EventData
+from .frame_sources import RecordingSource
 from .rvt import TOLERANCE_US, write_rvt
 
 
@@ -105,13 +106,15 @@ def export_split(
         DataError: recordings that cannot be read.
         WriteError: a folder cannot be written.
     """
-    if data.description.source.made is not None:
+    source = data.description.source
+    if not isinstance(source, RecordingSource):
         raise ConfigError(f"{data.file}: describes RVT's frames, which are prepared already")
     index, rvt_format = data.split(split), rvt_format or RvtFormat()
     folder = own_folder(make_folder(out), split)
+    size_hw = index.sensor_size_hw
     work = [
-        (recording, index.labels_of(number), index.sensor_size_hw, folder / sequence_name(recording), rvt_format)
-        for number, recording in enumerate(index.recordings)
+        (source.events_file(path), index.labels_of(number), size_hw, folder / sequence_name(path), rvt_format)
+        for number, path in enumerate(index.recordings)
     ]
     waiting = [job for job in work if not job[3].exists()]
     done = len(work) - len(waiting)

@@ -16,7 +16,7 @@ from .frame_sources import LabelledRecording
 from .index import EventIndex, from_cache, to_cache
 from .labels import BOX_DTYPE, BOX_RULES, Pairing, clean_boxes, describe
 
-SCAN_VERSION = 3  # raised whenever what a scan finds or how it is stored changes
+SCAN_VERSION = 4  # raised whenever what a scan finds or how it is stored changes
 MAX_SHOWN = 5
 
 
@@ -32,17 +32,16 @@ def scan(description: EventDescription, split: str, *, progress: bool = True) ->
         ConfigError: no such split.
         DataError: no recording with boxes, one that cannot be read, or sensors of different sizes.
     """
-    folder, source = description.folder(split), description.source
-    paired = source.pair(folder)
-    depends_on = (SCAN_VERSION, description.names, split, source.depends_on)
-    kept = IndexCache.of(description.file, split, depends_on, source.files(paired))
+    source, paired = description.source, description.pair(split)
+    depends_on = (SCAN_VERSION, description.names, description.classes.tolist(), split, source.depends_on)
+    kept = IndexCache.of(description.base or description.file, split, depends_on, source.files(paired))
     index = kept.load(from_cache)
     if (
         index is None
         or index.names != description.names
         or not set(index.recordings) <= {path for path, _ in paired.pairs}
     ):
-        index = _read(description, folder, paired, progress)
+        index = _read(description, split, paired, progress)
         kept.save(*to_cache(index))
     return replace(index, protocol=description.protocol, source=source)
 
@@ -54,12 +53,13 @@ def shown(description: EventDescription, findings: tuple[str, ...]) -> list[str]
     return [*findings[:MAX_SHOWN], *([rest] if more > 0 else [])]
 
 
-def _read(description: EventDescription, folder: Path, paired: Pairing, progress: bool) -> EventIndex:
+def _read(description: EventDescription, split: str, paired: Pairing, progress: bool) -> EventIndex:
     findings = paired.describe()
     found: list[LabelledRecording] = []
     labels: list[np.ndarray] = []
-    unnamed = np.zeros(256, dtype=np.int64)
-    with progress_bar(f"reading {folder.name}", len(paired.pairs), show=progress) as advance:
+    classes = description.classes
+    unnamed = np.zeros(len(classes), dtype=np.int64)
+    with progress_bar(f"reading {split}", len(paired.pairs), show=progress) as advance:
         for path, boxes_file in paired.pairs:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
@@ -68,18 +68,19 @@ def _read(description: EventDescription, folder: Path, paired: Pairing, progress
             boxes, wrong = clean_boxes(found[-1].boxes, found[-1].sensor_size_hw, found[-1].duration_us)
             if wrong:
                 findings.append(f"{boxes_file}: {describe(wrong, BOX_RULES)}")
-            unnamed += np.bincount(boxes["class_id"], minlength=256)
-            labels.append(boxes[boxes["class_id"] < len(description.names)])
+            named = classes[boxes["class_id"]] >= 0
+            unnamed += np.bincount(boxes["class_id"][~named], minlength=len(classes))
+            labels.append(boxes[named])
+            labels[-1]["class_id"] = classes[labels[-1]["class_id"]]
             found[-1] = replace(found[-1], boxes=labels[-1])
             advance(len(labels), len(paired.pairs))
-    unnamed[: len(description.names)] = 0
     if unnamed.any():
         ids = ", ".join(map(str, np.flatnonzero(unnamed).tolist()))
         findings.append(f"{unnamed.sum()} boxes of class ids without a name ({ids}): left out")
     paths = tuple(path for path, _ in paired.pairs)
     if not any(len(boxes) for boxes in labels):
         what = "; ".join(findings[:MAX_SHOWN]) or f"expected {description.source.expected}"
-        raise DataError(f"{folder}: no recording with boxes: {what}")
+        raise DataError(f"{_shown_folders(description, split)}: no recording with boxes: {what}")
     sizes = [one.sensor_size_hw for one in found]
     other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
     if other is not None:
@@ -88,6 +89,11 @@ def _read(description: EventDescription, folder: Path, paired: Pairing, progress
             "one data set, one sensor"
         )
     return _joined(description.names, paths, found, findings)
+
+
+def _shown_folders(description: EventDescription, split: str) -> str:
+    first, *others = description.folders[split]
+    return f"{first} and {len(others)} more" if others else f"{first}"
 
 
 def _joined(

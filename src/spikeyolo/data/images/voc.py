@@ -52,7 +52,9 @@ def voc_label_file(image: str) -> str:
     return os.path.join(os.path.dirname(folder), ANNOTATIONS, f"{name.rpartition('.')[0]}.xml")
 
 
-def parse_voc(text: str, file: str, names: Sequence[str], size_hw: tuple[int, int]) -> tuple[Objects, list[Finding]]:
+def parse_voc(
+    text: str, file: str, names: Sequence[str], size_hw: tuple[int, int], first: int = 1
+) -> tuple[Objects, list[Finding]]:
     """Parse an annotation.
 
     Args:
@@ -60,6 +62,7 @@ def parse_voc(text: str, file: str, names: Sequence[str], size_hw: tuple[int, in
         file: its name, for errors and findings.
         names: of the classes.
         size_hw: rows and columns of the image.
+        first: what the first pixel is called; others than VOC's own may count from 0.
 
     Raises:
         DataError: not such an annotation.
@@ -77,7 +80,7 @@ def parse_voc(text: str, file: str, names: Sequence[str], size_hw: tuple[int, in
         elif not all(-FARTHEST < corner < FARTHEST for corner in corners):
             findings.append(Finding("malformed annotation", file, f"object {number}: its corners are no pixels"))
         else:
-            boxes = [corners[0] - 1, corners[1] - 1, *corners[2:]]
+            boxes = [corners[0] - first, corners[1] - first, *corners[2:]]
             rows.append((names.index(name), boxes, (item.findtext("difficult") or "0").strip() == "1"))
     if not rows and not findings:
         findings.append(Finding("no objects", file, "an annotation without objects"))

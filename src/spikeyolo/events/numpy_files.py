@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from ...reading import file_size, naming
+from ..reading import file_size, naming
 
 MAX_BYTES = 1 << 28  # of all arrays of a file: 7 million boxes of one recording
 MAX_MEMBERS = 100  # of an .npz
@@ -42,13 +42,23 @@ def load_numpy(path: str | os.PathLike[str]) -> np.ndarray | dict[str, np.ndarra
             return arrays
 
 
-def _array(file: IO[bytes], size: int) -> np.ndarray:
-    """The array of an open `.npy` of so many bytes."""
+def array_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return shape, whether the first axis varies fastest (Fortran's order), and type of the array of an open `.npy`.
+
+    The file stands at the first number afterwards, and all of them are there.
+
+    Args:
+        file: at its start.
+        size: of it, in bytes.
+
+    Raises:
+        ValueError: another version of the format, pickled objects, or more announced than is there.
+    """
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
     elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
     else:  # version 3 is for names of fields beyond Latin-1; none of ours is
         raise ValueError(f"version {version} of the format")
     if dtype.hasobject:
@@ -56,6 +66,13 @@ def _array(file: IO[bytes], size: int) -> np.ndarray:
     claimed, there = prod(shape) * dtype.itemsize, size - file.tell()
     if min(shape, default=0) < 0 or claimed > there:
         raise ValueError(f"cut short: {claimed} bytes are announced and {there} are there")
+    return shape, fortran, dtype
+
+
+def _array(file: IO[bytes], size: int) -> np.ndarray:
+    """The array of an open `.npy` of so many bytes."""
+    shape, _, dtype = array_header(file, size)
+    claimed = prod(shape) * dtype.itemsize
     if max(claimed, prod(shape)) > MAX_BYTES:
         raise ValueError(f"{prod(shape)} numbers of {claimed} bytes; more than {MAX_BYTES} are never read")
     file.seek(0)
