@@ -26,7 +26,8 @@ OPTIONS = {
     "runs",
     "conf": "least score of a detection, 0..1",
     "crops": "write what each box shows, OUT/crops/CLASS/*.jpg",
-    "data": "a data.yaml (of images, or of recordings of an event camera), or a COCO annotation file",
+    "data": "a data.yaml (of images, or of recordings of an event camera), a COCO annotation file, or the name of a "
+    "public set (spikeyolo data list)",
     "device": "auto (a GPU where there is one), cpu, cuda, or the number of a GPU",
     "draw": "write images and videos with boxes",
     "engine": "what computes a model of images on a CPU: auto takes the fastest that is installed and finds the same",

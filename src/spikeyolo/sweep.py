@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .data.known import from_anywhere
 from .data.open import open_data
 from .errors import ConfigError
 from .evaluation.plots import save_figure
@@ -226,7 +227,7 @@ class Sweep:
     def _at_work(self, subject: dict[str, Any]) -> Iterator[None]:
         """Begin a sweep of something, or go on with it, for this process alone."""
         technology = asdict(self.technology)
-        subject |= {"data": str(Path(self.data).resolve()), "split": self.split}
+        subject |= {"data": from_anywhere(str(self.data)), "split": self.split}
         # As JSON gives it back, for the comparison: a key of sram_pj is a number here and a text there.
         self.subject = json.loads(json.dumps(subject | {"technology": technology}))
         file = self.folder / "sweep.json"

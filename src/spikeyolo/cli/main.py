@@ -26,6 +26,7 @@ from .arguments import REQUIRED, UsageError, arguments_of, options_of, read_file
 COMMANDS = {
     "demo": "the whole story on generated images, or with --events on recordings, in minutes",
     "data check": "look at every image and label of a data set, and say what is wrong",
+    "data list": "public data sets that can be named in place of a data.yaml, and where each is available",
     "train": "train a detector on labelled images or recordings, or resume a training",
     "val": "measure the average precision and the speed of a model",
     "predict": "find objects on images, videos, cameras and recordings of event cameras",

@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger
 
 from ..data.data_set import DataSet, Input
+from ..data.known import from_anywhere
 from ..data.open import open_data
 from ..devices import parse_devices
 from ..errors import ConfigError, DataError, TrainingError
@@ -234,7 +235,7 @@ def _training_input(data: DataSet, settings: TrainSettings, resumed: bool) -> In
 def _with_absolute_paths(settings: TrainSettings) -> TrainSettings:
     """So that a run can be resumed from another working directory."""
     model = settings.model if is_preset(settings.model) else str(Path(settings.model).resolve())
-    data = str(Path(settings.data).resolve()) if settings.data else ""
+    data = from_anywhere(settings.data) if settings.data else ""
     teacher = None if settings.teacher is None else str(Path(settings.teacher).resolve())
     return replace(settings, model=model, data=data, teacher=teacher)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from ..data.known import from_anywhere
 from ..errors import ConfigError, SpikeYOLOError, WriteError
 from ..files import numbered, occupant, remains, write_whole
 from ..locks import NAME, locked
@@ -166,7 +167,7 @@ def resumed_settings(run: Path, options: TrainSettings, given: Collection[str] |
     changes = {name: getattr(options, name) for name in given if getattr(options, name) != getattr(kept, name)}
     for name, value in changes.items():
         longer = name == "epochs" and value > kept.epochs
-        same_data = name == "data" and Path(value).resolve() == Path(kept.data)
+        same_data = name == "data" and from_anywhere(value) == kept.data
         moved = name == "teacher" and None not in (value, kept.teacher)  # its content is compared with the record
         if name not in MACHINE and not longer and not same_data and not moved:
             raise ConfigError(

@@ -44,12 +44,14 @@ class ImageDescription:
         root: the folder that the file's paths are relative to.
         names: class names by class index.
         splits: by name; those the file does not mention are absent.
+        base: the file beside which the index is kept: `file`, unless that ships with the package.
     """
 
     file: Path
     root: Path
     names: tuple[str, ...]
     splits: Mapping[str, Split]
+    base: Path | None = None
 
     def split(self, name: str) -> Split:
         """Return the split of that name; a bare COCO JSON is any split but the one to train on.
@@ -68,7 +70,7 @@ class ImageDescription:
         return self.splits[name]
 
 
-def describe_images(file: Path, content: dict[str, Any]) -> ImageDescription:
+def describe_images(file: Path, content: dict[str, Any], base: Path | None = None) -> ImageDescription:
     """Return the data set of a YOLO data.yaml, with or without `train_json`, `val_json`, `test_json`; or `format: voc`.
 
     `path` is relative to the YAML's folder, everything else to `path`. With large JSON files, name the folder and the
@@ -77,6 +79,7 @@ def describe_images(file: Path, content: dict[str, Any]) -> ImageDescription:
     Args:
         file: the data.yaml.
         content: what it holds.
+        base: the file to which paths are relative, where it is another one.
 
     Raises:
         ConfigError: an unknown or missing key, or a wrong value.
@@ -84,7 +87,7 @@ def describe_images(file: Path, content: dict[str, Any]) -> ImageDescription:
     """
     voc = content.get("format") == VOC
     check_keys(file, content, VOC_KEYS if voc else KEYS, IGNORED_KEYS)
-    root = file.parent / as_path(file, "path", content.get("path") or ".")
+    root = (base or file).parent / as_path(file, "path", content.get("path") or ".")
     if file_kind(root) != "folder":
         raise DataError(f"{file}: path: no such folder {shown(root)} (a relative path starts at the YAML's folder)")
     splits = {name: split for name in SPLITS if (split := _split(file, content, root, name, voc))}
@@ -93,7 +96,7 @@ def describe_images(file: Path, content: dict[str, Any]) -> ImageDescription:
     names = _names(file, content, splits)
     if content.get("nc") not in (None, len(names)):
         raise ConfigError(f"{file}: nc: {quote(content['nc'])} beside {len(names)} names; correct one or leave nc out")
-    return ImageDescription(file, root, names, splits)
+    return ImageDescription(file, root, names, splits, base)
 
 
 def _split(file: Path, content: dict[str, Any], root: Path, name: str, voc: bool) -> Split | None:

@@ -64,7 +64,7 @@ def scan(
     listed, repeated = _list_images(description, part)
     labels = [part.annotation_file] if part.annotation_file else [_label_file(part)(path) for path in listed]
     depends_on = (SCAN_VERSION, description.names, part.name, *(["voc"] if part.voc else []))
-    kept = IndexCache.of(description.file, part.name, depends_on, [*listed, *map(str, labels)])
+    kept = IndexCache.of(description.base or description.file, part.name, depends_on, [*listed, *map(str, labels)])
     if cache and (found := kept.load(from_cache)) and _fits(found[0], description, part, listed):
         return found
     report = ScanReport(f"{description.file}, {part.name}")
