@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ def source_of(file: Path, data: EventData | None) -> tuple[RecordingSource, Path
     from ..data.events.formats import layout_of
     from ..data.events.frame_sources import RecordingSource
 
+    file = Path(os.path.abspath(file))  # layouts look at the folders above it
     source = None if data is None else data.description.source
     return (source, *source.pair_of(file)) if isinstance(source, RecordingSource) else layout_of(file)
 

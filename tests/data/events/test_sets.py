@@ -18,7 +18,7 @@ from tests.helpers.event_sets import (
 from tests.helpers.recordings import assert_equal, joined, random_events, windows
 
 from spikeyolo.cli.main import main
-from spikeyolo.data.known import known_set, named_set, set_names
+from spikeyolo.data.known import from_anywhere, known_set, named_set, set_names
 from spikeyolo.data.open import open_data
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.events import is_recording, open_recording
@@ -183,7 +183,7 @@ IN_INFO = {
 }
 
 
-def test_info_and_view_know_them(sets, tmp_path, capsys):
+def test_info_and_view_know_them(sets, tmp_path, monkeypatch, capsys):
     for name, given in sets.items():
         assert main(["events", "info", str(given)]) == 0
         said = capsys.readouterr().out
@@ -198,6 +198,9 @@ def test_info_and_view_know_them(sets, tmp_path, capsys):
         assert image.shape[:2] == DSEC_SIZE
         assert (image[50, 70:170] != [128, 128, 128]).any(axis=1).mean() > 0.9  # the upper side of the first box
         capsys.readouterr()
+    monkeypatch.chdir(root / "train/zurich_city_00_a/events/left")
+    assert main(["events", "info", "events.h5"]) == 0
+    assert "2 class 0, 1 class 2" in capsys.readouterr().out
     assert main(["events", "info", str(root / "test")]) == 0  # a folder: the map beside the events is none
     said = capsys.readouterr().out
     assert "thun_01_a" in said
@@ -216,6 +219,8 @@ def test_names_of_sets(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SPIKEYOLO_DATA", str(tmp_path / "all"))
     assert named_set("gen1").root == tmp_path / "all" / "gen1"
     assert named_set("gen1.yaml") is named_set("gen1=") is named_set("nothing=x") is None
+    assert from_anywhere("gen1=data") == f"gen1={tmp_path / 'data'}" == from_anywhere(from_anywhere("gen1=data"))
+    assert from_anywhere("data.yaml") == str(tmp_path / "data.yaml")
     (tmp_path / "gen1").write_text("a file of that name comes first")
     assert named_set("gen1") is None
     assert main(["val", "--weights", "x", "--data", "1mpx"]) == 1
