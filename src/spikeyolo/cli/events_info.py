@@ -155,7 +155,7 @@ def _print_rvt(data: EventData) -> None:
             counted(counts),
         )
     show(table)
-    say(f"frames of {made.window_us // made.timesteps / 1000:g} ms" + (", halved" if made.downscale == 2 else ""))
+    say(f"frames of {made.equal_steps_us('frames') / 1000:g} ms" + (", halved" if made.downscale == 2 else ""))
     say(*findings)
 
 
