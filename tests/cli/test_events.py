@@ -122,7 +122,7 @@ def test_view_draws_windows_and_their_boxes(capsys, data, tmp_path):
     words = ("view", file, "--out", out, "--start-us", 0, "--window-us", 100_000, "--windows", 9, "--data", data)
     code, said, _ = run(capsys, *words)
     assert code == 0
-    assert "3 windows of 100 ms from 0 s on" in said  # the recording has no more
+    assert "3 windows of 100 ms from 0.000 s on" in said  # the recording has no more
     image = read_rgb(str(out))
     assert image.shape == (64 * 6, 96 * 6 * 3 + 2 * 4, 3)
     (data.parent / "train" / "a_bbox.npy").unlink()

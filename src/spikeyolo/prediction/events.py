@@ -168,11 +168,6 @@ def found_on_recordings(
         raise DataError(f"{sources[0].path}: no events in it")
 
 
-def window_image(recording: Recording, start_us: int, end_us: int) -> np.ndarray:
-    """Return the events of a window of a recording as an image; see `events_image`."""
-    return events_image(recording.window(start_us, end_us), start_us, end_us, recording.sensor_size_hw)
-
-
 def events_image(events: Events, start_us: int, end_us: int, sensor_size_hw: tuple[int, int]) -> np.ndarray:
     """Return events, brighter ones in red and darker ones in blue on white, (H, W, 3) uint8 RGB."""
     counts = RepresentationConfig().render(events, start_us, end_us, sensor_size_hw, 1)
