@@ -155,8 +155,11 @@ def found_on_recordings(
         summary.total = None if total is None or summary.total is None else summary.total + total
         size_hw = recording.sensor_size_hw
         source = replace(source, enlarged=max(1, DRAWN_SIDE // max(size_hw)), step_us=stream.step_us)
-        tracker = Tracker(source.fps) if settings.track else None
+        tracker, seen_us = Tracker(source.fps) if settings.track else None, 0
         for index, step in enumerate(stream):
+            seen_us += step.end_us - step.start_us
+            if stream.windows.total is None:  # steps of both bounds: their mean so far
+                summary.step_us = max(seen_us // (index + 1), 1)
             draw = partial(events_image, step.events, step.start_us, step.end_us, size_hw)
             frame = Frame(source, index, size_hw, draw, step.end_us)
             found = step.detections.with_names(model.names)
