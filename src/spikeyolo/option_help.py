@@ -54,10 +54,10 @@ OPTIONS = {
     "weights": TRAINED,
     "window_us": "length of a window of a recording in microseconds, in place of what the model says",
     "window_events": "most events of a window, in place of that; a window is what window_us and this say together",
-    "refractory_us": "drop events less than so long after the last kept one of their pixel, in microseconds, in place of "
+    "refractory_us": "drop events less than so many microseconds after the last kept one of their pixel, in place of "
     "what the model says; 0: none",
-    "background_us": "drop events without one of a neighbouring pixel so long before, in microseconds, in place of that; "
-    "0: none",
+    "background_us": "drop events without one of a neighbouring pixel in so many microseconds before, in place of "
+    "that; 0: none",
     "region": "x0 y0 x1 y1, the part of the sensor to look at, in place of that",
     "workers": "processes that load images",
 }

@@ -230,6 +230,12 @@ class RvtSource:
 
     def check(self, event_input: EventInput) -> None:
         """See `Source`; only T and the order of timesteps can be chosen."""
+        for name in ("window_events", "filters"):
+            if getattr(event_input, name):
+                raise ConfigError(
+                    f"{name}: {self.file} holds frames of {self.step_us / 1000:g} ms, made beforehand; it needs the "
+                    "recordings themselves"
+                )
         timesteps = event_input.timesteps
         there = replace(self.made, timesteps=timesteps, window_us=timesteps * self.step_us, order=event_input.order)
         if event_input == there:
