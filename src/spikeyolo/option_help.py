@@ -54,6 +54,12 @@ OPTIONS = {
     "track": "number objects through the frames of a video",
     "weights": TRAINED,
     "window_us": "length of a window of a recording in microseconds, in place of what the model says",
+    "window_events": "most events of a window, in place of that; a window is what window_us and this say together",
+    "refractory_us": "drop events less than so many microseconds after the last kept one of their pixel, in place of "
+    "what the model says; 0: none",
+    "background_us": "drop events without one of a neighbouring pixel in so many microseconds before, in place of "
+    "that; 0: none",
+    "region": "x0 y0 x1 y1, the part of the sensor to look at, in place of that",
     "workers": "processes that load images",
 }
 """By name. Where it means something else, the docstring of the command, function or class says so and comes first."""

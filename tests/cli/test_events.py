@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
-from tests.helpers.event_datasets import boxes_of, write_data_set
+from tests.helpers.event_datasets import boxes_of, write_data_set, write_recording
+from tests.helpers.recordings import events_of
 
 from spikeyolo.cli.main import main
 from spikeyolo.data.events.labels import write_boxes
+from spikeyolo.events import write_dat
 from spikeyolo.imaging.io import read_rgb
 
 
@@ -77,6 +79,38 @@ def test_what_is_not_there(capsys, tmp_path, what, said):
     assert f"nowhere.dat: {said}" in err
 
 
+def test_info_of_many_begins_with_what_they_are_together(capsys, tmp_path):
+    for number in range(23):
+        boxes = boxes_of((100_000, 10, 8, 30, 24, number % 2)) if number else None
+        write_recording(tmp_path, f"r{number:02d}", boxes, count=1000 + number, end_us=200_000 + 1000 * number)
+    code, out, err = run(capsys, "info", tmp_path)
+    assert (code, err) == (0, "")
+    assert out.startswith("recordings 23 sensor 96 x 64 seconds 4.")
+    assert f"events {sum(range(1000, 1023)):,} in 0.2 MB" in out
+    assert "labels 22 boxes at 22 instants of 22 recordings by class 11 class 1, 11 class 0" in out
+    assert "problems none; single events were not looked at (--check)" in out
+    assert "r19_td.dat" in out.partition("problems")[2]
+    assert "r20_td.dat" not in out.partition("problems")[2]
+    assert "and 3 more recordings; --all lists them" in out
+    assert "r20_td.dat" in run(capsys, "info", tmp_path, "--all")[1].partition("problems")[2]
+
+
+def test_info_counts_what_filters_drop(capsys, tmp_path):
+    """Of 4 events one rests, two have no neighbour; of the other recording's one event none is dropped but by those."""
+    for name, t, x in (("a", [0, 1, 2, 900], [3, 3, 4, 9]), ("b", [5], [1])):
+        (tmp_path / "train").mkdir(exist_ok=True)
+        write_dat(tmp_path / "train" / f"{name}_td.dat", [events_of(t, x, [2] * len(t), [1] * len(t))], (64, 96))
+    words = ("info", tmp_path / "train", "--refractory-us", 100, "--background-us", 50)
+    _, out, _ = run(capsys, *words)
+    assert "refractory 1 events dropped (20.0%) background 3 events dropped (60.0%)" in out
+    filters = "preparation: {filters: {refractory_us: 100, background_us: 50}}"
+    (tmp_path / "data.yaml").write_text(f"format: prophesee\ntrain: train\nnames: [car]\n{filters}\n")
+    assert "refractory 1 events dropped (20.0%)" in run(capsys, "info", tmp_path / "data.yaml", "--check")[1]
+    assert "dropped" not in run(capsys, "info", tmp_path / "data.yaml")[1]
+    _, out, _ = run(capsys, "info", tmp_path / "train" / "a_td.dat", *words[2:])
+    assert "refractory 1 dropped (25.0%) background 2 dropped (50.0%)" in out
+
+
 def test_info_of_an_empty_folder(capsys, tmp_path):
     code, _, err = run(capsys, "info", tmp_path)
     assert code == 1
@@ -88,7 +122,7 @@ def test_view_draws_windows_and_their_boxes(capsys, data, tmp_path):
     words = ("view", file, "--out", out, "--start-us", 0, "--window-us", 100_000, "--windows", 9, "--data", data)
     code, said, _ = run(capsys, *words)
     assert code == 0
-    assert "3 windows of 100 ms from 0 s on" in said  # the recording has no more
+    assert "3 windows of 100 ms from 0.000 s on" in said  # the recording has no more
     image = read_rgb(str(out))
     assert image.shape == (64 * 6, 96 * 6 * 3 + 2 * 4, 3)
     (data.parent / "train" / "a_bbox.npy").unlink()

@@ -15,7 +15,7 @@ from spikeyolo.detection.postprocess import Thresholds, postprocess
 from spikeyolo.errors import ConfigError, DataError
 from spikeyolo.events import EventInput, open_recording, render, write_dat
 from spikeyolo.prediction import events
-from spikeyolo.prediction.events import EventStream, window_image
+from spikeyolo.prediction.events import EventStream, events_image
 from spikeyolo.prediction.predictor import predict_sources
 from spikeyolo.prediction.settings import PredictionSettings
 from spikeyolo.prediction.sources import find_sources
@@ -192,13 +192,13 @@ def test_imgsz_is_refused_for_recordings(model, recording, tmp_path):
 
 
 def test_a_window_is_drawn_red_and_blue_on_white(tmp_path, recording):
-    image = window_image(recording, 0, 1)
+    image = events_image(recording.window(0, 1), 0, 1, (60, 90))
     assert image.shape == (60, 90, 3)
     counts = {polarity: np.zeros((60, 90)) for polarity in (0, 1)}
     events = recording.window(0, 5000)
     for x, y, p in zip(events.x, events.y, events.polarity, strict=True):
         counts[int(p)][y, x] += 1
-    image = window_image(recording, 0, 5000).astype(int)
+    image = events_image(recording.window(0, 5000), 0, 5000, (60, 90)).astype(int)
     assert (image[(counts[0] + counts[1]) == 0] == 255).all()
     only_bright, only_dark = (counts[1] > 0) & (counts[0] == 0), (counts[0] > 0) & (counts[1] == 0)
     assert (image[only_bright][:, 0] == 255).all()

@@ -140,7 +140,9 @@ def accuracy(model: Detecting, index: Index, settings: BenchmarkSettings) -> tup
 
 def batches(model: Detecting, index: Index, batch: int) -> Iterator[Batch]:
     """Yield the images of an index, in its order, as the model sees them."""
-    dataset = index.dataset(chosen_input(model))
+    seen = chosen_input(model)
+    index = index.seen_by(seen)
+    dataset = index.dataset(seen)
     yield from Loader(dataset, EpochBatchSampler(len(index), batch, shuffle=False), workers=0)
 
 

@@ -4,62 +4,140 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
+from ..progress import progress_bar
 from ..terminal import say, show
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from ..data.events.event_data import EventData
+    from ..data.events.inspect_recording import InspectedRecording
 
 COLUMNS = ("recording", "sensor", "seconds", "events", "events/s", "instants", "boxes")
 """Of the table of several recordings; a single one has some more lines."""
 MAX_SHOWN = 3  # recordings that cannot be read, in the last line
+LISTED = 20  # recordings, and lines about problems, where not all are asked for
 
 
-def info(source: str, check: bool = False) -> None:
-    """Print sensor, duration, rate and labels of recordings.
+def info(
+    source: str,
+    check: bool = False,
+    all: bool = False,
+    refractory_us: int | None = None,
+    background_us: int | None = None,
+    region: list[int] | None = None,
+) -> None:
+    """Print sensor, duration, rate and labels of recordings: of several a summary first.
 
     Args:
         source: a recording, a folder of recordings, or an event data set: its data.yaml or the name of a public one
-        check: also read every event, and say what is wrong with them
+        check: also read every event, say what is wrong with them, and count those that the data set's filters drop
+        all: list every recording and every problem, not the first 20
+        refractory_us: read every event and count those so soon after the last one of their pixel, in microseconds
+        background_us: the same for those without a neighbour's in so many microseconds before
+        region: x0 y0 x1 y1: the same for those beside this part of the sensor
 
     Examples:
         spikeyolo events info drive_td.dat
         spikeyolo events info data.yaml --check
+        spikeyolo events info drive_td.dat --refractory-us 1000 --background-us 5000
     """
+    from ..data.events.inspect_recording import inspect_recording
     from ..data.known import named_set
     from ..data.open import open_recordings
-    from ..errors import DataError
+    from ..errors import ConfigError, DataError
+    from ..events import EventInput
+    from .event_words import sensor_of, source_of
 
     describes = Path(source).suffix.lower() in (".yaml", ".yml") or named_set(source) is not None
     data = open_recordings(source) if describes else None
+    own = data.description.input if data is not None and check else EventInput()
+    given = {"refractory_us": refractory_us, "background_us": background_us, "region": region}
+    filters = EventInput.of(own, **given).filters
     if data is not None and data.description.source.made is not None:
+        if any(value is not None for value in given.values()):
+            raise ConfigError(f"{source}: holds frames, made beforehand; filters need the recordings themselves")
         _print_rvt(data)
         return
-    rows: list[dict[str, str]] = []
-    notes, unreadable = list[str](), list[str]()
-    boxes_by_class: Counter[str] = Counter()
-    for path in _recordings(source, data):
-        try:
-            row, boxes, found = _inspect(path, data, check)
-        except DataError as error:
-            unreadable.append(str(error))
-            continue
-        rows.append(row)
-        boxes_by_class += boxes
-        notes += found
-    _print_rows(source, rows)
-    if boxes_by_class:
-        say(f"{'by class':<10} {counted(boxes_by_class)}")
+    found: list[InspectedRecording] = []
+    unreadable, notes = list[str](), list[str]()
+    paths = _recordings(source, data)
+    with progress_bar("reading recordings", len(paths), show=len(paths) > 1) as report:
+        for path in paths:
+            try:
+                found.append(inspect_recording(path, source_of(path, data), sensor_of(data), filters, check=check))
+                notes += found[-1].notes
+            except DataError as error:
+                unreadable.append(str(error))
+            report(len(found) + len(unreadable), len(paths))
     for split in data.splits if data else ():
         notes += data.description.pair(split).describe() if data else []
-    say(*notes)
+    if len(paths) > 1:
+        say(*summary(found, data, notes, unreadable, check))
+    _print_each(source, found, data, all)
+    kept = notes if all else notes[:LISTED]
+    more = len(notes) - len(kept)
+    say(*kept, *([f"and {more} more problems; --all names them"] if more else []))
     if unreadable:
         more = len(unreadable) - MAX_SHOWN
         raise DataError("; ".join([*unreadable[:MAX_SHOWN], *([f"and {more} more like these"] if more > 0 else [])]))
+
+
+def summary(
+    found: Sequence[InspectedRecording],
+    data: EventData | None,
+    notes: Sequence[str],
+    unreadable: Sequence[str],
+    checked: bool,
+) -> list[str]:
+    """Return what recordings are together, a line each thing."""
+    lines = {"recordings": f"{len(found):,}" + (f"; {len(unreadable):,} cannot be read" if unreadable else "")}
+    if found:
+        seconds, events = [one.seconds for one in found], sum(one.events for one in found)
+        rates = sorted((one.rate, one.name) for one in found if one.rate is not None)
+        sensors = Counter(sensor_words(one.sensor_size_hw) for one in found)
+        lines["sensor"] = ", ".join(
+            size if len(sensors) == 1 else f"{size} ({n:,})" for size, n in sensors.most_common()
+        )
+        lines["seconds"] = (
+            f"{sum(seconds):,.1f} in all, of one {min(seconds):,.3f} to {max(seconds):,.3f}, median "
+            f"{median(seconds):,.3f}"
+        )
+        lines["events"] = f"{events:,} in {sum(one.file_bytes for one in found) / 1e6:,.1f} MB"
+        if rates:
+            (low, slowest), (high, fastest) = rates[0], rates[-1]
+            mean = events / sum(seconds)
+            lines["events/s"] = f"{mean:,.0f} on average, {low:,.0f} ({slowest}) to {high:,.0f} ({fastest})"
+        labelled = [one.instants for one in found if one.instants is not None]
+        boxes = sum((one.boxes for one in found), Counter[int]())
+        if labelled:
+            lines["labels"] = f"{boxes.total():,} boxes at {sum(labelled):,} instants of {len(labelled):,} recordings"
+            lines["by class"] = by_class(boxes, data)
+        for step, count in sum((one.dropped for one in found), Counter[str]()).items():
+            lines[step] = f"{count:,} events dropped ({count / max(events, 1):.1%})"
+    unlooked = "" if checked else "; single events were not looked at (--check)"
+    lines["problems"] = (f"{len(notes):,}, below" if notes else "none") + unlooked
+    return [f"{name:<10} {value}" for name, value in lines.items()]
+
+
+def by_class(boxes: Counter[int], data: EventData | None) -> str:
+    """Return how often each class occurs, by its name."""
+    from .event_words import class_name
+
+    named = Counter[str]()
+    for number, count in boxes.items():
+        named[class_name(data, number)] += count
+    return counted(named)
+
+
+def sensor_words(size_hw: tuple[int, int]) -> str:
+    """Return columns and rows as people say them."""
+    return f"{size_hw[1]} x {size_hw[0]}"
 
 
 def _recordings(source: str, data: EventData | None) -> list[Path]:
@@ -86,53 +164,39 @@ def _recordings(source: str, data: EventData | None) -> list[Path]:
     return found
 
 
-def _inspect(path: Path, data: EventData | None, check: bool) -> tuple[dict[str, str], Counter[str], list[str]]:
-    """A recording's row, its boxes by class, and a line for each thing that is wrong with its files."""
-    import warnings
-
-    from ..data.events.labels import BOX_RULES, clean_boxes, describe
-    from ..events import open_recording
-    from ..events.event_file import REPAIRS
-    from .event_words import class_name, sensor_of, source_of
-
-    layout, name, labels = source_of(path, data)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        recording = open_recording(path, sensor_of(data))
-    notes = [str(warning.message) for warning in caught]
-    if check and (problems := recording.check()):
-        notes = [f"{path}: {describe(problems, REPAIRS)}"]  # what opening it found is among them
-    instants, counts = "-", Counter[str]()
-    if os.path.isfile(labels):
-        boxes, wrong = clean_boxes(layout.boxes(labels, recording), recording.sensor_size_hw, recording.duration_us)
-        if wrong:
-            notes.append(f"{labels}: {describe(wrong, BOX_RULES)}")
-        counts = Counter(class_name(data, number) for number in boxes["class_id"].tolist())
-        instants = f"{len(set(boxes['t'].tolist())):,}"
-    seconds, (height, width) = (recording.duration_us - recording.start_us) / 1e6, recording.sensor_size_hw
-    row = {
-        "recording": name.name,
-        "sensor": f"{width} x {height}",
-        "seconds": f"{seconds:.3f}",
-        "from": f"{recording.start_us / 1e6:.3f} s on",
-        "events": f"{len(recording):,}",
-        "events/s": f"{len(recording) / seconds:,.0f}" if seconds else "-",
-        "MB": f"{path.stat().st_size / 1e6:,.1f}",
-        "instants": instants,  # that have labels
-        "boxes": f"{counts.total():,}" if os.path.isfile(labels) else "-",
+def _row(one: InspectedRecording) -> dict[str, str]:
+    return {
+        "recording": one.name,
+        "sensor": sensor_words(one.sensor_size_hw),
+        "seconds": f"{one.seconds:.3f}",
+        "from": f"{one.start_us / 1e6:.3f} s on",
+        "events": f"{one.events:,}",
+        "events/s": "-" if one.rate is None else f"{one.rate:,.0f}",
+        "MB": f"{one.file_bytes / 1e6:,.1f}",
+        "instants": "-" if one.instants is None else f"{one.instants:,}",  # that have labels
+        "boxes": "-" if one.instants is None else f"{one.boxes.total():,}",
+        **{step: f"{count / max(one.events, 1):.1%}" for step, count in one.dropped.items()},
     }
-    return row, counts, notes
 
 
-def _print_rows(title: str, rows: list[dict[str, str]]) -> None:
+def _print_each(title: str, found: Sequence[InspectedRecording], data: EventData | None, all: bool) -> None:
     """One recording line by line, several as a table."""
-    if len(rows) == 1:
-        say(*(f"{name:<10} {value}" for name, value in rows[0].items()))
-    elif rows:
-        table = _table(title, COLUMNS, left=("recording",))
-        for row in rows:
-            table.add_row(*(row[column] for column in COLUMNS))
+    if len(found) == 1:
+        one = found[0]
+        row = _row(one) | {step: f"{count:,} dropped ({_row(one)[step]})" for step, count in one.dropped.items()}
+        say(*(f"{name:<10} {value}" for name, value in row.items()))
+        if one.boxes:
+            say(f"{'by class':<10} {by_class(one.boxes, data)}")
+    elif found:
+        listed = found if all else found[:LISTED]
+        columns = (*COLUMNS, *found[0].dropped)
+        table = _table(title, columns, left=("recording",))
+        for one in listed:
+            row = _row(one)
+            table.add_row(*(row[column] for column in columns))
         show(table)
+        if more := len(found) - len(listed):
+            say(f"and {more:,} more recordings; --all lists them")
 
 
 def _print_rvt(data: EventData) -> None:
@@ -161,7 +225,7 @@ def _print_rvt(data: EventData) -> None:
             counted(counts),
         )
     show(table)
-    say(f"frames of {made.window_us // made.timesteps / 1000:g} ms" + (", halved" if made.downscale == 2 else ""))
+    say(f"frames of {made.equal_steps_us('frames') / 1000:g} ms" + (", halved" if made.downscale == 2 else ""))
     say(*findings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..events.event_input import CHANGES
 from ..training.settings import TrainSettings
 from ..verbs.train import find_config
 
@@ -24,7 +25,7 @@ GROUPS = {
         "seed",
     ),
     "the network": ("timesteps", "max_count", "neuron", "learned_scale", "surrogate_width", "freeze"),
-    "recordings": ("preparation", "representation", "window_us", "sequence", "sequence_share"),
+    "recordings": ("preparation", "representation", *CHANGES, "sequence", "sequence_share"),
     "optimization": (
         "final_lr",
         "schedule",

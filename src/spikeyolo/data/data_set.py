@@ -36,6 +36,9 @@ class Index(Protocol):
     ) -> BatchDataset:
         """Return the samples that a network with this input sees; None as augmentation: those of an evaluation."""
 
+    def seen_by(self, input: Input) -> Index:
+        """Return the index with those labels alone that a network with this input can find: what it is evaluated by."""
+
     def train_augmentation(self, settings: Any) -> Any:
         """Return what happens to the samples while training by these settings."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from ..files import write_whole
 from ..limits import MAX_BATCH, MAX_TIMESTEPS, MAX_WORKERS, check_range
 from ..model.detector import SpikeYOLO
 from ..model.forms.form import Form
-from ..model.inputs import chosen_input
+from ..model.inputs import Input, chosen_input
 from ..model.lanes import Lanes
 from ..model.network import evaluating
 from ..option_help import described
@@ -45,6 +45,7 @@ class ValidationSettings:
         thresholds: which detections are kept
         sequence: follow recordings from start to end, so many timesteps at once, `batch` recordings side by side:
             potentials are carried on, as `predict --carry` does; windows from rest unless given
+        changes: to the windows and filters of recordings, see `chosen_input`
 
     Raises:
         ConfigError: a batch, a number of workers or of timesteps out of range.
@@ -56,6 +57,7 @@ class ValidationSettings:
     imgsz: int | None = None
     preparation: str | None = None
     sequence: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_range("batch", self.batch, 1, MAX_BATCH)
@@ -158,7 +160,9 @@ def validate(model: Detecting, index: Index, settings: ValidationSettings | None
     """
     settings = settings or ValidationSettings()
     check_classes(model.names, index.names)
-    loader, look = _samples(model, index, settings)
+    seen = chosen_input(model, settings.imgsz, settings.preparation, **settings.changes)
+    index = index.seen_by(seen)
+    loader, look = _samples(model, index, seen, settings)
     evaluator, timer = make_evaluator(index), StageTimer(model.device)
     batches = iter(loader)
     for _ in range(len(loader)):
@@ -179,10 +183,10 @@ def validate(model: Detecting, index: Index, settings: ValidationSettings | None
 
 
 def _samples(
-    model: Detecting, index: Index, settings: ValidationSettings
+    model: Detecting, index: Index, seen: Input, settings: ValidationSettings
 ) -> tuple[Loader, Callable[[Any, Any], Outputs]]:
     """What the model is to look at, and how: given a batch's images, prepared, and the batch."""
-    seen, on_gpu = chosen_input(model, settings.imgsz, settings.preparation), model.device.type == "cuda"
+    on_gpu = model.device.type == "cuda"
     if settings.sequence is None:
         dataset: Any = index.dataset(seen)
         sampler = EpochBatchSampler(len(index), settings.batch, shuffle=False)

@@ -5,6 +5,7 @@ It knows no labels and no data sets.
 
 from .dat import write_dat
 from .event_input import PREPARATIONS, EventInput
+from .filters import EventFilters
 from .recording import READERS, Recording, is_recording, open_recording
 from .render import render
 from .representations import (
@@ -20,6 +21,7 @@ from .types import Events
 __all__ = [
     "PREPARATIONS",
     "READERS",
+    "EventFilters",
     "EventInput",
     "Events",
     "Recording",

@@ -95,13 +95,30 @@ class Recording:
         """
         if end_us < start_us:
             raise ConfigError(f"{self.path}: a window from {start_us} to {end_us} us ends before it starts")
-        first, stop = (self._store.index(min(max(int(t_us), -LATEST_US), LATEST_US)) for t_us in (start_us, end_us))
+        first, stop = self.index(start_us), self.index(end_us)
+        return self.part(first, stop, end_us)
+
+    def index(self, t_us: int) -> int:
+        """Return how many events of the file come before a time."""
+        return self._store.index(min(max(int(t_us), -LATEST_US), LATEST_US))
+
+    def time(self, number: int) -> int:
+        """Return the time of an event of the file."""
+        return self._store.time(number)
+
+    def part(self, first: int, stop: int, end_us: int = LATEST_US) -> Events:
+        """Return events by their numbers in the file, which come before a time; those beyond the sensor are left out.
+
+        Raises:
+            DataError: more than 67 million events, or the file cannot be read.
+        """
         if stop - first > MAX_EVENTS and not self.decoded_bytes:
             raise DataError(
-                f"{self.path}: {stop - first} events from {start_us} to {end_us} us, more than {MAX_EVENTS} at once; "
-                "give a shorter window"
+                f"{self.path}: {stop - first} events up to {min(end_us, self.duration_us)} us, more than {MAX_EVENTS} "
+                "at once; give a shorter window"
             )
-        events = self._read(first, stop)
+        events, problems = self._store.read(first, stop)
+        self._warn(problems)
         if len(events) and events.t_us[-1] >= end_us:
             # Only where time runs backwards in a format whose times are not repaired for the file as a whole.
             return Events(events.t_us.clip(max=end_us - 1), events.x, events.y, events.polarity)
@@ -161,11 +178,6 @@ class Recording:
         for start in range(0, len(self), _PART):
             problems += self._store.read(start, min(start + _PART, len(self)))[1]
         return problems
-
-    def _read(self, start: int, stop: int) -> Events:
-        events, problems = self._store.read(start, stop)
-        self._warn(problems)
-        return events
 
     def _warn(self, problems: Counter[str]) -> None:
         for kind in problems.keys() - self._warned:

@@ -204,19 +204,23 @@ def _check_range(name: str, value: int, low: int, high: int) -> None:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A function of this module, its channels, steps from 0 to 1 of an integer network, and the settings it takes."""
+    """A function of this module, its channels, steps from 0 to 1 of an integer network, and the settings it takes.
+
+    It looks back where a timestep also depends on the events of those before it in the window, up to its end alone.
+    """
 
     function: Callable[..., np.ndarray]
     channels: Callable[[RepresentationConfig], int]
     levels: int
     settings: tuple[str, ...] = ()
+    looks_back: bool = False
 
 
 REPRESENTATIONS = {
     "count_frames": _Entry(count_frames, lambda config: 2, 1),
     "stacked_histogram": _Entry(stacked_histogram, lambda config: 2 * config.bins, 1, ("bins", "cutoff")),
     "voxel_grid": _Entry(voxel_grid, lambda config: config.bins, 16, ("bins",)),
-    "time_surface": _Entry(time_surface, lambda config: 2, 255, ("decay_us",)),
+    "time_surface": _Entry(time_surface, lambda config: 2, 255, ("decay_us",), looks_back=True),
     "last_event_frame": _Entry(last_event_frame, lambda config: 3, 255),
 }
 
@@ -261,6 +265,11 @@ class RepresentationConfig:
     def is_grey(self) -> bool:
         """Whether frames are images of grey values 0..255 (uint8), of which 127 says that there was no event."""
         return self.name == "last_event_frame"
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether a timestep also depends on the events of those before it in the window."""
+        return REPRESENTATIONS[self.name].looks_back
 
     @property
     def bins_of_time(self) -> int:

@@ -26,8 +26,8 @@ def class_colour(label: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _ink(colour: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Black or white, whichever can be read on the colour."""
+def ink_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return black or white, whichever can be read on the colour."""
     luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
     return (0, 0, 0) if luma > 130 else (255, 255, 255)
 
@@ -90,7 +90,7 @@ def _annotated(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, texts: 
             pen.rectangle((left, top, right, bottom), outline=class_colour(label), width=line)
     taken: list[Rectangle] = []
     for box, label, text in zip(boxes.tolist(), labels.tolist(), texts, strict=True):
-        shown = letter(text, height, _ink(class_colour(label))).image
+        shown = letter(text, height, ink_on(class_colour(label))).image
         size = (shown.width + 2 * padding, shown.height + 2 * padding)
         place = _free_place(box, size, limits, taken if len(boxes) <= _APART else [])
         taken.append(place)

@@ -76,10 +76,10 @@ class ImageInput:
         """Rows and columns of what the network sees."""
         return self.size_hw
 
-    def changed(self, imgsz: int | Sequence[int] | None = None, window_us: int | None = None) -> ImageInput:
+    def changed(self, imgsz: int | Sequence[int] | None = None, **changes: Any) -> ImageInput:
         """Return the input with what a user wants changed; ConfigError for what images do not have."""
-        if window_us is not None:
-            raise ConfigError("window_us: for recordings of event cameras, these are images")
+        for name in (name for name, value in changes.items() if value is not None):
+            raise ConfigError(f"{name}: for recordings of event cameras, these are images")
         return self if imgsz is None else ImageInput.of(imgsz)
 
     def with_timesteps(self, timesteps: int) -> ImageInput:

@@ -49,8 +49,8 @@ def chosen_input(
     model: Seeing,
     imgsz: int | tuple[int, int] | None = None,
     preparation: str | None = None,
-    window_us: int | None = None,
     kind: str | None = None,
+    **changes: Any,
 ) -> Input:
     """Return what a model sees: its own input, with what a user wants changed.
 
@@ -58,8 +58,8 @@ def chosen_input(
         model: the network.
         imgsz: side of the canvas of images, or its rows and columns.
         preparation: how recordings become frames, by name, in place of the model's own.
-        window_us: length of the window of a recording, in microseconds.
         kind: of the data that it is to see, "images" or "recordings"; None: whatever it sees.
+        **changes: to the windows and filters of recordings, by the names of `event_input.CHANGES`; None: none.
 
     Raises:
         ConfigError: data of another kind; a change that this kind of input does not know, or after which it does not
@@ -76,7 +76,7 @@ def chosen_input(
     if kind not in (None, own.kind):
         mend = f"name a preparation: {names}" if kind == EventInput.kind else "give recordings, or another model"
         raise ConfigError(f"the model sees {own.kind}, the data are {kind}; {mend}")
-    found = own.changed(imgsz, window_us)
+    found = own.changed(imgsz, **changes)
     try:
         model.check_input(found)
     except ConfigError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +14,11 @@ import numpy as np
 import torch
 
 from ..detection.thresholds import Thresholds
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from ..events import EventInput, Events, Recording, RepresentationConfig, open_recording
-from ..events.render import render_events
+from ..events.render import render_window
+from ..events.stream import StreamWindows
+from ..events.windows import Window
 from ..imaging.tensors import frames_image
 from ..model.detecting import Detecting, Outputs, State
 from ..structures import Detections, Placement
@@ -34,6 +35,7 @@ class Step:
     """What a stream gives at an instant.
 
     Attributes:
+        start_us: where the step began.
         end_us: the instant: events before it were seen.
         events: those of this step alone.
         detections: on the CPU, boxes in pixels of the sensor.
@@ -41,6 +43,7 @@ class Step:
         latency_ms: time from events to boxes.
     """
 
+    start_us: int
     end_us: int
     events: Events
     detections: Detections
@@ -55,7 +58,8 @@ class EventStream:
     timestep, a T-th of a window: the neurons' potentials go on from step to step, and boxes are read off the mean
     logits of the last T timesteps, as many as in training. So there are boxes T times as often for the same
     computation, and the first whole window gives what it gives without `carry`. Where nothing happens for long there
-    are no steps, and the network starts from rest after it; see `Recording.steps`.
+    are no steps, and the network starts from rest after it; see `StreamWindows`, which
+    also says what steps by a number of events are.
 
     Args:
         model: trained on recordings, or of the Gen1 checkpoint.
@@ -81,49 +85,31 @@ class EventStream:
         self.thresholds = thresholds or Thresholds()
         if carry:
             model.check_carry()
-            if seen.order != "oldest-first":
-                raise ConfigError(f"carry: the network sees the timesteps of a window {seen.order}, not in order")
-            if seen.window_us % seen.timesteps:
-                raise ConfigError(
-                    f"carry: a window of {seen.window_us} us has no {seen.timesteps} equal timesteps; "
-                    "give another --window-us"
-                )
-            seen = replace(seen, timesteps=1, window_us=seen.window_us // seen.timesteps)
-        self.seen, self.step_us = seen, seen.window_us
-        self._stretches = recording.steps(self.step_us, first_us=self.step_us)
-        still = -(-recording.duration_us // self.step_us) - len(self)
-        if still > 0:
-            warnings.warn(
-                f"{recording.path}: {still} steps left out, {still * self.step_us / 1e6:g} s in which there is "
-                "no event for 10 s and longer",
-                stacklevel=2,
-            )
-
-    def __len__(self) -> int:
-        """Steps; the last may reach beyond the last event."""
-        return sum(map(len, self._stretches))
+        self.windows = StreamWindows(recording, seen, carry)
+        self.step_us = self.windows.step_us
 
     def __iter__(self) -> Iterator[Step]:
-        for stretch in self._stretches:
-            yield from self._steps(stretch)
-
-    def _steps(self, ends_us: range) -> Iterator[Step]:
-        state: State | None = {} if self.carry else None
+        state: State | None = None
         recent: deque[Outputs] = deque(maxlen=self.model.timesteps if self.carry else 1)
-        for end_us in ends_us:
+        windows = iter(self.windows)
+        while True:
             start = time.perf_counter()
-            events = self.recording.window(end_us - self.step_us, end_us)
-            images, placement = self._images(events, end_us)
+            if (step := next(windows, None)) is None:
+                return
+            images, placement = self._images(step.window)
+            if step.fresh or not self.carry:
+                state = {} if self.carry else None
+                recent.clear()
             with torch.inference_mode():
-                logits, new_state = self.model.look(images, state)
+                logits, state = self.model.look(images, state)
                 recent.append(logits)
                 (found,) = self.model.detect(_mean(recent), self.thresholds, [placement])
-            state = new_state if self.carry else None
-            yield Step(end_us, events, found.to("cpu"), logits, (time.perf_counter() - start) * 1e3)
+            latency_ms = (time.perf_counter() - start) * 1e3
+            yield Step(step.start_us, step.end_us, step.events, found.to("cpu"), logits, latency_ms)
 
-    def _images(self, events: Events, end_us: int) -> tuple[Any, Placement]:
+    def _images(self, window: Window) -> tuple[Any, Placement]:
         """The events before an instant as the network takes them, and how the sensor lies on them."""
-        frames, placement = render_events(events, end_us, self.recording.sensor_size_hw, self.seen)
+        frames, placement = render_window(window, self.recording.sensor_size_hw, self.windows.seen)
         images = torch.from_numpy(np.ascontiguousarray(frames)).unsqueeze(1)
         return self.model.prepare(images), placement
 
@@ -165,12 +151,16 @@ def found_on_recordings(
     for source in sources:
         recording = open_recording(Path(source.path))
         stream = EventStream(model, recording, seen, carry=carry, thresholds=settings.thresholds)
-        summary.total, summary.step_us = (summary.total or 0) + len(stream), stream.step_us
+        total, summary.step_us = stream.windows.total, stream.step_us
+        summary.total = None if total is None or summary.total is None else summary.total + total
         size_hw = recording.sensor_size_hw
         source = replace(source, enlarged=max(1, DRAWN_SIDE // max(size_hw)), step_us=stream.step_us)
-        tracker = Tracker(source.fps) if settings.track else None
+        tracker, seen_us = Tracker(source.fps) if settings.track else None, 0
         for index, step in enumerate(stream):
-            draw = partial(events_image, step.events, step.end_us - stream.step_us, step.end_us, size_hw)
+            seen_us += step.end_us - step.start_us
+            if stream.windows.total is None:  # steps of both bounds: their mean so far
+                summary.step_us = max(seen_us // (index + 1), 1)
+            draw = partial(events_image, step.events, step.start_us, step.end_us, size_hw)
             frame = Frame(source, index, size_hw, draw, step.end_us)
             found = step.detections.with_names(model.names)
             result = FrameResult(frame, *(tracker.follow(found) if tracker else (found,)))
@@ -179,11 +169,6 @@ def found_on_recordings(
             yield result
     if not summary.frames:
         raise DataError(f"{sources[0].path}: no events in it")
-
-
-def window_image(recording: Recording, start_us: int, end_us: int) -> np.ndarray:
-    """Return the events of a window of a recording as an image; see `events_image`."""
-    return events_image(recording.window(start_us, end_us), start_us, end_us, recording.sensor_size_hw)
 
 
 def events_image(events: Events, start_us: int, end_us: int, sensor_size_hw: tuple[int, int]) -> np.ndarray:

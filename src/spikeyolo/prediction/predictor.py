@@ -24,8 +24,8 @@ def found_on(
     *,
     carry: bool = False,
     preparation: str | None = None,
-    window_us: int | None = None,
     write: bool = True,
+    **changes: Any,
 ) -> Iterator[FrameResult]:
     """Run the detector over all sources that it takes; return what it finds, one by one as it is asked for.
 
@@ -37,15 +37,15 @@ def found_on(
         summary: is kept as the run goes on.
         carry: on recordings, a timestep at a time, potentials kept; else a whole window at a time, from rest.
         preparation: how recordings become frames, by name, in place of what the model says.
-        window_us: length of a window of a recording in microseconds, in place of what the model says.
         write: what the settings say; else nothing is written.
+        **changes: to the windows and filters of recordings, see `chosen_input`.
 
     Raises:
         ConfigError: a setting that does not apply to what the model sees, or sources of a kind that it does not see.
         DataError: while it runs: no source can be read.
         WriteError: while it runs: something cannot be written.
     """
-    seen = chosen_input(model, settings.imgsz, preparation, window_us, kind=kind_of(sources))
+    seen = chosen_input(model, settings.imgsz, preparation, kind_of(sources), **changes)
     taken, left_out = divided(sources, seen.kind)
     summary.left_out = left_out
     if isinstance(seen, ImageInput):

@@ -57,7 +57,7 @@ class DrawingWriter(Writer):
         if frame.source is not self._source:
             self._video.close()
             path = self.folder / f"{frame.source.name}.mp4"
-            self._add = self._video.enter_context(_video(path, frame.source.fps, drawn.shape[:2]))
+            self._add = self._video.enter_context(video_file(path, frame.source.fps, drawn.shape[:2]))
             self._source = frame.source
         assert self._add is not None
         self._add(drawn)
@@ -67,7 +67,7 @@ class DrawingWriter(Writer):
 
 
 @contextmanager
-def _video(path: Path, fps: float, size_hw: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
+def video_file(path: Path, fps: float, size_hw: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
     """Write an mp4 whole or not at all; yields a function that takes its frames, (H, W, 3) uint8 RGB.
 
     Raises:

@@ -62,7 +62,7 @@ class DetectionDataModule(pl.LightningDataModule):
         if not self._read:
             strict, progress = self.settings.strict, is_first_process()
             self.train_index, self.val_index = (
-                self.data.split(name, strict=strict, progress=progress) for name in ("train", "val")
+                self.data.split(name, strict=strict, progress=progress).seen_by(self.input) for name in ("train", "val")
             )
             self._read = True
 

@@ -111,6 +111,7 @@ class TrainSettings:
         preparation: how recordings become frames, by name, in place of the data set's
         representation: what the events of a timestep become, in place of that
         window_us: length of the window of a recording before a label, in microseconds, in place of that
+        window_events: most events of such a window, in place of that; a window is what window_us and this say together
         sequence: train on recordings from start to end: so many timesteps in a row are learnt from at once, and
             potentials are carried on to the next; windows from rest unless given
         sequence_share: share of the rows of a batch that do so; the others see so many timesteps that end at a random
@@ -181,6 +182,10 @@ class TrainSettings:
     preparation: Literal["counts", "gen1-published"] | None = None
     representation: Representation | None = None
     window_us: int | None = None
+    window_events: int | None = None
+    refractory_us: int | None = None
+    background_us: int | None = None
+    region: list[int] | None = None
     sequence: int | None = None
     sequence_share: float = 1.0
     gains: LossGains = field(default_factory=LossGains)

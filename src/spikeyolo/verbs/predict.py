@@ -65,6 +65,10 @@ def predict(  # noqa: D417
     preparation: str | None = None,
     neuron: Any = None,
     window_us: int | None = None,
+    window_events: int | None = None,
+    refractory_us: int | None = None,
+    background_us: int | None = None,
+    region: list[int] | None = None,
     overwrite: bool = False,
     write: bool | None = None,
     stream: bool | None = None,
@@ -118,7 +122,9 @@ def predict(  # noqa: D417
     if model is None:
         model = in_fast_form(load_model(weights, device, neuron), fold, engine, imgsz, images, progress, compile)
     summary = Summary()
-    how: dict[str, Any] = {"carry": carry, "preparation": preparation, "window_us": window_us}
+    how: dict[str, Any] = {"carry": carry, "preparation": preparation, "region": region}
+    how |= {"window_us": window_us, "window_events": window_events}
+    how |= {"refractory_us": refractory_us, "background_us": background_us}
     found = found_on(model, sources, settings, summary, **how, write=written)
     if stream or (stream is None and images is None):
         return Results(found, summary)

@@ -38,6 +38,11 @@ def val(  # noqa: D417
     integer: bool = False,
     slot_code: SlotCodeName | None = None,
     preparation: str | None = None,
+    window_us: int | None = None,
+    window_events: int | None = None,
+    refractory_us: int | None = None,
+    background_us: int | None = None,
+    region: list[int] | None = None,
     sequence: int | None = None,
     neuron: Any = None,
     json: str | os.PathLike[str] | None = None,
@@ -73,7 +78,9 @@ def val(  # noqa: D417
     of_models |= {"no-fold": not fold, "engine": engine != "auto", "neuron": neuron is not None}
     exported = exported_detector(weights, device, threads, provider, of_models)
     one_device("cpu" if exported else device)  # before anything is read or written
-    settings = ValidationSettings(batch, Thresholds(conf, iou, max_det), workers, imgsz, preparation, sequence)
+    changes = {"window_us": window_us, "window_events": window_events, "region": region}
+    changes |= {"refractory_us": refractory_us, "background_us": background_us}
+    settings = ValidationSettings(batch, Thresholds(conf, iou, max_det), workers, imgsz, preparation, sequence, changes)
     opened, reads = open_data(str(data)), files_of(weights, data)
     numbers = None if json is None else new_file(json, [".json"], reads=[*reads, *opened.files], overwrite=overwrite)
     folder = None if out is None else new_folder(out, reads=[data, *opened.files], overwrite=overwrite)

@@ -82,6 +82,9 @@ def test_another_preparation_than_that_of_the_frames_is_refused(both):
         description.choose_input(representation="voxel_grid")
     with pytest.raises(ConfigError, match="made with window_us 100000 for 2 timesteps, not 70000"):
         description.choose_input(window_us=70_000)
+    for change in ({"window_events": 600}, {"refractory_us": 5}, {"region": [0, 0, 9, 9]}):
+        with pytest.raises(ConfigError, match=r"holds frames of 50 ms, made beforehand; it needs the recordings"):
+            description.choose_input(**change)
     with pytest.raises(ConfigError, match="made with representation"):
         EventDataset(index_of(frames), EventInput())
 

@@ -79,9 +79,12 @@ class EventDataset(Dataset[EventSample]):
         recording = self.recordings[int(self.index.recording[instant])]
         frames = recording.frames(end_us, p, lambda events: self.augmentation.events(events, rng))
         boxes, labels = self.index.objects(instant)
-        frames, scaled, labels = self.augmentation.frames((frames, boxes / p.downscale, labels), rng, p.nothing)
+        shift = np.array(p.filters.offset_xy * 2, np.float32)
+        frames, scaled, labels = self.augmentation.frames(
+            (frames, (boxes - shift) / p.downscale, labels), rng, p.nothing
+        )
         canvas, placement = on_canvas(p.in_order(frames, rng), size_hw, p)
-        on_sensor = torch.from_numpy((scaled * p.downscale).astype(np.float32))
+        on_sensor = torch.from_numpy((scaled * p.downscale + shift).astype(np.float32))
         return EventSample(
             torch.from_numpy(canvas), placement.to_canvas(on_sensor), torch.from_numpy(labels), placement, instant
         )

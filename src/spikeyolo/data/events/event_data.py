@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
-from ...events.event_input import EventInput
+from ...events.event_input import CHANGES, EventInput
 from ..data_set import refuse_changed, refuse_given
 from .description import EventDescription
 from .index import EventIndex
 from .scan import scan, shown
-from .stretch_dataset import check_stretches
 
 
 @dataclass(frozen=True)
@@ -74,18 +73,18 @@ class EventData:
         """Return what a network that is trained on this data set sees.
 
         Args:
-            options: may have the attributes `imgsz`, `preparation`, `representation`, `window_us`, `timesteps` and
-                `sequence`;                None: not given.
+            options: may have the attributes `imgsz`, `preparation`, `representation`, `timesteps`, `sequence` and those
+                of `event_input.CHANGES`; None: not given.
 
         Raises:
             ConfigError: an option for images, an unknown name, a value out of range, frames that are not there, or
                 timesteps that cannot follow each other in a sequence.
         """
         refuse_given(options, ("imgsz",), f"{self._reason}, whose frames have the size of the sensor")
-        changes = {name: getattr(options, name, None) for name in ("representation", "timesteps", "window_us")}
+        changes = {name: getattr(options, name, None) for name in ("representation", "timesteps", *CHANGES)}
         found = self.description.choose_input(getattr(options, "preparation", None), **changes)
         if getattr(options, "sequence", None) is not None:
-            check_stretches(found)
+            found.equal_steps_us("sequence")
         return found
 
     def check_settings(self, settings: Any) -> None:

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...errors import ConfigError, DataError, quote
-from ...events.event_input import EventInput
+from ...events.event_input import WINDOW, EventInput
 from ...events.recording import Recording, open_recording
-from ...events.render import frames_of
+from ...events.render import frames_of_window
 from ...events.representations import RepresentationConfig, narrow
 from ...events.types import Events
+from ...events.windows import window_before
 from .labels import Pairing, boxes_path, pair_recordings, read_boxes
 from .rvt import FRAMES, LABELS, RvtSequence, open_rvt, pair_sequences, sequence_files
 
@@ -165,8 +166,8 @@ class _Rendered:
     recording: Recording
 
     def frames(self, end_us: int, event_input: EventInput, augment: Change) -> np.ndarray:
-        events = augment(self.recording.window(end_us - event_input.window_us, end_us))
-        return frames_of(events, end_us, self.recording.sensor_size_hw, event_input)
+        window = window_before(self.recording, end_us, event_input).changed(augment)
+        return frames_of_window(window, self.recording.sensor_size_hw, event_input)
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,11 @@ class RvtSource:
         first = next((path for folder in folders for path, _ in pair_sequences(folder, name).pairs), None)
         halved = first is not None and open_rvt(first, name).halved
         return cls(name, EventInput(kind, 1, step_us, downscale=2 if halved else 1), file)
+
+    @property
+    def step_us(self) -> int:
+        """Length of a frame."""
+        return self.made.equal_steps_us("frames")
 
     @property
     def expected(self) -> str:
@@ -240,18 +246,22 @@ class RvtSource:
     def choose(self, own: EventInput, given: str | None, changes: Mapping[str, Any]) -> EventInput:
         """See `Source`; frames have their length, so that the window follows the number of timesteps."""
         changes = dict(changes)
-        if changes.get("window_us") is None:
-            changes["window_us"] = self.made.window_us * (changes.get("timesteps") or own.timesteps)
+        if not any(changes.get(name) is not None for name in WINDOW):
+            changes["window_us"] = self.step_us * (changes.get("timesteps") or own.timesteps)
         found = EventInput.of(given or own, **changes)
         self.check(found)
         return found
 
     def check(self, event_input: EventInput) -> None:
         """See `Source`; only T and the order of timesteps can be chosen."""
+        for name in ("window_events", "filters"):
+            if getattr(event_input, name):
+                raise ConfigError(
+                    f"{name}: {self.file} holds frames of {self.step_us / 1000:g} ms, made beforehand; it needs the "
+                    "recordings themselves"
+                )
         timesteps = event_input.timesteps
-        there = replace(
-            self.made, timesteps=timesteps, window_us=timesteps * self.made.window_us, order=event_input.order
-        )
+        there = replace(self.made, timesteps=timesteps, window_us=timesteps * self.step_us, order=event_input.order)
         if event_input == there:
             return
         name = next(f.name for f in fields(there) if getattr(event_input, f.name) != getattr(there, f.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..data_set import expect_input
 from .augmentation import EventAugmentation
 from .columns import EventColumns
 from .dataset import EventDataset
-from .labels import BOX_DTYPE
+from .labels import BOX_DTYPE, clean_boxes
 from .open_recordings import MAX_BYTES
 from .stretch_dataset import StretchDataset
 
@@ -46,12 +46,12 @@ class EventIndex(EventColumns):
 
         Raises:
             ConfigError: the network takes images, or frames that the source does not have.
-            DataError: to train on, more recordings that are decoded whole than fit in memory.
+            DataError: no box in the region; to train on, more recordings that are decoded whole than fit in memory.
         """
         seen = expect_input(input, EventInput)
         if augmentation is not None:
             self._check_memory()
-        return EventDataset(self, seen, augmentation, seed=seed)
+        return EventDataset(self.seen_by(seen), seen, augmentation, seed=seed)
 
     def stretches(
         self,
@@ -76,7 +76,45 @@ class EventIndex(EventColumns):
         seen = expect_input(input, EventInput)
         if augmentation is not None:
             self._check_memory()
-        return StretchDataset(self, seen, length, augmentation, seed=seed)
+        return StretchDataset(self.seen_by(seen), seen, length, augmentation, seed=seed)
+
+    def seen_by(self, input: ImageInput | EventInput) -> EventIndex:
+        """Return the index with the labels in the input's region alone; whole where it has none.
+
+        Boxes are clipped to it and dropped as at the border of the sensor, and instants without a box left with them.
+
+        Raises:
+            ConfigError: a region that the sensor does not have.
+            DataError: none of the boxes lies in it.
+        """
+        region = input.filters.region if isinstance(input, EventInput) else None
+        if region is None:
+            return self
+        assert isinstance(input, EventInput)
+        size_hw, (x0, y0) = input.filters.size_hw(self.sensor_size_hw), region[:2]
+        boxes = self.boxes.copy()
+        boxes["x"] -= x0
+        boxes["y"] -= y0
+        numbers = np.arange(len(boxes), dtype=np.uint32)  # in place of tracks, to know which are left
+        tracks, boxes["track_id"] = boxes["track_id"].copy(), numbers
+        boxes, _ = clean_boxes(boxes, size_hw)
+        left = boxes["track_id"].astype(np.int64)
+        boxes["track_id"] = tracks[left]
+        boxes["x"] += x0
+        boxes["y"] += y0
+        instant = np.repeat(np.arange(len(self)), np.diff(self.starts))[left]
+        instants, counts = np.unique(instant, return_counts=True)
+        if not len(instants):
+            raise DataError(
+                f"region: none of the {len(self.boxes)} labelled boxes lies in {', '.join(map(str, region))}"
+            )
+        return replace(
+            self,
+            recording=self.recording[instants],
+            t_us=self.t_us[instants],
+            starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            boxes=boxes,
+        )
 
     def train_augmentation(self, settings: Any) -> EventAugmentation:
         """Return what happens to recordings while training by these settings."""

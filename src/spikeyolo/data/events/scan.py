@@ -49,7 +49,7 @@ def scan(description: EventDescription, split: str, *, progress: bool = True) ->
 def shown(description: EventDescription, findings: tuple[str, ...]) -> list[str]:
     """Return the first findings, and a line that counts the others."""
     more = len(findings) - MAX_SHOWN
-    rest = f"and {more} more like these; 'spikeyolo events info {description.file}' names them all"
+    rest = f"and {more} more like these; 'spikeyolo events info {description.file} --all' names them all"
     return [*findings[:MAX_SHOWN], *([rest] if more > 0 else [])]
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...errors import ConfigError
 from ...events.event_input import EventInput
 from ...events.render import on_canvas
 from ...structures import Placement, StretchBatch, Targets
@@ -44,17 +43,6 @@ class StretchSample:
     placement: Placement
 
 
-def check_stretches(event_input: EventInput) -> None:
-    """Raise ConfigError for an input whose timesteps cannot follow each other."""
-    if event_input.order != "oldest-first":
-        raise ConfigError(f"sequence: the network sees the timesteps of a window {event_input.order}, not in order")
-    if event_input.window_us % event_input.timesteps:
-        raise ConfigError(
-            f"sequence: a window of {event_input.window_us} us has no {event_input.timesteps} equal timesteps; "
-            "give another window_us"
-        )
-
-
 class StretchDataset(Dataset[StretchSample]):
     """Stretches of L timesteps, rendered as they are needed; a sample depends on the seed and its key alone.
 
@@ -83,9 +71,8 @@ class StretchDataset(Dataset[StretchSample]):
         *,
         seed: int = 0,
     ) -> None:
-        check_stretches(event_input)
+        step_us = event_input.equal_steps_us("sequence")
         index.source.check(event_input)
-        step_us = event_input.window_us // event_input.timesteps
         self.index, self.seed, self.augmentation = index, seed, augmentation
         self.event_input = replace(event_input, timesteps=length, window_us=length * step_us)
         self.stretches = Stretches.of(index, step_us, length)
@@ -103,12 +90,13 @@ class StretchDataset(Dataset[StretchSample]):
         instants, steps = self._labelled(key)
         found = [self.index.objects(int(instant)) for instant in instants]
         boxes = np.concatenate([np.zeros((0, 4), np.float32), *(boxes for boxes, _ in found)])
+        shift = np.array(p.filters.offset_xy * 2, np.float32)
         classes = np.concatenate([np.zeros(0, np.int64), *(labels for _, labels in found)])
         place = np.repeat(np.arange(len(found)), [len(boxes) for boxes, _ in found])
         numbers = np.arange(len(boxes))  # in place of labels, to know which boxes are kept
-        frames, scaled, kept = drawn.frames((frames, boxes / p.downscale, numbers), p.nothing)
+        frames, scaled, kept = drawn.frames((frames, (boxes - shift) / p.downscale, numbers), p.nothing)
         canvas, placement = on_canvas(frames, size_hw, p)
-        seen = placement.to_canvas(torch.from_numpy((scaled * p.downscale).astype(np.float32)))
+        seen = placement.to_canvas(torch.from_numpy((scaled * p.downscale + shift).astype(np.float32)))
         of_each = [np.flatnonzero(place[kept] == number) for number in range(len(found))]
         return StretchSample(
             key,

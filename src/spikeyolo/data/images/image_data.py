@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...events.event_input import CHANGES
 from ...imaging.image_input import ImageInput
 from ..data_set import refuse_changed, refuse_given
 from .description import ImageDescription
@@ -70,18 +71,19 @@ class ImageData:
         """Return what a network that is trained on this data set sees.
 
         Args:
-            options: may have the attributes `imgsz`, `preparation`, `representation` and `window_us`; None: not given.
+            options: may have the attributes `imgsz`, `preparation`, `representation` and of `event_input.CHANGES`;
+                None: not given.
 
         Raises:
             ConfigError: an option for recordings, or a size out of range.
         """
-        refuse_given(options, ("preparation", "representation", "window_us"), self._reason)
+        refuse_given(options, ("preparation", "representation", *CHANGES), self._reason)
         imgsz = getattr(options, "imgsz", None)
         return ImageInput() if imgsz is None else ImageInput.of(imgsz)
 
     def check_settings(self, settings: Any) -> None:
         """Raise ConfigError for a training setting that was changed and does not apply to images."""
-        names = ("event_augmentation", "preparation", "representation", "window_us", "sequence", "sequence_share")
+        names = ("event_augmentation", "preparation", "representation", *CHANGES, "sequence", "sequence_share")
         refuse_changed(settings, names, self._reason)
 
     @property

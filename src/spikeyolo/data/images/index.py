@@ -50,6 +50,10 @@ class ImageIndex(ImageColumns):
         seen = expect_input(input, ImageInput)
         return ImageDataset(self, seen.size_hw, augmentation, epochs=epochs, seed=seed, cache_mb=cache_mb)
 
+    def seen_by(self, input: Any) -> ImageIndex:
+        """Return the index itself: a network sees whole images."""
+        return self
+
     def train_augmentation(self, settings: Any) -> Augmentation:
         """Return what happens to images while training by these settings."""
         return settings.augmentation
