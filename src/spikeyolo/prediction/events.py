@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,23 @@ import torch
 from ..detection.thresholds import Thresholds
 from ..errors import ConfigError, DataError
 from ..events import EventInput, Events, Recording, RepresentationConfig, open_recording
+from ..events.live import STANDARD_INPUT, LiveRecording, Window, growing_file, standard_input
 from ..events.render import render_events
 from ..imaging.tensors import frames_image
 from ..model.detecting import Detecting, Outputs, State
 from ..structures import Detections, Placement
+from .ahead import Ahead
 from .result import FrameResult
 from .settings import PredictionSettings, Summary
 from .sources import Frame, Source
 from .tracking import Tracker
+
+STAGES = READ, RENDER, NETWORK, BOXES = "read", "render", "network", "boxes"
+"""From events to boxes; of what is read as it comes, `read` is from its newest event to the whole window."""
+
+RunBy = Callable[[Detecting, EventInput, "tuple[int, int]", bool, "int | None"], Detecting]
+"""Gives a model, its input, a sensor's rows and columns, whether potentials are carried and how many timesteps are
+coming (None: nobody knows) to what runs it fastest."""
 
 DRAWN_SIDE = 640  # pixels that the longer side of a video may have by enlarging
 
@@ -38,14 +47,27 @@ class Step:
         events: those of this step alone.
         detections: on the CPU, boxes in pixels of the sensor.
         logits: of the timesteps of this step alone, as the network gives them; of an exported one what its graph gives.
-        latency_ms: time from events to boxes.
+        stages_ms: how long each of `STAGES` took.
+        latency_ms: time from events to boxes: of a file that was there the sum of the stages; of what is read as it
+            comes the time since its newest event was there, waiting included.
     """
 
     end_us: int
     events: Events
     detections: Detections
     logits: Outputs
+    stages_ms: dict[str, float]
     latency_ms: float
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A window as the network takes it."""
+
+    window: Window
+    images: Any
+    placement: Placement
+    stages_ms: dict[str, float]
 
 
 class EventStream:
@@ -57,12 +79,17 @@ class EventStream:
     computation, and the first whole window gives what it gives without `carry`. Where nothing happens for long there
     are no steps, and the network starts from rest after it; see `Recording.steps`.
 
+    The next windows are read and rendered while the network runs.
+
     Args:
         model: trained on recordings, or of the Gen1 checkpoint.
-        recording: what to look at.
+        recording: what to look at; a live one once.
         seen: how events become frames.
         carry: keep the potentials.
         thresholds: which detections are kept.
+
+    Attributes:
+        waited_s: of a live recording, how long the network has waited for windows.
 
     Raises:
         ConfigError: an input that cannot be streamed.
@@ -71,61 +98,95 @@ class EventStream:
     def __init__(
         self,
         model: Detecting,
-        recording: Recording,
+        recording: Recording | LiveRecording,
         seen: EventInput,
         *,
         carry: bool = False,
         thresholds: Thresholds | None = None,
     ) -> None:
         self.model, self.recording, self.carry = model, recording, carry
-        self.thresholds = thresholds or Thresholds()
-        if carry:
-            model.check_carry()
-            if seen.order != "oldest-first":
-                raise ConfigError(f"carry: the network sees the timesteps of a window {seen.order}, not in order")
-            if seen.window_us % seen.timesteps:
-                raise ConfigError(
-                    f"carry: a window of {seen.window_us} us has no {seen.timesteps} equal timesteps; "
-                    "give another --window-us"
+        self.thresholds, self.waited_s = thresholds or Thresholds(), 0.0
+        self.seen = one_timestep(model, seen) if carry else seen
+        self.step_us = self.seen.window_us
+        if isinstance(recording, Recording):
+            self._stretches = recording.steps(self.step_us, first_us=self.step_us)
+            still = -(-recording.duration_us // self.step_us) - len(self)
+            if still > 0:
+                warnings.warn(
+                    f"{recording.path}: {still} steps left out, {still * self.step_us / 1e6:g} s in which there is "
+                    "no event for 10 s and longer",
+                    stacklevel=2,
                 )
-            seen = replace(seen, timesteps=1, window_us=seen.window_us // seen.timesteps)
-        self.seen, self.step_us = seen, seen.window_us
-        self._stretches = recording.steps(self.step_us, first_us=self.step_us)
-        still = -(-recording.duration_us // self.step_us) - len(self)
-        if still > 0:
-            warnings.warn(
-                f"{recording.path}: {still} steps left out, {still * self.step_us / 1e6:g} s in which there is "
-                "no event for 10 s and longer",
-                stacklevel=2,
-            )
 
     def __len__(self) -> int:
-        """Steps; the last may reach beyond the last event."""
+        """Steps of a recording that is whole; the last may reach beyond the last event."""
         return sum(map(len, self._stretches))
 
     def __iter__(self) -> Iterator[Step]:
-        for stretch in self._stretches:
-            yield from self._steps(stretch)
-
-    def _steps(self, ends_us: range) -> Iterator[Step]:
-        state: State | None = {} if self.carry else None
+        live = isinstance(self.recording, LiveRecording)
+        ahead = Ahead(self._all_seen())
+        state: State = {}
         recent: deque[Outputs] = deque(maxlen=self.model.timesteps if self.carry else 1)
-        for end_us in ends_us:
-            start = time.perf_counter()
-            events = self.recording.window(end_us - self.step_us, end_us)
-            images, placement = self._images(events, end_us)
-            with torch.inference_mode():
-                logits, new_state = self.model.look(images, state)
-                recent.append(logits)
-                (found,) = self.model.detect(_mean(recent), self.thresholds, [placement])
-            state = new_state if self.carry else None
-            yield Step(end_us, events, found.to("cpu"), logits, (time.perf_counter() - start) * 1e3)
+        try:
+            while True:
+                began = time.perf_counter()
+                if (seen := next(ahead, None)) is None:
+                    return
+                start = time.perf_counter()
+                self.waited_s += start - began if live else 0.0
+                if seen.window.first:
+                    state = {}
+                    recent.clear()
+                with torch.inference_mode():
+                    logits, state = self.model.look(seen.images, state if self.carry else None)
+                    looked = time.perf_counter()
+                    recent.append(logits)
+                    (found,) = self.model.detect(_mean(recent), self.thresholds, [seen.placement])
+                    found = found.to("cpu")
+                end = time.perf_counter()
+                took = seen.stages_ms | {NETWORK: (looked - start) * 1e3, BOXES: (end - looked) * 1e3}
+                latency = (end - seen.window.ready) * 1e3 if live else sum(took.values())
+                yield Step(seen.window.end_us, seen.window.events, found, logits, took, latency)
+        finally:
+            if isinstance(self.recording, LiveRecording):
+                self.recording.close()
+            ahead.close()
 
-    def _images(self, events: Events, end_us: int) -> tuple[Any, Placement]:
-        """The events before an instant as the network takes them, and how the sensor lies on them."""
-        frames, placement = render_events(events, end_us, self.recording.sensor_size_hw, self.seen)
-        images = torch.from_numpy(np.ascontiguousarray(frames)).unsqueeze(1)
-        return self.model.prepare(images), placement
+    def _all_seen(self) -> Iterator[_Seen]:
+        """Every window as the network takes it; this runs in another thread."""
+        windows = self._windows() if isinstance(self.recording, Recording) else self.recording.windows(self.step_us)
+        for window in windows:
+            read = time.perf_counter()
+            size_hw = self.recording.sensor_size_hw
+            frames, placement = render_events(window.events, window.end_us, size_hw, self.seen)
+            images = self.model.prepare(torch.from_numpy(np.ascontiguousarray(frames)).unsqueeze(1))
+            took = {READ: (read - window.ready) * 1e3, RENDER: (time.perf_counter() - read) * 1e3}
+            yield _Seen(window, images, placement, took)
+
+    def _windows(self) -> Iterator[Window]:
+        """Those of a recording that is whole."""
+        assert isinstance(self.recording, Recording)
+        for ends_us in self._stretches:
+            for end_us in ends_us:
+                ready = time.perf_counter()
+                events = self.recording.window(end_us - self.step_us, end_us)
+                yield Window(end_us, events, end_us == ends_us[0], ready)
+
+
+def one_timestep(model: Detecting, seen: EventInput) -> EventInput:
+    """Return what a model sees of a T-th of a window, when its potentials are carried.
+
+    Raises:
+        ConfigError: an input that cannot be streamed, or potentials that cannot be carried.
+    """
+    model.check_carry()
+    if seen.order != "oldest-first":
+        raise ConfigError(f"carry: the network sees the timesteps of a window {seen.order}, not in order")
+    if seen.window_us % seen.timesteps:
+        raise ConfigError(
+            f"carry: a window of {seen.window_us} us has no {seen.timesteps} equal timesteps; give another --window-us"
+        )
+    return replace(seen, timesteps=1, window_us=seen.window_us // seen.timesteps)
 
 
 def _mean(recent: Sequence[Outputs]) -> Outputs:
@@ -143,11 +204,11 @@ def found_on_recordings(
     summary: Summary,
     *,
     carry: bool = False,
+    run_by: RunBy | None = None,
 ) -> Iterator[FrameResult]:
     """Run the detector over recordings; yield what it finds, step by step.
 
-    Memory does not grow with the length of a recording, but for one number a step. Windows are drawn only where their
-    image is asked for.
+    Memory does not grow with the length of a recording. Windows are drawn only where their image is asked for.
 
     Args:
         model: the detector.
@@ -156,29 +217,52 @@ def found_on_recordings(
         settings: how to look.
         summary: is kept.
         carry: see `EventStream`.
+        run_by: gives the detector to another engine for a sensor.
 
     Raises:
         DataError: a recording cannot be read, or none has events.
         ConfigError: an input that cannot be streamed.
     """
     summary.total = 0
+    if carry:
+        one_timestep(model, seen)  # before anything is waited for
     for source in sources:
-        recording = open_recording(Path(source.path))
+        recording = _opened(source, settings.follow)
         stream = EventStream(model, recording, seen, carry=carry, thresholds=settings.thresholds)
-        summary.total, summary.step_us = (summary.total or 0) + len(stream), stream.step_us
-        size_hw = recording.sensor_size_hw
-        source = replace(source, enlarged=max(1, DRAWN_SIDE // max(size_hw)), step_us=stream.step_us)
-        tracker = Tracker(source.fps) if settings.track else None
-        for index, step in enumerate(stream):
-            draw = partial(events_image, step.events, step.end_us - stream.step_us, step.end_us, size_hw)
-            frame = Frame(source, index, size_hw, draw, step.end_us)
-            found = step.detections.with_names(model.names)
-            result = FrameResult(frame, *(tracker.follow(found) if tracker else (found,)))
-            summary.add(result.detections)
-            summary.latencies_ms.append(step.latency_ms)
-            yield result
+        count = len(stream) if isinstance(recording, Recording) else None
+        if run_by is not None:
+            steps = None if count is None else count * stream.seen.timesteps
+            stream.model = run_by(model, seen, recording.sensor_size_hw, carry, steps)
+        summary.total = None if count is None or summary.total is None else summary.total + count
+        summary.step_us = stream.step_us
+        yield from _followed(stream, source, settings, summary)
     if not summary.frames:
-        raise DataError(f"{sources[0].path}: no events in it")
+        raise DataError(f"{recording.path}: no events in it")
+
+
+def _opened(source: Source, follow: float | None) -> Recording | LiveRecording:
+    if source.path == STANDARD_INPUT:
+        return standard_input()
+    return open_recording(Path(source.path)) if follow is None else growing_file(Path(source.path), follow)
+
+
+def _followed(
+    stream: EventStream, source: Source, settings: PredictionSettings, summary: Summary
+) -> Iterator[FrameResult]:
+    """What is found on one recording."""
+    size_hw, before, began = stream.recording.sensor_size_hw, summary.seconds, time.perf_counter()
+    source = replace(source, enlarged=max(1, DRAWN_SIDE // max(size_hw)), step_us=stream.step_us)
+    tracker = Tracker(source.fps) if settings.track else None
+    for index, step in enumerate(stream):
+        draw = partial(events_image, step.events, step.end_us - stream.step_us, step.end_us, size_hw)
+        frame = Frame(source, index, size_hw, draw, step.end_us)
+        found = step.detections.with_names(stream.model.names)
+        kept, tracks = tracker.follow(found) if tracker else (found, None)
+        result = FrameResult(frame, kept, tracks, step.latency_ms)
+        summary.add(result.detections)
+        summary.add_step(step.stages_ms, step.latency_ms)
+        yield result
+        summary.seconds = before + time.perf_counter() - began - stream.waited_s
 
 
 def window_image(recording: Recording, start_us: int, end_us: int) -> np.ndarray:
