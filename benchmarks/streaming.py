@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--baseline", type=Path, help="the src folder of another commit")
+    parser.add_argument("--baseline-weights", type=Path, help="a model for it, where it cannot read the other one")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "spikeyolo-streaming")
     given = parser.parse_args()
     recording, weights = _made(given.out, given.seconds, given.weights)
@@ -96,7 +97,8 @@ def main() -> None:
                 for tree, source in trees.items():
                     if tree == "baseline" and way not in OF_A_BASELINE:
                         continue
-                    words = ["predict", "--weights", str(weights), "--source", str(recording), *more, *WAYS[way]]
+                    model = given.baseline_weights if tree == "baseline" else None
+                    words = ["predict", "--weights", str(model or weights), "--source", str(recording), *more, *WAYS[way]]
                     step_s = PREPARATION.window_us / 1e6 / (PREPARATION.timesteps if more else 1)
                     out = ["--out", str(given.out / "found"), "--overwrite", "true"]
                     runs[tree, carried, way].append(_watched(source, [*words, *out], step_s))
