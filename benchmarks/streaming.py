@@ -98,7 +98,15 @@ def main() -> None:
                     if tree == "baseline" and way not in OF_A_BASELINE:
                         continue
                     model = given.baseline_weights if tree == "baseline" else None
-                    words = ["predict", "--weights", str(model or weights), "--source", str(recording), *more, *WAYS[way]]
+                    words = [
+                        "predict",
+                        "--weights",
+                        str(model or weights),
+                        "--source",
+                        str(recording),
+                        *more,
+                        *WAYS[way],
+                    ]
                     step_s = PREPARATION.window_us / 1e6 / (PREPARATION.timesteps if more else 1)
                     out = ["--out", str(given.out / "found"), "--overwrite", "true"]
                     runs[tree, carried, way].append(_watched(source, [*words, *out], step_s))

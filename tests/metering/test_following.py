@@ -13,7 +13,6 @@ from spikeyolo.errors import ConfigError
 from spikeyolo.events import EventInput, open_recording, render
 from spikeyolo.imaging.tensors import as_input
 from spikeyolo.metering.counting import on_counts, unit_of, watched
-from spikeyolo.metering.following import by_timestep, follow
 from spikeyolo.metering.measure import measure
 from spikeyolo.metering.report import step_rows, to_json
 from spikeyolo.metering.technology import find_technology
@@ -81,20 +80,16 @@ def test_each_timestep_is_that_of_one_long_pass(model, index, followed):
 
 
 def test_it_does_not_depend_on_how_many_are_followed_at_once(model, index, followed):
-    for batch in (1, 3):
-        again = measure(model, index, carry=True, batch=batch)
-        assert (again.layers, again.by_timestep) == (followed.layers, followed.by_timestep)
+    again = measure(model, index, carry=True, batch=3)
+    assert (again.layers, again.by_timestep) == (followed.layers, followed.by_timestep)
 
 
-def test_the_first_window_is_the_one_from_rest(model, index, followed):
-    """The recording of two timesteps alone is one window."""
-    network = on_counts(model)
-    alone = follow(network, index.subset([0]) if hasattr(index, "subset") else index, SEEN, 1)
-    first = [step for step in by_timestep(alone) if step.timestep <= 2]
+def test_windows_from_rest_are_told_by_timestep_too(model, index):
     rest = measure(model, index)
-    assert [step.timestep for step in rest.by_timestep] == [1, 2]
-    assert first[0].samples == 3
-    assert rest.by_timestep[0].samples == len(index)
+    assert [(step.timestep, step.later, step.samples) for step in rest.by_timestep] == [
+        (1, False, len(index)),
+        (2, False, len(index)),
+    ]
     assert sum(step.synaptic_ops for step in rest.by_timestep) == pytest.approx(sum(n.ac for n in rest.layers))
 
 
