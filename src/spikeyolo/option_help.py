@@ -30,7 +30,7 @@ OPTIONS = {
     "public set (spikeyolo data list)",
     "device": "auto (a GPU where there is one), cpu, cuda, or the number of a GPU",
     "draw": "write images and videos with boxes",
-    "engine": "what computes a model of images on a CPU: auto takes the fastest that is installed and finds the same",
+    "engine": "what computes on a CPU: auto takes the fastest that is installed and finds the same",
     "fold": "fold the batch norms first, which is faster and gives the same result",
     "imgsz": "side of the square that images are letter-boxed to, a multiple of 32; that of the training unless given",
     "iou": "overlap over which the weaker of two boxes of a class is dropped, 0..1",

@@ -18,6 +18,12 @@ def say(*lines: object) -> None:
         print(visible(str(line)), flush=True)
 
 
+def tell_apart(*lines: object) -> None:
+    """Print lines as `say` does, on standard error: where standard output is for a program."""
+    for line in lines:
+        print(visible(str(line)), file=sys.stderr, flush=True)
+
+
 def complain(text: object) -> None:
     """Print a text on standard error, as one line."""
     print(line_of(text), file=sys.stderr, flush=True)

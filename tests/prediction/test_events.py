@@ -17,7 +17,7 @@ from spikeyolo.events import EventInput, open_recording, render, write_dat
 from spikeyolo.prediction import events
 from spikeyolo.prediction.events import EventStream, events_image
 from spikeyolo.prediction.predictor import predict_sources
-from spikeyolo.prediction.settings import PredictionSettings
+from spikeyolo.prediction.settings import PredictionSettings, Summary
 from spikeyolo.prediction.sources import find_sources
 
 PREPARATION = EventInput("last_event_frame", timesteps=2, window_us=40_000)
@@ -113,13 +113,16 @@ def test_video_json_and_speed(model, recording, tmp_path, carry):
     assert f"a step of {20 if carry else 40} ms takes" in summary.speed()
 
 
-def test_real_time_factor_is_latency_over_length(model, recording, tmp_path):
-    *_, summary = predict_sources(model, find_sources([recording.path]), PredictionSettings(tmp_path, draw=False))
-    summary.latencies_ms = [10.0, 20.0, 30.0]
-    assert "20.0 ms (median), 29.0 ms (95 %)" in summary.speed()
-    assert "real-time factor 0.50: keeps up with the camera" in summary.speed()
-    summary.latencies_ms = [10.0, 60.0, 80.0]
-    assert "does not keep up" in summary.speed()
+def test_the_real_time_factor_is_all_work_over_the_recordings_time():
+    summary = Summary(frames=3, step_us=40_000)
+    assert summary.speed() is None
+    for latency in (10.0, 20.0, 30.0):
+        summary.add_step({"network": latency - 2, "boxes": 2.0}, latency)
+    summary.seconds = 0.06  # of 3 x 40 ms
+    assert "a step of 40 ms takes 20.0 ms (median), 29.0 ms (95 %)" in summary.speed()
+    assert "(network 18.0, boxes 2.0); real-time factor 0.50: keeps up with the camera" in summary.speed()
+    summary.seconds = 0.18
+    assert "real-time factor 1.50: does not keep up" in summary.speed()
 
 
 def test_a_model_of_images_asks_for_a_preparation(recording, tmp_path):

@@ -6,17 +6,23 @@ import json
 import pytest
 import torch
 from tests.helpers.exported import finding, pixels
+from tests.helpers.networks import lively
 
 from spikeyolo import SpikeYOLO
 from spikeyolo.cli.main import main
 from spikeyolo.data.open import open_data
-from spikeyolo.errors import ConfigError, MissingPackage
+from spikeyolo.errors import ConfigError, MissingPackage, ShapeError
 from spikeyolo.events import EventInput
 from spikeyolo.exporting import engines
+from spikeyolo.exporting.configs import OnnxConfig
+from spikeyolo.exporting.describe import describe
 from spikeyolo.exporting.engines import in_engine
 from spikeyolo.exporting.graph import read_graph
+from spikeyolo.exporting.onnx_format import build_onnx
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.imaging.io import write_rgb
+from spikeyolo.runtime.openvino_session import openvino_core
+from spikeyolo.runtime.openvino_stream import OpenVinoStream
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -46,8 +52,8 @@ def test_auto_weighs_what_it_costs(network, monkeypatch):
     assert in_engine(network, SIZE, "torch") is network
     assert in_engine(network, SIZE, "auto").engine.startswith("openvino ")
     large = SpikeYOLO("t")
-    assert not engines._worth_it(large, ImageInput((640, 640)), 0)
-    assert engines._worth_it(large, ImageInput((640, 640)), 4)
+    assert not engines._worth_it(large, (640, 640), 0)
+    assert engines._worth_it(large, (640, 640), 4)
 
 
 def test_auto_takes_what_is_installed(network, monkeypatch):
@@ -61,6 +67,58 @@ def test_auto_takes_what_is_installed(network, monkeypatch):
     with pytest.raises(MissingPackage, match="onnx is not installed"):
         in_engine(network, SIZE, "openvino")
     assert importlib.util.find_spec("onnx")
+
+
+SEEN = EventInput.of("counts", timesteps=2, window_us=40_000)
+
+
+def counts_of(steps, seed):
+    """Event frames (T, 1, 2, 32, 64)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 4, (steps, 1, 2, 32, 64), generator=generator, dtype=torch.int8)
+
+
+@pytest.mark.parametrize("engine", ["auto", "onnxruntime"])
+def test_windows_of_events_give_the_same_in_an_engine(engine):
+    model = lively("t", dtype=torch.float32, num_classes=2, input=SEEN, **SEEN.network_fields).fold()
+    detector = in_engine(model, SEEN, engine, sensor_size_hw=(30, 64))
+    assert detector.engine.startswith("openvino " if engine == "auto" else "onnxruntime ")
+    counts = counts_of(2, seed=0)
+    with torch.inference_mode():
+        ours, theirs = (one.look(one.prepare(counts))[0] for one in (detector, model))
+    for our, their in zip(ours, theirs, strict=True):  # counts beside a threshold may differ
+        assert float(torch.corrcoef(torch.stack([our.flatten(), their.flatten()]))[0, 1]) > 0.99
+
+
+def test_a_stream_in_openvino_is_pytorchs_bit_for_bit_where_no_sum_is_rounded():
+    model = lively("t", dtype=torch.float32, num_classes=2, input=SEEN, **SEEN.network_fields).to_spike_driven()
+    how = {"outputs": "logits", "streaming": True}
+    artefact = describe(model, SEEN, size_hw=(32, 64), **how)
+    written = build_onnx(read_graph(model), OnnxConfig(dense=True, **how), artefact)
+    network = openvino_core().read_model(written.SerializeToString())
+    stream, state, ours = OpenVinoStream(network, artefact, "the model"), {}, {}
+    for step in range(4):
+        counts = counts_of(1, seed=step)
+        found, ours = stream.run(stream.prepare(counts.numpy()), ours)
+        with torch.inference_mode():
+            logits, state = model.look(model.prepare(counts), state)
+        assert list(found) == ["logits8", "logits16", "logits32"]
+        for our, their in zip(found.values(), logits, strict=True):
+            assert torch.equal(torch.from_numpy(our), their)
+
+
+def test_a_stream_in_openvino_goes_on_from_its_last_run_alone():
+    model = lively("t", dtype=torch.float32, num_classes=2, input=SEEN, **SEEN.network_fields).fold()
+    detector = in_engine(model, SEEN, "openvino", sensor_size_hw=(32, 64), carry=True)
+    counts = detector.prepare(counts_of(1, seed=0))
+    first, state = detector.look(counts, {})
+    second, later = detector.look(counts, state)
+    assert not torch.equal(first[0], second[0])
+    with pytest.raises(ShapeError, match="not that of the last run"):
+        detector.look(counts, state)
+    again, _ = detector.look(counts, {})
+    assert torch.equal(first[0], again[0])  # from rest
+    assert later != state
 
 
 def test_what_only_pytorch_runs(network):

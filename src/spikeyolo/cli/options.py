@@ -10,6 +10,7 @@ KINDS: dict[str, Any] = {
     "data": str,
     "out": str | None,
     "json": str | None,
+    "json_lines": str | None,
     "html": str | None,
     "neuron": str | None,
     "imgsz": int | None,

@@ -37,7 +37,7 @@ DEFAULT_SIZE_HW = (240, 304)
 BLOCK = 1 << 14  # records from one known time to the next: small enough to be decoded for the sake of one event
 OVERFLOW = 1 << 32  # us
 COORDINATE = (1 << 14) - 1
-_MAX_HEADER = 1 << 16  # bytes
+MAX_HEADER = 1 << 16  # bytes
 
 
 class DatFile:
@@ -134,19 +134,32 @@ def read_header(path: Path) -> tuple[int, tuple[int, int] | None]:
         DataError: not such a file, or one cut short in the header.
     """
     with naming(path), open(path, "rb") as file:
-        head = file.read(_MAX_HEADER)
+        return header_of(path, file.read(MAX_HEADER))
+
+
+class IncompleteError(DataError):
+    """More bytes might make a header of it."""
+
+
+def header_of(path: str | os.PathLike[str], head: bytes) -> tuple[int, tuple[int, int] | None]:
+    """Return the same of the first bytes of such a file.
+
+    Raises:
+        IncompleteError: the header does not end within them.
+        DataError: no such file.
+    """
     if not head.startswith(b"%"):
         raise DataError(f"{path}: not a Prophesee .dat file: it does not start with header lines of '% ...'")
     at, fields = 0, {}
     while head[at : at + 1] == b"%":
         line, newline, _ = head[at:].partition(b"\n")
         if not newline:
-            raise DataError(f"{path}: not a Prophesee .dat file, or cut short: a header line without end")
+            raise IncompleteError(f"{path}: not a Prophesee .dat file, or cut short: a header line without end")
         key, _, value = line[1:].decode("ascii", "replace").strip().partition(" ")
         fields[key.lower()] = value.strip()
         at += len(line) + 1
     if len(head) < at + 2:
-        raise DataError(f"{path}: cut short: nothing follows the header")
+        raise IncompleteError(f"{path}: cut short: nothing follows the header")
     if head[at] not in EVENT_TYPES or head[at + 1] != RECORD:
         raise DataError(f"{path}: holds events of type {head[at]} and {head[at + 1]} bytes, not camera events of 8")
     if not {"width", "height"} <= set(fields):

@@ -34,6 +34,18 @@ class StreamWindow:
     window: Window
 
 
+def one_timestep(seen: EventInput) -> EventInput:
+    """Return what a network sees of a T-th of a window, when its potentials are carried on.
+
+    Raises:
+        ConfigError: timesteps that are not equal or not in the order of time.
+    """
+    seen.check_in_order("carry")
+    if seen.window_events is None:
+        return replace(seen, window_us=seen.equal_steps_us("carry"), timesteps=1)
+    return replace(seen, window_us=seen.timestep_us, window_events=seen.timestep_events, timesteps=1)
+
+
 class StreamWindows:
     """The windows of a recording, or with `carry` its timesteps, one after the other.
 
@@ -59,13 +71,7 @@ class StreamWindows:
 
     def __init__(self, recording: Recording, seen: EventInput, carry: bool = False) -> None:
         if carry:
-            seen.check_in_order("carry")
-            if seen.window_events is None:
-                seen = replace(seen, window_us=seen.equal_steps_us("carry"), timesteps=1)
-            else:
-                seen = replace(
-                    seen, window_us=seen.timestep_us, window_events=seen.timestep_events, timesteps=1
-                )  # fmt: skip
+            seen = one_timestep(seen)
         Filtering(seen.filters, recording.sensor_size_hw)  # refuses a region
         self.recording, self.seen = recording, seen
         self.total: int | None = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
+from ..artefact import Outputs
 from ..errors import ConfigError
 from ..model.detecting import Detecting
 from ..model.detector import SpikeYOLO
@@ -20,6 +21,8 @@ from ..spiking import SpikingNeuron
 from .configs import OnnxConfig, OpenVinoConfig
 from .describe import describe
 from .graph import read_graph
+
+Size = tuple[int, int]
 
 Engine = Literal["auto", "torch", "onnxruntime", "openvino"]
 
@@ -34,16 +37,26 @@ saves: 8 images of `t` at 256 x 256, 2 of `t` at 640 x 640, one of `s` at 640 x 
 FLOATING = (Form.TRAINABLE, Form.SEPARABLE, Form.DENSE)
 
 
-def in_engine(model: SpikeYOLO, seen: Input | None, engine: Engine = "auto", images: int | None = None) -> Detecting:
+def in_engine(
+    model: SpikeYOLO,
+    seen: Input | None,
+    engine: Engine = "auto",
+    images: int | None = None,
+    *,
+    sensor_size_hw: Size | None = None,
+    carry: bool = False,
+) -> Detecting:
     """Return a model as the engine runs it.
 
     Args:
         model: as it was loaded or folded; where it stays in PyTorch, itself.
         seen: its input, after what a user wants changed.
         engine: by name, or "auto": the fastest that is installed and finds the same.
-            For models on a GPU, on recordings, in other than float32, in forms that prove something, and for less work
-            than is worth it, that is PyTorch.
-        images: how many are coming; None: many.
+            For models on a GPU, in other than float32, in forms that prove something, and for less work than is worth
+            it, that is PyTorch.
+        images: how many are coming, of recordings timesteps; None: many.
+        sensor_size_hw: of recordings, which are left to PyTorch without it.
+        carry: one timestep a run, potentials kept.
 
     Raises:
         ConfigError: an engine that does not run such a model.
@@ -51,10 +64,11 @@ def in_engine(model: SpikeYOLO, seen: Input | None, engine: Engine = "auto", ima
     """
     if engine == "torch":
         return model
-    reason = _only_torch(model, seen)
+    size_hw = _size_of(seen, sensor_size_hw)
+    reason = _only_torch(model, seen, size_hw)
     if engine == "auto":
         there = find_spec(FASTEST) is not None and find_spec("onnx") is not None
-        if reason or not there or not _worth_it(model, seen, images):
+        if reason or not there or not _worth_it(model, size_hw, images):
             return model
         engine = FASTEST
     elif reason:
@@ -63,15 +77,23 @@ def in_engine(model: SpikeYOLO, seen: Input | None, engine: Engine = "auto", ima
         if find_spec(package) is None:
             raise missing_package(package, "export")
     assert seen is not None
-    return ExportedDetector(_session(model, seen, engine))
+    assert size_hw is not None
+    return ExportedDetector(_session(model, seen, engine, size_hw, carry))
 
 
-def _only_torch(model: SpikeYOLO, seen: Input | None) -> str | None:
+def _size_of(seen: Input | None, sensor_size_hw: Size | None) -> Size | None:
+    """Rows and columns of what the network sees, where they are known."""
+    if seen is None or not (seen.still or sensor_size_hw):
+        return None
+    return seen.canvas_hw(sensor_size_hw)
+
+
+def _only_torch(model: SpikeYOLO, seen: Input | None, size_hw: Size | None) -> str | None:
     """What an engine would need that this model is not."""
     if model.device.type != "cpu":
         return "on processors alone, the model is on a GPU"
-    if seen is None or not seen.still:
-        return "models of images; export one of recordings to run it there"
+    if seen is None or size_hw is None:
+        return "models of images here; export one of recordings to run it there"
     if model.dtype != torch.float32 or model.form not in FLOATING:
         return f"float32, the model is of {model.precision} in the {model.form} form; export it to run it there"
     if any(isinstance(part, SpikingNeuron) and part.as_ilif() is None for part in model.modules()):
@@ -79,25 +101,29 @@ def _only_torch(model: SpikeYOLO, seen: Input | None) -> str | None:
     return None
 
 
-def _worth_it(model: SpikeYOLO, seen: Input | None, images: int | None) -> bool:
-    if images is None or seen is None:
+def _worth_it(model: SpikeYOLO, size_hw: Size | None, images: int | None) -> bool:
+    if images is None or size_hw is None:
         return True
     numbers = sum(parameter.numel() for parameter in model.parameters())
-    return numbers * math.prod(seen.canvas_hw(None)) * images >= WORTH
+    return numbers * math.prod(size_hw) * images >= WORTH
 
 
-def _session(model: SpikeYOLO, seen: Input, engine: str) -> Session:
+def _session(model: SpikeYOLO, seen: Input, engine: str, size_hw: Size, carry: bool) -> Session:
     """The graph of the model in an engine, with as many threads as PyTorch would have."""
     folded = model.fold() if model.form is Form.TRAINABLE else model
     graph, threads = read_graph(folded), torch.get_num_threads()
-    artefact = describe(folded, seen, size_hw=seen.canvas_hw(None))
+    outputs: Outputs = "boxes" if seen.still else "logits"  # of which `carry` needs the mean
+    how: dict[str, Any] = {"outputs": outputs, "streaming": carry}
+    artefact = describe(folded, seen, size_hw=size_hw, **how)
     if engine == "openvino":
         from ..runtime.openvino_session import OpenVinoSession
+        from ..runtime.openvino_stream import OpenVinoStream
         from .openvino_format import build_openvino
 
-        return OpenVinoSession(build_openvino(graph, OpenVinoConfig(), artefact), artefact, "the model", "cpu", threads)
+        network = build_openvino(graph, OpenVinoConfig(**how), artefact)
+        return (OpenVinoStream if carry else OpenVinoSession)(network, artefact, "the model", "cpu", threads)
     from ..runtime.onnx_session import OnnxSession
     from .onnx_format import build_onnx
 
-    content = build_onnx(graph, OnnxConfig(), artefact).SerializeToString()
+    content = build_onnx(graph, OnnxConfig(**how), artefact).SerializeToString()
     return OnnxSession(content, "the model", "cpu", threads)

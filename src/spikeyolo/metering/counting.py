@@ -38,28 +38,34 @@ class UnitTally:
     inputs: int
     outputs: int
     weights: int
-    histogram: Tensor | None = None  # (T, D + 1) int64
+    histogram: Tensor | None = None  # (places in time, D + 1) int64
     silent: int = 0
-    synaptic_ops: int = 0
-    digit_ops: int = 0
+    synaptic_ops: Tensor | None = None  # (places in time) int64
+    digit_ops: Tensor | None = None
 
     def add(self, other: UnitTally) -> None:
         """Take the sums of other images."""
         if (self.macs, self.timesteps, self.inputs) != (other.macs, other.timesteps, other.inputs):
             raise DataError("images of different sizes cannot be counted together")
-        if self.histogram is not None and other.histogram is not None:
-            self.histogram = self.histogram + other.histogram
+        for name in ("histogram", "synaptic_ops", "digit_ops"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, theirs if ours is None else ours if theirs is None else ours + theirs)
         self.silent += other.silent
-        self.synaptic_ops += other.synaptic_ops
-        self.digit_ops += other.digit_ops
 
 
 @dataclass
 class Tally:
-    """Sums over images for all units, in the order in which they run. Tallies of parts of a data set add up."""
+    """Sums over images for all units, in the order in which they run. Tallies of parts of a data set add up.
+
+    Attributes:
+        images: looked at, from rest each; 0 of recordings that were followed.
+        units: by name.
+        followed: of recordings that were followed, timesteps at each place in time; see `following`.
+    """
 
     images: int = 0
     units: dict[str, UnitTally] = field(default_factory=dict)
+    followed: Tensor | None = None
 
     def add(self, other: Tally) -> None:
         """Take the sums of other images.
@@ -68,6 +74,8 @@ class Tally:
             DataError: they have another size.
         """
         self.images += other.images
+        if other.followed is not None:
+            self.followed = other.followed if self.followed is None else self.followed + other.followed
         for name, unit in other.units.items():
             if name in self.units:
                 self.units[name].add(unit)
@@ -97,12 +105,16 @@ def _layer(name: str, unit: UnitTally, images: int) -> LayerCount:
         spikes / (neurons * unit.timesteps),
         unit.timesteps,
         unit.max_count,
-        synaptic_ops=unit.synaptic_ops / images,
-        digit_ops=unit.digit_ops / images,
+        synaptic_ops=_sum(unit.synaptic_ops) / images,
+        digit_ops=_sum(unit.digit_ops) / images,
         histogram=tuple(tuple(share / neurons for share in row) for row in unit.histogram.tolist()),
         silent=unit.silent / neurons,
         **sizes,
     )
+
+
+def _sum(counts: Tensor | None) -> int:
+    return 0 if counts is None else int(counts.sum())
 
 
 def fan_out(conv: nn.Conv2d, in_hw: Sequence[int], out_hw: Sequence[int]) -> Tensor:
@@ -172,10 +184,21 @@ def tally(network: SpikeYOLO, batches: Iterable[Tensor]) -> Tally:
     return total
 
 
-def _unit(conv: nn.Conv2d, x: Tensor, y: Tensor, images: int, max_count: int, first: bool) -> UnitTally:
+def unit_of(conv: nn.Conv2d, x: Tensor, y: Tensor, max_count: int, first: bool, places: Tensor) -> UnitTally:
+    """Return what a convolution did.
+
+    Args:
+        conv: the convolution.
+        x: its input (N, C, H, W), spike counts but of the first one.
+        y: its output.
+        max_count: D.
+        first: it is fed by images.
+        places: (N) int64 on the CPU, the place in time of each sample, 0, 1, ...
+    """
+    count = int(places.max()) + 1
     unit = UnitTally(
         macs=conv.weight[0].numel() * y[0].numel(),
-        timesteps=len(x) // images,
+        timesteps=1,
         max_count=max_count,
         inputs=x[0].numel(),
         outputs=y[0].numel(),
@@ -183,14 +206,27 @@ def _unit(conv: nn.Conv2d, x: Tensor, y: Tensor, images: int, max_count: int, fi
     )
     if first:
         return unit
-    steps = x.reshape(unit.timesteps, -1)
+    steps = [x[(places == place).to(x.device)].flatten() for place in range(count)]
     unit.histogram = torch.stack([torch.bincount(s.long(), minlength=max_count + 1) for s in steps]).cpu()
-    unit.silent = int((x.reshape(unit.timesteps, images, -1).sum(0) == 0).sum())
     reach = fan_out(conv, x.shape[-2:], y.shape[-2:]).to(x.device)
     digits = torch.tensor(SlotCode.BINARY.spikes(max_count), dtype=torch.uint8, device=x.device)[x.long()]
     unit.synaptic_ops, unit.digit_ops = (
-        round(float((spikes.sum((0, 1), dtype=torch.float64) * reach).sum())) for spikes in (x, digits)
+        _at_places((spikes.sum(1, dtype=torch.float64) * reach).sum((1, 2)), places, count) for spikes in (x, digits)
     )
+    return unit
+
+
+def _at_places(values: Tensor, places: Tensor, count: int) -> Tensor:
+    """Sums (count) int64 of values (N) that are whole numbers."""
+    return torch.zeros(count, dtype=torch.int64).index_add_(0, places, values.cpu().round().long())
+
+
+def _unit(conv: nn.Conv2d, x: Tensor, y: Tensor, images: int, max_count: int, first: bool) -> UnitTally:
+    timesteps = len(x) // images
+    unit = unit_of(conv, x, y, max_count, first, torch.arange(timesteps).repeat_interleave(images))
+    unit.timesteps = timesteps
+    if not first:
+        unit.silent = int((x.reshape(timesteps, images, -1).sum(0) == 0).sum())
     return unit
 
 

@@ -23,6 +23,7 @@ from ..model.forms.verify import Audit, verify_spike_driven
 from ..model.inputs import chosen_input
 from ..processes import in_processes
 from .counting import Tally, macs_of_forms, operation_maps, tally
+from .following import TimestepCount, by_timestep, follow, followed_layers
 from .layer_count import LayerCount
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class Measurement:
         max_count: D.
         examples: the first images.
         audit: the proof that spikes and additions suffice, where asked for.
+        by_timestep: what each timestep does; of recordings that were followed, each of the first since rest, and the
+            later ones.
+        carried: recordings were followed with potentials carried: `images` are timesteps, a window is T of them.
     """
 
     layers: list[LayerCount]
@@ -73,6 +77,15 @@ class Measurement:
     max_count: int
     examples: list[Example]
     audit: Audit | None = None
+    by_timestep: tuple[TimestepCount, ...] = ()
+    carried: bool = False
+
+    @property
+    def mean_of(self) -> str:
+        """What the figures are a mean of."""
+        if self.carried:
+            return f"{self.images} timesteps, potentials carried"
+        return f"{self.images} {self.unit}{'' if self.images == 1 else 's'}"
 
 
 def measure(
@@ -85,7 +98,8 @@ def measure(
     processes: int = 1,
     examples: int = 4,
     verify: bool = False,
-    progress: Callable[[int], None] | None = None,
+    carry: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Measurement:
     """Count the spikes and operations of a model on the images of an index.
 
@@ -98,32 +112,34 @@ def measure(
         processes: processes that count, on CPUs.
         examples: images that are kept with their maps.
         verify: first prove that the network runs on spikes and additions alone.
-        progress: called with the number of images done (with one process).
+        carry: follow recordings from start to end, potentials carried on, as `predict --carry` does; no examples then.
+        progress: called with the number of images (or timesteps) done, and of all (with one process).
 
     Raises:
         ConfigError: a model that is not in its trained form or has no spikes; data of another kind than it sees;
             several processes on a GPU; a number out of range; no images.
         VerificationError: a product that is not an addition of spikes.
     """
-    _check(model, index, batch, workers, processes)
-    dataset, network = index.dataset(chosen_input(model, imgsz)), model.to_spike_driven()
+    _check(model, index, batch, workers, processes, carry)
+    seen = chosen_input(model, imgsz)
+    dataset, network = index.dataset(seen), model.to_spike_driven()
     audit = verify_spike_driven(network) if verify else None
     run_on_slots(network, on_slots=False)  # on counts: the same spikes, sooner
-    if processes == 1:
+    if carry:
+        total = follow(network, index, seen, batch, workers, progress)
+    elif processes == 1:
         total = Tally()
         for images in _batches(network, dataset, batch, workers):
             total.add(tally(network, [images]))
             if progress is not None:
-                progress(total.images)
+                progress(total.images, len(index))
     else:
         total = _by_processes(network, dataset, batch, processes)
     shown = next(_loaded(dataset, min(examples, len(index))))
     size_hw = (shown.shape[-2], shown.shape[-1])
-    spikes, additions = operation_maps(network, as_input(shown, network.device, network.dtype))
-    drawn = batch_images(shown, examples)
     return Measurement(
-        layers=total.layers(),
-        images=total.images,
+        layers=followed_layers(total, model.config.timesteps) if carry else total.layers(),
+        images=sum(step.samples for step in by_timestep(total)) if carry else total.images,
         unit="window" if shown.ndim == 5 else "image",
         size_hw=size_hw,
         macs=macs_of_forms(model, size_hw),
@@ -131,12 +147,20 @@ def measure(
         trained_parameters=sum(parameter.numel() for parameter in model.parameters()),
         timesteps=model.config.timesteps,
         max_count=model.config.max_count,
-        examples=[Example(p, s.numpy(), a.numpy()) for p, s, a in zip(drawn, spikes, additions, strict=True)],
+        examples=[] if carry else _examples(network, shown, examples),
         audit=audit,
+        by_timestep=tuple(by_timestep(total)),
+        carried=carry,
     )
 
 
-def _check(model: SpikeYOLO, index: Index, batch: int, workers: int, processes: int) -> None:
+def _examples(network: SpikeYOLO, shown: Tensor, count: int) -> list[Example]:
+    spikes, additions = operation_maps(network, as_input(shown, network.device, network.dtype))
+    drawn = batch_images(shown, count)
+    return [Example(p, s.numpy(), a.numpy()) for p, s, a in zip(drawn, spikes, additions, strict=True)]
+
+
+def _check(model: SpikeYOLO, index: Index, batch: int, workers: int, processes: int, carry: bool) -> None:
     check_range("batch", batch, 1, MAX_BATCH)
     check_range("workers", workers, 0, MAX_WORKERS)
     check_range("processes", processes, 1, MAX_WORKERS)
@@ -144,6 +168,8 @@ def _check(model: SpikeYOLO, index: Index, batch: int, workers: int, processes: 
         raise ConfigError(f"energy: needs the trained model, this file holds its {model.form} form")
     if not len(index):
         raise ConfigError("energy: the data set has no images")
+    if carry and processes > 1:
+        raise ConfigError("processes: recordings are followed by one; a larger --batch follows more of them at once")
 
 
 def _loaded(

@@ -11,7 +11,17 @@ import numpy as np
 from ..files import write_whole
 from ..text import visible
 from .measure import Example, Measurement
-from .report import CODES, code_rows, count_groups, headline, parameters_text, to_json
+from .report import (
+    CODES,
+    STEP_COLUMNS,
+    code_rows,
+    count_groups,
+    headline,
+    parameters_text,
+    step_rows,
+    steps_title,
+    to_json,
+)
 from .technology import Technology
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -142,6 +152,10 @@ def write_page(file: Path, found: Measurement, technology: Technology, title: st
         counts=_counts(values),
         codes=code_rows(values),
         codes_caption=CODES,
+        mean_of=found.mean_of,
+        steps=step_rows(values),
+        steps_title=steps_title(values),
+        step_columns=STEP_COLUMNS,
         maps=[_maps(example, technology) for example in found.examples],
         histogram=_histogram,
         rate=_timestep_rate,

@@ -84,7 +84,8 @@ def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
     literature estimates them; both are computation alone. `ann` holds the same network as an ANN: in the dense form,
     the comparison of the literature; in the separable form, which is what an ANN would really run; and not folded.
     `slot_codes` holds what spikes cost in each code, whose counts are the same; all else is of the unary code.
-    `histogram` is the share of all counts that are 0, 1, ..., D.
+    `histogram` is the share of all counts that are 0, 1, ..., D. `by_timestep` holds operations alone. Where potentials
+    are `carried`, `images` are timesteps, all else is of a window of T of them.
     """
     layers = found.layers
     unfolded = found.macs["unfolded"] + found.macs["norms"]
@@ -107,6 +108,8 @@ def to_json(found: Measurement, technology: Technology) -> dict[str, Any]:
         "synaptic_ops": sum(layer.ac for layer in layers),
         "slot_codes": {str(code): _code_json(found, technology, code) for code in SlotCode},
         "histogram": count_shares(layers),
+        "carried": found.carried,
+        "by_timestep": [step.to_json(found.max_count, technology) for step in found.by_timestep],
         "parameters": found.parameters,
         "trained_parameters": found.trained_parameters,
         "weight_bytes": held.weights,
@@ -178,7 +181,7 @@ def layer_table(found: Measurement, technology: Technology) -> Table:
     from rich.table import Table
 
     rows, columns = found.size_hw
-    title = f"{'An' if found.unit == 'image' else 'A'} {found.unit} of {rows} x {columns}, mean of {found.images}"
+    title = f"{'An' if found.unit == 'image' else 'A'} {found.unit} of {rows} x {columns}, mean of {found.mean_of}"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # fits 80 columns
     table.add_column("layer", overflow="fold")
     for column in ("MMAC", "mean count", "rate", "silent", "at D", "M additions", "by formula", "mJ"):
@@ -193,6 +196,50 @@ def layer_table(found: Measurement, technology: Technology) -> Table:
             *(_number(value / 1e6 if spiking else None, 2) for value in (layer.ac, layer.formula_ac)),
             _number(layer_millijoule(layer, technology), 4),
         )
+    return table
+
+
+STEP_COLUMNS = ("timestep", "counted", "M spikes", "firing rate", "M additions", "mJ of operations")
+
+
+def step_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return what each timestep does, as text, by `STEP_COLUMNS`; none where there is one alone.
+
+    Args:
+        values: from `to_json`.
+    """
+    steps = values["by_timestep"]
+    return [
+        (
+            f"{step['timestep']}{' and later' if step['later'] else ''}",
+            str(step["samples"]),
+            _number(step["spikes"] / 1e6),
+            _percent(step["firing_rate"]),
+            _number(step["synaptic_ops"] / 1e6, 2),
+            _number(step["snn_mJ"], 4),
+        )
+        for step in (steps if len(steps) > 1 else [])
+    ]
+
+
+def steps_title(values: dict[str, Any]) -> str:
+    """Return what stands over them."""
+    return "By timestep, counted from rest" + (", potentials carried" if values["carried"] else "")
+
+
+def step_table(values: dict[str, Any]) -> Table:
+    """Return the timesteps one by one, for `rich.print`.
+
+    Args:
+        values: from `to_json`.
+    """
+    from rich.table import Table
+
+    table = Table(title=steps_title(values))
+    for column in STEP_COLUMNS:
+        table.add_column(column.replace(" ", "\n", 1), justify="right")
+    for row in step_rows(values):
+        table.add_row(*row)
     return table
 
 

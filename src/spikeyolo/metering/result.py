@@ -12,7 +12,7 @@ from ..files import write_whole
 from ..terminal import as_html
 from .measure import Measurement
 from .page import write_page
-from .report import code_table, counts_text, headline, layer_table, summary_table, to_json
+from .report import code_table, counts_text, headline, layer_table, step_rows, step_table, summary_table, to_json
 from .technology import Technology
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ class EnergyReport:
         return layer_table(self.measurement, self.technology)
 
     def tables(self) -> list[Table]:
-        """Return the network with spikes and as an ANN, and in both slot codes, for `rich.print`."""
-        return [summary_table(self.measurement, self.technology), code_table(self.to_json())]
+        """Return the network with spikes and as an ANN, in both slot codes, and by timestep, for `rich.print`."""
+        values = self.to_json()
+        steps = [step_table(values)] if step_rows(values) else []
+        return [summary_table(self.measurement, self.technology), code_table(values), *steps]
 
     def lines(self) -> list[str]:
         """Return what it comes to, in sentences."""

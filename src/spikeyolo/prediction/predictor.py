@@ -9,11 +9,12 @@ from ..errors import ConfigError
 from ..imaging.image_input import ImageInput
 from ..model.detecting import Detecting
 from ..model.inputs import chosen_input
-from .events import found_on_recordings
+from .events import RunBy, found_on_recordings
 from .images import found_on_images
 from .result import FrameResult
-from .settings import PredictionSettings, Summary, open_writers
+from .settings import PredictionSettings, Summary, open_lines, open_writers
 from .sources import Source, divided, kind_of
+from .writers import Writer
 
 
 def found_on(
@@ -25,6 +26,7 @@ def found_on(
     carry: bool = False,
     preparation: str | None = None,
     write: bool = True,
+    run_by: RunBy | None = None,
     **changes: Any,
 ) -> Iterator[FrameResult]:
     """Run the detector over all sources that it takes; return what it finds, one by one as it is asked for.
@@ -37,7 +39,8 @@ def found_on(
         summary: is kept as the run goes on.
         carry: on recordings, a timestep at a time, potentials kept; else a whole window at a time, from rest.
         preparation: how recordings become frames, by name, in place of what the model says.
-        write: what the settings say; else nothing is written.
+        write: what the settings say; else nothing but JSON lines, where they are asked for.
+        run_by: gives the detector to the engine that is fastest for a recording's sensor.
         **changes: to the windows and filters of recordings, see `chosen_input`.
 
     Raises:
@@ -51,10 +54,21 @@ def found_on(
     if isinstance(seen, ImageInput):
         if carry:
             raise ConfigError("carry: for recordings of event cameras; this model sees images")
+        if settings.follow is not None:
+            raise ConfigError("follow: for recordings of event cameras; this model sees images")
         found = found_on_images(model, taken, seen, settings, summary)
     else:
-        found = found_on_recordings(model, taken, seen, settings, summary, carry=carry)
+        found = found_on_recordings(model, taken, seen, settings, summary, carry=carry, run_by=run_by)
+    if settings.json_lines is not None:
+        found = _in_lines(open_lines(settings, taken), found)  # first: nobody waits for what is drawn
     return _written(model, taken, settings, summary, found) if write else found
+
+
+def _in_lines(lines: Writer, found: Iterator[FrameResult]) -> Iterator[FrameResult]:
+    with lines as writer:
+        for result in found:
+            writer.write(result)
+            yield result
 
 
 def _written(

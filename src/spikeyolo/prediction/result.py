@@ -24,11 +24,13 @@ class FrameResult:
         frame: what was looked at.
         detections: on the CPU, boxes in pixels of the frame, with names on board.
         track_ids: a number for each detection that stays with its object, where tracking is on.
+        latency_ms: of a recording, time from events to boxes; see `events.Step`.
     """
 
     frame: Frame
     detections: Detections
     track_ids: tuple[int, ...] | None = None
+    latency_ms: float | None = None
 
     @property
     def source(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..events import READERS, EventInput, is_recording
+from ..events.live import STANDARD_INPUT
 from ..imaging.given import as_rgb
 from ..imaging.image_input import ImageInput
 from ..imaging.io import IMAGE_SUFFIXES
@@ -83,7 +84,8 @@ class Source:
     @property
     def is_file(self) -> bool:
         """Whether it lies on this computer."""
-        return self.kind != "camera" and self.given is None and not is_address(self.path)
+        elsewhere = self.kind == "camera" or self.path == STANDARD_INPUT or is_address(self.path)
+        return self.given is None and not elsewhere
 
     @property
     def can_be_read_again(self) -> bool:
@@ -138,7 +140,8 @@ def find_sources(paths: Sequence[Any]) -> list[Source]:
     """Return what files, folders, glob patterns, camera numbers and addresses stand for, in a fixed order.
 
     An address of the web that ends as image files do is an image, another one a stream. Images in memory are taken
-    too: arrays, those of PIL, tensors (3, H, W), and those of a tensor (B, 3, H, W), each for itself.
+    too: arrays, those of PIL, tensors (3, H, W), and those of a tensor (B, 3, H, W), each for itself. "-" is a
+    recording on standard input.
 
     Raises:
         DataError: a path that is not there, that is nothing that can be looked at, or a folder without such files.
@@ -152,7 +155,9 @@ def find_sources(paths: Sequence[Any]) -> list[Source]:
                 in_memory[len(found) - 1] = image
             continue
         path = os.fspath(given)
-        if is_address(path) and Path(name_in(path)).suffix.lower() in IMAGE_SUFFIXES:
+        if path == STANDARD_INPUT:
+            found.append((path, "recording"))
+        elif is_address(path) and Path(name_in(path)).suffix.lower() in IMAGE_SUFFIXES:
             found.append((path, "image"))
         elif (path.isdecimal() and len(path) <= 4) or "://" in path:
             found.append((path, "camera"))
@@ -217,6 +222,7 @@ def _named(found: list[tuple[str, Kind]]) -> list[Source]:
     sources, taken = [], set()
     for path, kind in found:
         stem = f"camera{path}" if path.isdecimal() else _stem(path) or "stream"
+        stem = "stdin" if path == STANDARD_INPUT else stem
         # An image keeps its name, byte for byte, so that its labels are found; OpenCV writes videos, and knows Unicode.
         stem = cut_to_bytes(stem if kind == "image" else with_bytes_escaped(stem), LONGEST_NAME)
         name, number = stem, 2

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from .result import FrameResult
 from .sources import Frame, Source
 
 SPARE_BYTES = 2**16
+LINE_ENDINGS = (".jsonl", ".ndjson")
 
 
 class Writer(ABC):
@@ -128,6 +130,46 @@ class JsonWriter(Writer):
         if self._file is not None:
             with self._stack:
                 self._file.write(b"[]\n" if self._separator == "[\n" else b"\n]\n")
+
+
+class LinesWriter(Writer):
+    """A line of JSON for each frame, there as soon as it is found: for programs that go on with it at once.
+
+    A line holds what an entry of `JsonWriter` does, and of a recording `latency_ms`. What is written stays however the
+    run ends.
+
+    Args:
+        path: the file; None: standard output.
+    """
+
+    def __init__(self, path: Path | None):
+        self.path = path
+        self._stack = ExitStack()
+        self._file: Any = None
+
+    def __enter__(self) -> Writer:
+        if self.path is None:
+            self._file = sys.stdout
+        else:
+            with _naming(self.path):
+                self._file = self._stack.enter_context(open(self.path, "w", encoding="utf-8"))
+        return self
+
+    def write(self, result: FrameResult) -> None:
+        latency = {} if result.latency_ms is None else {"latency_ms": round(result.latency_ms, 3)}
+        with nullcontext() if self.path is None else _naming(self.path):  # who closes a pipe has had enough
+            print(json.dumps(result.to_dict() | latency), file=self._file, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written ({error.strerror}); what was found before is there") from error
 
 
 class TextWriter(Writer):

@@ -27,6 +27,7 @@ def energy(  # noqa: D417
     technology: str = "45nm-fp32",
     neuron: Any = None,
     verify: bool = True,
+    carry: bool = False,
     json: str | os.PathLike[str] | None = None,
     html: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -40,6 +41,8 @@ def energy(  # noqa: D417
     Args:
         processes: processes that count, on CPUs
         verify: also prove that the network runs on spikes and additions alone
+        carry: on recordings, from start to last label, potentials kept from timestep to timestep; else windows from
+            rest
         json: write everything into this file
         html: write the whole report as one page, with heat maps, into this file
 
@@ -78,7 +81,8 @@ def energy(  # noqa: D417
             workers=workers,
             processes=processes,
             verify=verify,
-            progress=lambda done: report(done, len(index)),
+            carry=carry,
+            progress=report,
         )
     if found.audit is not None:
         progress(f"verified: {found.audit}")

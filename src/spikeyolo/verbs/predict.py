@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..detection.thresholds import Thresholds
 from ..option_help import RUNNABLE, described
-from .runnable import Log, exported_detector, in_fast_form, load_model, nothing
+from .runnable import Log, exported_detector, for_sensors, in_fast_form, load_model, nothing
 
 if TYPE_CHECKING:
     from ..prediction.result import FrameResult
@@ -58,6 +58,7 @@ def predict(  # noqa: D417
     compile: bool = False,
     draw: bool = True,
     json: bool = False,
+    json_lines: str | os.PathLike[str] | None = None,
     text: bool = False,
     crops: bool = False,
     track: bool = False,
@@ -69,6 +70,7 @@ def predict(  # noqa: D417
     refractory_us: int | None = None,
     background_us: int | None = None,
     region: list[int] | None = None,
+    follow: float | None = None,
     overwrite: bool = False,
     write: bool | None = None,
     stream: bool | None = None,
@@ -81,9 +83,13 @@ def predict(  # noqa: D417
 
     Args:
         source: one, or a list, of: images, folders, "glob*", addresses (http, https), videos, camera numbers, streams,
-            recordings; (H, W, 3) uint8 RGB arrays, images of PIL, tensors (3, H, W) or (B, 3, H, W), uint8 or 0..1
+            recordings, "-" for a .dat on standard input; (H, W, 3) uint8 RGB arrays, images of PIL, tensors
+            (3, H, W) or (B, 3, H, W), uint8 or 0..1
         out: folder for what is written, new or empty
         carry: on recordings, a timestep at a time, potentials kept; else a whole window at a time, from rest
+        json_lines: write what is found on a frame as it is found, a line of JSON each, into this .jsonl; "-": standard
+            output
+        follow: read a .dat on as another program writes it, until nothing was added for so many seconds
         write: write as the command does, without out into runs/predict or the next free number; None: where there is
             an out
         stream: give results one by one, as an iterator: True, or False for a list, whatever the sources; None: an
@@ -112,19 +118,28 @@ def predict(  # noqa: D417
     one_device("cpu" if exported else device)  # before anything is read
     folder = None if out is None else os.fspath(out)
     kept = Thresholds(conf, iou, max_det)
-    settings = PredictionSettings(folder, kept, imgsz, batch, draw, json, text, crops, track, overwrite)
+    lines = None if json_lines is None else os.fspath(json_lines)
+    outputs: dict[str, Any] = {"draw": draw, "json": json, "json_lines": lines, "text": text, "crops": crops}
+    settings = PredictionSettings(
+        folder, kept, imgsz, batch, track=track, follow=follow, overwrite=overwrite, **outputs
+    )
     written = out is not None if write is None else write
     if not written and (json or text or crops):
         raise ConfigError("json, text, crops: name the folder to write into by out")
     images = None if any(one.moving for one in sources) else len(sources)
-    engine = "torch" if preparation is not None and engine == "auto" else engine  # it is to see recordings
     model: Any = exported
-    if model is None:
-        model = in_fast_form(load_model(weights, device, neuron), fold, engine, imgsz, images, progress, compile)
-    summary = Summary()
     how: dict[str, Any] = {"carry": carry, "preparation": preparation, "region": region}
     how |= {"window_us": window_us, "window_events": window_events}
     how |= {"refractory_us": refractory_us, "background_us": background_us}
+    if model is None:
+        model = load_model(weights, device, neuron)
+        if preparation is not None or not getattr(model.input, "still", True):  # the sensor's size is not known yet
+            if fold and not compile:
+                how["run_by"], engine = for_sensors(engine, progress), "torch"
+            engine = "torch" if engine == "auto" else engine
+        log = nothing if "run_by" in how else progress
+        model = in_fast_form(model, fold, engine, imgsz, images, log, compile)
+    summary = Summary()
     found = found_on(model, sources, settings, summary, **how, write=written)
     if stream or (stream is None and images is None):
         return Results(found, summary)

@@ -154,5 +154,33 @@ def in_fast_form(
         return model
     seen = model.input and chosen_input(model, imgsz)
     found = in_engine(model, seen, engine, images)
-    log(f"computed by {found.engine}" + ("" if found is model else "; --engine torch takes PyTorch"))
+    log(_computed_by(found, found is model))
     return found
+
+
+def for_sensors(engine: Engine, log: Log = nothing) -> Callable[..., Detecting]:
+    """Return what gives a folded model of recordings to an engine, once for each size of sensor; see `in_engine`.
+
+    Args:
+        engine: by name, or "auto".
+        log: is told which engine it is.
+    """
+    from ..exporting.engines import in_engine
+
+    made: dict[Any, Detecting] = {}
+
+    def run_by(model: Any, seen: Any, size_hw: tuple[int, int], carry: bool, timesteps: int | None) -> Detecting:
+        if size_hw not in made:
+            found = in_engine(model, seen, engine, timesteps, sensor_size_hw=size_hw, carry=carry)
+            if not made:
+                log(_computed_by(found, found is model))
+            if found is model:
+                return found  # a longer recording may be worth another one
+            made[size_hw] = found
+        return made[size_hw]
+
+    return run_by
+
+
+def _computed_by(found: Detecting, given: bool) -> str:
+    return f"computed by {found.engine}" + ("" if given else "; --engine torch takes PyTorch")
