@@ -8,7 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted(page for page in DOCS.rglob("*.md") if page.parent.name != "reference"),
+]
 CODE = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 OF_THE_READER = re.compile(r"\"(best|runs/train/best)\.(pt|safetensors)\"")
 MADE = ["commands.md", "python.md", "house.md"]
@@ -69,4 +74,6 @@ def test_the_reference_has_every_command_option_and_name(tmp_path):
 
 def test_every_page_is_in_the_menu_of_the_site():
     menu = set(re.findall(r"([\w/-]+\.md)$", text_of(ROOT / "mkdocs.yml"), flags=re.MULTILINE))
-    assert menu == {page.name for page in DOCS.glob("*.md")} | {f"reference/{name}" for name in MADE}
+    assert menu == {page.relative_to(DOCS).as_posix() for page in PAGES if DOCS in page.parents} | {
+        f"reference/{name}" for name in MADE
+    }

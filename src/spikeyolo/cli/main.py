@@ -26,6 +26,7 @@ from .arguments import REQUIRED, UsageError, arguments_of, options_of, read_file
 COMMANDS = {
     "demo": "the whole story on generated images, or with --events on recordings, in minutes",
     "data check": "look at every image and label of a data set, and say what is wrong",
+    "data get": "download a public data set and unpack it, resumable and checked",
     "data list": "public data sets that can be named in place of a data.yaml, and where each is available",
     "train": "train a detector on labelled images or recordings, or resume a training",
     "val": "measure the average precision and the speed of a model",
@@ -43,7 +44,7 @@ COMMANDS = {
 }
 """Each command, with its line in the help: `events view` is the function `view` in the module `events_view`."""
 
-POSITIONAL = {"convert", "data check", "events info", "events view", "events prepare"}
+POSITIONAL = {"convert", "data check", "data get", "events info", "events view", "events prepare"}
 """Commands whose required parameters are given by position."""
 
 HELP = {"-h", "--help"}

@@ -23,7 +23,7 @@ def predict(given: frozenset[str] = frozenset(), **options: Any) -> None:
     Examples:
         spikeyolo predict --weights model.onnx --source images/ photo.jpg
         spikeyolo predict --weights best.safetensors --source drive_td.dat --carry
-        camera-program | spikeyolo predict --weights best.safetensors --source - --no-draw --json-lines -
+        spikeyolo predict --weights best.safetensors --source - --no-draw --json-lines -
     """
     from ..progress import progress_bar
 

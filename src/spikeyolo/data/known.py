@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,10 @@ class KnownSet:
         disk: what it takes.
         layout: what its folder must hold.
         description: what a data.yaml in that folder would hold.
+        terms: of its licence, in a few words.
+        downloads: checksum (`md5:` or `sha256:`) of each archive by its address, where anyone may fetch them; unpacked
+            into the set's folder they are its layout.
+        gigabytes: that the archives have at most, and what is in them, too.
     """
 
     about: str
@@ -34,6 +38,9 @@ class KnownSet:
     disk: str
     layout: str
     description: Mapping[str, Any]
+    terms: str = "see there"
+    downloads: Mapping[str, str] = field(default_factory=dict)
+    gigabytes: float = 0
 
 
 @dataclass(frozen=True)

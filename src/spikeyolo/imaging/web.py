@@ -38,18 +38,22 @@ def download(address: str) -> bytes:
         DataError: it cannot be had, takes too long, or is too large.
     """
     try:
-        request = urllib.request.Request(_plain(address), headers={"User-Agent": f"spikeyolo/{__version__}"})
-        with _opener().open(request, timeout=SECONDS) as answer:
+        request = urllib.request.Request(plain(address), headers={"User-Agent": f"spikeyolo/{__version__}"})
+        with opener().open(request, timeout=SECONDS) as answer:
             return _read(answer, time.monotonic() + 2 * SECONDS)
     except DataError as error:
         raise DataError(f"{shown(address)}: cannot be downloaded ({error})") from None
     except Exception as error:  # urllib raises its own, the system's, and those of http.client
-        said = getattr(error, "reason", None) or error
-        code = getattr(error, "code", None)
-        if isinstance(error, HTTPError):
-            error.close()  # it is the answer
-        text = one_line(f"{code} {said}" if code else said)
-        raise DataError(f"{shown(address)}: cannot be downloaded ({text or type(error).__name__})") from error
+        raise DataError(f"{shown(address)}: cannot be downloaded ({reason_of(error)})") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Return in one line what went wrong between here and a server."""
+    said = getattr(error, "reason", None) or error
+    code = getattr(error, "code", None)
+    if isinstance(error, HTTPError):
+        error.close()  # it is the answer
+    return one_line(f"{code} {said}" if code else said) or type(error).__name__
 
 
 def _read(answer: object, until: float) -> bytes:
@@ -64,16 +68,16 @@ def _read(answer: object, until: float) -> bytes:
     return b"".join(pieces)
 
 
-def _plain(address: str) -> str:
-    """An address of ASCII alone, as servers take it."""
+def plain(address: str) -> str:
+    """Return an address of ASCII alone, as servers take it."""
     parts = urlsplit(address)
     host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
     rest = (quote(part, safe=_KEPT) for part in (parts.path, parts.query))
     return urlunsplit((parts.scheme, host, *rest, ""))
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """What opens http and https, and no files of this computer, wherever it is sent."""
+def opener() -> urllib.request.OpenerDirector:
+    """Return what opens http and https, and no files of this computer, wherever it is sent."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
