@@ -66,6 +66,7 @@ def test_a_run_of_an_earlier_version_is_resumed_to_the_same_weights(run, data, t
     [
         ({"preparation": "gen1-published"}, (3, 2, 255)),
         ({"representation": "voxel_grid", "timesteps": 3}, (10, 3, 16)),
+        ({"representation": "leaky_sums"}, (20, 2, 16)),
     ],
 )
 def test_preparation_and_representation_decide_the_network(data, given, expected):

@@ -10,6 +10,7 @@ from .render import render
 from .representations import (
     RepresentationConfig,
     count_frames,
+    exponential_surfaces,
     last_event_frame,
     stacked_histogram,
     time_surface,
@@ -25,6 +26,7 @@ __all__ = [
     "Recording",
     "RepresentationConfig",
     "count_frames",
+    "exponential_surfaces",
     "last_event_frame",
     "open_recording",
     "render",

@@ -88,7 +88,8 @@ class Tally:
 def _layer(name: str, unit: UnitTally, images: int) -> LayerCount:
     sizes: dict[str, Any] = {"inputs": unit.inputs, "outputs": unit.outputs, "weights": unit.weights}
     if unit.histogram is None:
-        return LayerCount(name, unit.macs, None, unit.timesteps, unit.max_count, **sizes)
+        ops = unit.synaptic_ops / images if unit.synaptic_ops else None
+        return LayerCount(name, unit.macs, None, unit.timesteps, unit.max_count, ops, ops, **sizes)
     neurons = unit.inputs * images
     spikes = int((unit.histogram * torch.arange(unit.max_count + 1)).sum())
     return LayerCount(
@@ -166,10 +167,31 @@ def tally(network: SpikeYOLO, batches: Iterable[Tensor]) -> Tally:
         def see(name: str, conv: nn.Conv2d, x: Tensor, y: Tensor, here: Tally = here) -> None:
             here.units[name] = _unit(conv, x, y, here.images, max_count, name == "backbone.stem")
 
-        with watched(network, see):
+        with watched(network, see), _sums_watched(network, here):
             network(batch.to(network.device, network.dtype))
         total.add(here)
     return total
+
+
+@contextmanager
+def _sums_watched(network: SpikeYOLO, tally: Tally) -> Iterator[None]:
+    """Inside, the additions of leaky sums before the first convolution are counted: two a sum and bin, everywhere."""
+    sums = network.backbone.leaks
+
+    def see(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x = inputs[0]
+        done = 2 * output.numel() * (x.shape[2] // 2)
+        sizes = {"inputs": x[0, 0].numel(), "outputs": output[0, 0].numel(), "weights": 0}
+        tally.units["backbone.leaks"] = UnitTally(
+            0, len(x), network.config.max_count, synaptic_ops=done, digit_ops=done, **sizes
+        )
+
+    hook = None if sums is None else sums.register_forward_hook(see)
+    try:
+        yield
+    finally:
+        if hook is not None:
+            hook.remove()
 
 
 def _unit(conv: nn.Conv2d, x: Tensor, y: Tensor, images: int, max_count: int, first: bool) -> UnitTally:

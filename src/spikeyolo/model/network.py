@@ -19,6 +19,7 @@ from .backbone import Backbone
 from .blocks import use_channels_last
 from .forms.form import Form
 from .head import DetectHead
+from .leaks import LeakySums
 from .neck import Neck
 from .presets import NetworkConfig
 
@@ -75,7 +76,7 @@ class SpikingNetwork(nn.Module):
         self.neck = Neck(config)
         self.head = DetectHead(self.neck.out_channels, config.num_classes, config.make_neuron)
         for name, module in self.named_modules():
-            if isinstance(module, ILIF | SpikingNeuron):
+            if isinstance(module, ILIF | SpikingNeuron | LeakySums):
                 module.name = name
         use_channels_last(self)
 
