@@ -57,8 +57,9 @@ class LeakySums(nn.Module):
 
     def forward(self, x: Tensor, state: NeuronState | None = None) -> Tensor:
         """Sums start at 0, or from a `state`, in which they are left."""
-        share = torch.exp2(-self.leak.float())
-        share = (share + (torch.exp2(-exponents(self.leak).float()) - share).detach()).view(-1, 1, 1)
+        k, share = exponents(self.leak).to(torch.int32), torch.exp2(-self.leak.float())
+        exact = 1.0 / (torch.ones_like(k) << k)  # exp2 may be off by a bit on GPUs
+        share = (share + (exact - share).detach()).view(-1, 1, 1)
         sums = None if state is None else state.get(self.name)
         outputs = []
         for step in _events(x, len(self.leak)).float() * 2**SUM_BITS:
