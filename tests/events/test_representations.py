@@ -191,7 +191,8 @@ def test_what_cannot_be_drawn_is_refused(name):
         ({"cutoff": 256}, "cutoff"),
         ({"decay_us": 0}, "decay_us"),
         ({"decays_us": (5, 0)}, "decays_us"),
-        ({"decays_us": ()}, "decays_us: 0 of them"),
+        ({"decays_us": ()}, "decays_us: "),
+        ({"decays_us": 5}, "decays_us: 5 is not a list"),
         ({"leaks": 17}, "leaks"),
     ],
 )

@@ -236,8 +236,8 @@ def _check_range(name: str, value: int, low: int, high: int) -> None:
 
 
 def _check_decays(decays_us: tuple[int, ...]) -> None:
-    if not 1 <= len(decays_us) <= MOST_DECAYS:
-        raise ConfigError(f"decays_us: {len(decays_us)} of them; 1 to {MOST_DECAYS} are possible")
+    if not isinstance(decays_us, list | tuple) or not 1 <= len(decays_us) <= MOST_DECAYS:
+        raise ConfigError(f"decays_us: {quote(decays_us)} is not a list of 1 to {MOST_DECAYS} integers")
     for decay_us in decays_us:
         _check_range("decays_us", decay_us, 1, 10**9)
 
@@ -295,8 +295,8 @@ class RepresentationConfig:
         _check_range("cutoff", self.cutoff, 1, 255)
         _check_range("decay_us", self.decay_us, 1, 10**9)
         _check_range("leaks", self.leaks, 1, MOST_LEAKS)
-        object.__setattr__(self, "decays_us", tuple(self.decays_us))
         _check_decays(self.decays_us)
+        object.__setattr__(self, "decays_us", tuple(self.decays_us))
 
     @property
     def channels(self) -> int:
