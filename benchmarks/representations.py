@@ -1,7 +1,7 @@
 """Representations of events compared: the same network trained on each, with several T and windows, one budget.
 
     python benchmarks/representations.py --out runs/representations            # some minutes of one core a training
-    python benchmarks/representations.py --out runs/representations --table    # what was measured, as a table
+    python benchmarks/representations.py --out runs/representations --table    # what was measured, as Markdown
 
 The recordings are generated and harder than the demo's: eight classes, things of no class, a camera that swings and
 sees little light. Every representation is trained with the first seed; the best three by AP50 on `val` with the other
@@ -26,8 +26,6 @@ from typing import Any
 import torch
 import yaml
 from resumable import command, spread, trained
-from rich.console import Console
-from rich.table import Table
 
 import spikeyolo
 from spikeyolo.data.open import open_data
@@ -140,33 +138,28 @@ def processor_seconds(run: Callable[[int], Any], count: int) -> float:
     return time.process_time() - started
 
 
-def table_of(rows: list[dict[str, Any]]) -> Table:
-    """One row a way, best first."""
-    table = Table(title="test split; mean and standard deviation over seeds; times and energy of a window")
-    columns = ("representation", "T", "ms", "C", "seeds", "AP50", "AP", "M events/s", "read ms", "network ms", "mJ")
-    for column in columns:
-        table.add_column(column, justify="left" if column == columns[0] else "right")
+def table_of(rows: list[dict[str, Any]]) -> str:
+    """One row a way, best first, as Markdown."""
+    columns = ("representation", "T", "window", "C", "seeds", "AP50", "AP", "M events/s", "read ms", "network ms", "mJ")
+    lines = [f"| {' | '.join(columns)} |", f"|---{'|---:' * (len(columns) - 1)}|"]
     of = {name: [row for row in rows if row["name"] == name] for name in COMPARED}
-    order = sorted((name for name in of if of[name]), key=lambda name: -mean(r["test"]["AP50"] for r in of[name]))
-    for name in order:
+    for name in sorted((name for name in of if of[name]), key=lambda name: -mean(r["test"]["AP50"] for r in of[name])):
         found, seen = of[name], input_of(name)
-
-        def cell(key: str, factor: float, digits: int, found: list[dict[str, Any]] = found) -> str:
-            return f"{factor * mean(row[key] for row in found):.{digits}f}"
-
-        table.add_row(
-            seen.representation.name,
-            str(seen.timesteps),
-            f"{seen.window_us / 1000:g}",
-            str(seen.channels),
-            str(len(found)),
+        of_all = {key: mean(row[key] for row in found) for key in ("events_per_s", "read_ms", "network_ms", "mJ")}
+        cells = (
+            f"`{seen.representation.name}`",
+            f"{seen.timesteps}",
+            f"{seen.window_us / 1000:g} ms",
+            f"{seen.channels}",
+            f"{len(found)}",
             *(spread([100 * row["test"][key] for row in found], 1) for key in ("AP50", "AP")),
-            cell("events_per_s", 1e-6, 1),
-            cell("read_ms", 1, 2),
-            cell("network_ms", 1, 1),
-            cell("mJ", 1, 3),
+            f"{of_all['events_per_s'] / 1e6:.1f}",
+            f"{of_all['read_ms']:.2f}",
+            f"{of_all['network_ms']:.1f}",
+            f"{of_all['mJ']:.3f}",
         )
-    return table
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -180,7 +173,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.table:
         kept = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(given.out.glob("*/[0-9]*.json"))]
-        Console(width=130).print(table_of(kept))
+        print(table_of(kept))
         return
     config = RecordingsConfig(
         train=given.train,
@@ -199,7 +192,7 @@ def main() -> None:
     first = [measured(given.out, data, name, given.seeds[0], given.epochs) for name in names]
     best = sorted(first, key=lambda row: -row["val"]["AP50"])[:REPEATED]
     others = [measured(given.out, data, row["name"], seed, given.epochs) for seed in given.seeds[1:] for row in best]
-    Console(width=130).print(table_of(first + others))
+    print(table_of(first + others))
 
 
 if __name__ == "__main__":
