@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
+from resumable import command, spread, trained
 from rich.console import Console
 from rich.table import Table
 
@@ -108,11 +105,8 @@ class Bench:
             return {**self.run(experiment.networks, seed), "experiment": name}
         files = {other: str(self.best(other, seed)) for other in experiment.needs}
         epochs = round(self.epochs * experiment.share)
-        if not folder.exists():
-            words = f"train {RECIPE} --epochs {epochs} --seed {seed} --model {experiment.model} {experiment.words}"
-            command([w.format(**files) for w in words.split()], folder, "--data", self.data, "--out", str(folder))
-        elif epochs_done(folder) < epochs:
-            command(["train"], folder, "--resume", str(folder))
+        words = f"{RECIPE} --seed {seed} --model {experiment.model} {experiment.words}".split()
+        trained([*(w.format(**files) for w in words), "--data", self.data], folder, epochs)
         found = {"experiment": name, "seed": seed, "epochs": epochs, **self.measure(folder)}
         write_whole(kept, json.dumps(found, indent=1).encode())
         return found
@@ -133,26 +127,6 @@ class Bench:
         values = json.loads(file.read_text(encoding="utf-8"))
         keys = ("firing_rate", "histogram", "slot_codes", "ann_mJ", "max_count")
         return {**found, "energy": {key: values[key] for key in keys}}
-
-
-def epochs_done(folder: Path) -> int:
-    """Epochs in the table of a run."""
-    file = folder / "results.csv"
-    return max(len(file.read_text(encoding="utf-8").splitlines()) - 1, 0) if file.exists() else 0
-
-
-def command(words: list[str], folder: Path, *files: str) -> None:
-    """Run a command of the package with one thread; its words go into a file beside the run."""
-    log, made = folder.with_suffix(".log"), [sys.executable, "-m", "spikeyolo", *words, *files]
-    log.parent.mkdir(parents=True, exist_ok=True)
-    if words[0] != "train":
-        made.append("--overwrite")
-    with log.open("a", encoding="utf-8") as told:
-        code = subprocess.run(
-            made, stdout=told, stderr=told, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
-        ).returncode
-    if code:
-        raise SystemExit(f"{' '.join(made)}: {code}; see {log}")
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
@@ -176,11 +150,6 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
             cells += ["", "", ""]
         table.add_row(name, str(len(found)), *cells)
     return table
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Mean and standard deviation."""
-    return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """The demo of event cameras with a few recordings and one epoch: everything is there, and said in order."""
 
+import pytest
+
 from spikeyolo import load
 from spikeyolo.demo.events import run_demo
 from spikeyolo.imaging.io import read_rgb
@@ -8,9 +10,10 @@ from spikeyolo.synthetic.recordings import EVENT_INPUT, RecordingsConfig
 SMALL = RecordingsConfig(train=2, val=1, test=2, size_hw=(64, 64), duration_us=400_000, label_every_us=200_000)
 
 
-def test_from_nothing_to_numbers_and_images(tmp_path):
+@pytest.mark.parametrize("sequence", [None, pytest.param(4, marks=pytest.mark.long)])
+def test_from_nothing_to_numbers_and_images(sequence, tmp_path):
     said = []
-    made = run_demo(tmp_path / "demo", epochs=1, log=said.append, config=SMALL)
+    made = run_demo(tmp_path / "demo", epochs=1, log=said.append, config=SMALL, sequence=sequence)
     assert said[0].startswith("1. 2 recordings to train on, 1 to choose by, 2 to report")
     assert load(made.weights).input == EVENT_INPUT
     assert made.validation.evaluation.both.plain_coco.images == made.measurement.images > 0

@@ -12,6 +12,7 @@ from spikeyolo.events import (
     Events,
     RepresentationConfig,
     count_frames,
+    exponential_surfaces,
     last_event_frame,
     stacked_histogram,
     time_surface,
@@ -80,6 +81,19 @@ def test_time_surface_by_definition(events, window, decay):
     np.testing.assert_allclose(frames, expected, rtol=1e-5, atol=1e-30)
 
 
+@given(recordings(), windows, st.lists(st.integers(1, 3000), min_size=1, max_size=3).map(tuple))
+def test_exponential_surfaces_by_definition(events, window, decays):
+    start, end, steps = window
+    expected = np.zeros((steps, 2, len(decays), *SIZE))
+    for k, share, x, y, p in inside(events, start, end, steps):
+        for later in range(k, steps):
+            age = (later + 1 - (k + share)) * Fraction(end - start, steps)
+            expected[later, p, :, y, x] += [math.exp(-age / decay) for decay in decays]
+    frames = exponential_surfaces(events, start, end, SIZE, steps, decays_us=decays)
+    assert frames.dtype == np.float32
+    np.testing.assert_allclose(frames, expected.reshape(frames.shape), rtol=1e-5, atol=1e-30)
+
+
 @given(recordings(), windows)
 def test_last_event_frame_by_definition(events, window):
     start, end, steps = window
@@ -128,6 +142,14 @@ def test_worked_example():
         np.exp([[-0.2, -1], [-1.2, -0.5]]),
         rtol=1e-6,
     )
+    np.testing.assert_allclose(
+        exponential_surfaces(events, 0, 100, SIZE, 2, decays_us=(50, 10))[:, :, 4, 6],
+        [
+            np.exp([-0.2, -1, -1, -5]),
+            [np.exp(-1.2), np.exp(-6), np.exp(-2) + np.exp(-0.5), np.exp(-10) + np.exp(-2.5)],
+        ],
+        rtol=1e-6,
+    )
     assert last_event_frame(events, 0, 100, SIZE, 2)[:, :, 4, 6].tolist() == [[0] * 3, [255] * 3]
 
 
@@ -168,6 +190,10 @@ def test_what_cannot_be_drawn_is_refused(name):
         ({"bins": 0}, "bins"),
         ({"cutoff": 256}, "cutoff"),
         ({"decay_us": 0}, "decay_us"),
+        ({"decays_us": (5, 0)}, "decays_us"),
+        ({"decays_us": ()}, "decays_us: "),
+        ({"decays_us": 5}, "decays_us: 5 is not a list"),
+        ({"leaks": 17}, "leaks"),
     ],
 )
 def test_settings_out_of_range_are_refused(wrong, message):

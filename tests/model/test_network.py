@@ -15,6 +15,7 @@ from spikeyolo.errors import ConfigError, ShapeError
 from spikeyolo.interop.names import published_name
 from spikeyolo.model.blocks import RepConv, SepRepConv, SpikingBlock
 from spikeyolo.model.forms.form import Form
+from spikeyolo.model.network import running_statistics
 from spikeyolo.spiking import ILIF, NeuronState
 from spikeyolo.spiking.monitor import watch_counts
 from spikeyolo.structures import STRIDES, Targets
@@ -229,6 +230,20 @@ def test_gradients_reach_every_parameter():
     model = spikeyolo.SpikeYOLO("t", num_classes=2, timesteps=2)
     sum(level.square().sum() for level in model(torch.rand(2, 3, 64, 64))).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_what_holds_nothing_is_learnt_from_by_running_statistics():
+    """By its own, of variance 0, gradients grow beyond float32."""
+    model, nothing = spikeyolo.SpikeYOLO("t-gen1", num_classes=2, in_channels=2), torch.zeros(2, 1, 2, 64, 64)
+    model.backbone.stage1.eval()  # as parts that are frozen
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with running_statistics(model):
+        sum(level.square().sum() for level in model(nothing)).backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
+    assert {name for name, part in model.named_modules() if not part.training} == {
+        name for name, _ in model.named_modules() if name.startswith("backbone.stage1")
+    }
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -39,6 +39,8 @@ def test_corners_are_clipped_before_width_and_height_are_taken():
 def test_box_is_as_tight_as_pixels_allow(name, seed):
     """What differs from the plain ground lies in the box, and no side could move inwards by more than 1.5 pixels."""
     scene = on_plain_ground(actor(name, seed, start_xy=(70.3, 50.8)))
+    if seed == 2:  # a camera that swings
+        scene = replace(scene, ego_radius=9.0, ego_phase=(1.0, 2.0), ego_spin=(3.0, 5.0))
     checked = 0
     for t_us in range(0, 2_000_000, 130_000):
         # Sector borders of a wheel average to the level of the ground: a plain pattern shows the whole cover.
@@ -150,6 +152,31 @@ def test_light_and_dark_objects_and_sways_to_both_sides_are_equally_frequent():
     right = np.array([scene.sway_spin > 0 for scene in made])
     for share in (light.mean(), right.mean()):
         assert share == pytest.approx(0.5, abs=5 * 0.5 / np.sqrt(200))
+
+
+def test_a_camera_that_turns_moves_all_that_is_seen_alike():
+    still = {"velocity_xy": (0.0, 0.0), "spin": 0.0}
+    scene = on_plain_ground(actor("square", start_xy=(64.0, 48.0), **still))
+    ground = texture(np.random.default_rng(0), (120, 152), 0.3)
+    turning = replace(scene, ground=ground, ego_radius=8.0, ego_phase=(0.0, 0.0), ego_spin=(np.pi, np.pi / 2))
+    assert turning.ego(0.5) == pytest.approx((8.0, 8.0 * np.sin(np.pi / 4)))
+    (before,), (after,) = turning.boxes([0]), turning.boxes([1_000_000])  # 0 columns and 8 rows further
+    assert (after["x"], after["y"]) == pytest.approx((before["x"], before["y"] - 8), abs=1e-4)
+    swayless = replace(turning, sway_radius=0.0)
+    np.testing.assert_allclose(swayless.image(1_000_000)[:-8], swayless.image(0)[8:], rtol=1e-4)
+
+
+def test_clutter_is_seen_and_has_no_label_and_speed_is_what_was_asked_for():
+    difficulty = EventDifficulty(objects=2, clutter=4, ego_speed=0.5)
+    scenes = [random_event_scene(np.random.default_rng(seed), SIZE, difficulty, EVENT_CLASSES) for seed in range(20)]
+    assert {len(scene.clutter) for scene in scenes} == set(range(5))
+    for scene in scenes:
+        assert len(scene.boxes([0])) <= len(scene.actors)
+        assert all(thing.label == -1 for thing in scene.clutter)
+        speeds = [scene.ego_radius * spin / min(SIZE) for spin in scene.ego_spin]
+        assert all(0.25 <= speed <= 0.5 for speed in speeds)
+    full = next(scene for scene in scenes if scene.clutter)
+    assert not np.array_equal(full.image(0), replace(full, clutter=()).image(0))
 
 
 def test_texture_has_the_asked_deviation():

@@ -3,14 +3,17 @@
 from dataclasses import replace
 
 import pytest
-from tests.helpers.event_datasets import write_data_set
-from tests.helpers.runs import assert_same_run, train_until
+import torch
+from tests.helpers.event_datasets import SIZE_HW, boxes_of, write_data_set
+from tests.helpers.recordings import random_events
+from tests.helpers.runs import assert_same_run, rows_of, train_until
 
 from spikeyolo import load
 from spikeyolo.cli.main import main
+from spikeyolo.data.events.labels import write_boxes
 from spikeyolo.data.open import open_data
 from spikeyolo.errors import ConfigError
-from spikeyolo.events import EventInput
+from spikeyolo.events import EventInput, write_dat
 from spikeyolo.training.run import train, validate_best
 from spikeyolo.training.run_folder import RunFolder
 from spikeyolo.training.settings import TrainSettings, read_settings
@@ -63,6 +66,7 @@ def test_a_run_of_an_earlier_version_is_resumed_to_the_same_weights(run, data, t
     [
         ({"preparation": "gen1-published"}, (3, 2, 255)),
         ({"representation": "voxel_grid", "timesteps": 3}, (10, 3, 16)),
+        ({"representation": "leaky_sums"}, (20, 2, 16)),
     ],
 )
 def test_preparation_and_representation_decide_the_network(data, given, expected):
@@ -100,3 +104,23 @@ def test_commands_from_recordings_to_detections(run, data, tmp_path, capsys):
     for words in (["--source", "p.jpg", "--carry"], ["--source", recording, "--window-us", "0"]):
         assert main(["predict", "--weights", weights, *words]) == 1
         assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("sequence", [None, 2])
+def test_windows_without_events_are_learnt_from(sequence, tmp_path):
+    """A scene that stands still before a camera without noise; what norms know comes from other batches."""
+    for split in ("train", "val"):
+        folder = tmp_path / split
+        folder.mkdir()
+        write_dat(folder / "still_td.dat", [random_events(100, 300_000, SIZE_HW, start_us=200_000)], SIZE_HW)
+        write_boxes(folder / "still_bbox.npy", boxes_of((80_000, 10, 8, 30, 24, 0), (160_000, 10, 8, 30, 24, 0)))
+    data = tmp_path / "data.yaml"
+    data.write_text("format: prophesee\ntrain: train\nval: val\nnames: [car]\n")
+    run = train(replace(SETTINGS, data=str(data), warmup_epochs=0, sequence=sequence), tmp_path / "run")
+    before, _ = starting_model(SETTINGS, ("car",), EventInput(window_us=40_000))
+    after = load(run.best).state_dict()
+    learnt = [name for name, value in before.state_dict().items() if not torch.equal(value, after[name])]
+    assert any("bias" in name for name in learnt)
+    assert not any("running" in name for name in learnt)
+    assert all(float(row["class_loss"]) > 0 for row in rows_of(run.path))

@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from ..demo.steps import Demo
 
 
-def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, events: bool = False) -> None:
+def demo(
+    out: str | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    events: bool = False,
+    sequence: int | None = None,
+) -> None:
     """Generate images, train a small detector on them, measure it and draw what it finds; minutes on a laptop.
 
     Args:
@@ -18,27 +24,33 @@ def demo(out: str | None = None, epochs: int | None = None, seed: int = 0, event
         epochs: passes over the training data, in place of the demo's own number
         seed: where all randomness comes from
         events: the same on generated recordings of an event camera
+        sequence: with --events: train along recordings, potentials carried, so many timesteps of 50 ms at once
 
     Examples:
         spikeyolo demo
         spikeyolo demo --events
+        spikeyolo demo --events --sequence 4
     """
+    from ..errors import ConfigError
     from ..files import new_folder, numbered
     from ..optional import require_extra
 
     require_extra("train")
+    if sequence is not None and not events:
+        raise ConfigError("sequence: of recordings; add --events")
     folder = new_folder(out) if out is not None else numbered("runs/demo-events" if events else "runs/demo")
     if events:
         from ..demo.events import run_demo as run_event_demo
 
-        _print_events(run_event_demo(folder, epochs, seed))
+        _print_events(run_event_demo(folder, epochs, seed, sequence=sequence), sequence)
     else:
         from ..demo.images import run_demo
 
         _print_images(run_demo(folder, epochs, seed))
 
 
-def _print_events(done: Demo) -> None:
+def _print_events(done: Demo, sequence: int | None) -> None:
+    streamed = "" if sequence is None else f" --sequence {sequence}"
     say(
         *f"""
 look at   {done.predictions}  (above as labelled, below as found)
@@ -46,7 +58,7 @@ look at   {done.predictions}  (above as labelled, below as found)
           {done.weights.parent}  (curves, precision and recall)
 go on     spikeyolo predict --weights {done.weights} --source {done.example} --carry
           spikeyolo events view {done.example} --data {done.data}
-          spikeyolo val --weights {done.weights} --data {done.data} --split test
+          spikeyolo val --weights {done.weights} --data {done.data} --split test{streamed}
           spikeyolo energy --weights {done.weights} --data {done.data} --split test
 your data spikeyolo events info YOUR/data.yaml
           spikeyolo train --model s-gen1 --data YOUR/data.yaml""".splitlines()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..data.events.index import EventIndex
-from ..events.event_input import Order
+from ..detection.thresholds import Thresholds
+from ..events.event_input import EventInput, Order
 from ..imaging.tensors import frames_image
 from ..model.detector import SpikeYOLO
 from ..progress import progress_bar
@@ -31,6 +33,7 @@ def run_demo(
     log: Log = show,
     config: RecordingsConfig | None = None,
     order: Order = "oldest-first",
+    sequence: int | None = None,
 ) -> Demo:
     """Write recordings, train preset `t` on them, measure it on others and draw what it finds.
 
@@ -43,25 +46,36 @@ def run_demo(
         log: called with sentences and tables.
         config: of the recordings; those of the demo unless given.
         order: of the timesteps, see `EventInput`; "shuffled" shows what is lost without the order of time.
+        sequence: train along recordings, potentials carried, so many timesteps at once; on windows unless given.
 
     Raises:
-        ConfigError: the folder already holds a training.
+        ConfigError: the folder already holds a training, or timesteps that are in no order to follow.
     """
     config = config or replace(DEMO_RECORDINGS, seed=seed)
     log(f"1. {config.train} recordings to train on, {config.val} to choose by, {config.test} to report: {out / 'data'}")
     with progress_bar("recordings") as report:
         data = write_recordings(out / "data", config, report)
     data = data if order == "oldest-first" else write_reordered(data, order)
-    settings = demo_settings("events-demo", data, seed, epochs)
-    return train_and_measure(out, settings, "test", _samples, lambda index: index.recordings[0], log)
+    settings = replace(demo_settings("events-demo", data, seed, epochs), sequence=sequence)
+    samples = partial(_samples, carry=sequence is not None)
+    return train_and_measure(out, settings, "test", samples, lambda index: index.recordings[0], log)
 
 
-def _samples(model: SpikeYOLO, index: EventIndex) -> Iterator[Sample]:
-    """Windows of the held-out recordings, enlarged."""
-    assert model.input is not None
-    dataset = index.dataset(model.input)
+def _samples(model: SpikeYOLO, index: EventIndex, carry: bool) -> Iterator[Sample]:
+    """Windows of the held-out recordings, enlarged; with `carry`, found after all that came before in the recording."""
+    assert isinstance(model.input, EventInput)
+    assert model.input.window_us is not None
+    dataset, step_us = index.dataset(model.input), model.input.window_us // model.timesteps
     for instant in np.linspace(0, len(index) - 1, SHOWN).round().astype(int).tolist():
         sample = dataset[instant]
         image = frames_image(sample.frames).repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
-        (found,) = model.predict(sample.frames.unsqueeze(1))
+        if carry:
+            steps = max(int(index.t_us[instant]) // step_us, model.timesteps)
+            whole = index.dataset(replace(model.input, timesteps=steps, window_us=steps * step_us))[instant]
+            frames = model.prepare(whole.frames.unsqueeze(1))
+            _, state = model.look(frames[: -model.timesteps], {}) if steps > model.timesteps else (None, {})
+            logits, _ = model.look(frames[-model.timesteps :], state)
+            (found,) = model.detect(logits, Thresholds(), [sample.placement])
+        else:
+            (found,) = model.predict(sample.frames.unsqueeze(1))
         yield image, sample.boxes * ENLARGED, sample.labels, replace(found, boxes=found.boxes * ENLARGED)

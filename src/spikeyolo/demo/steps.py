@@ -93,7 +93,7 @@ def train_and_measure(
     log(f"3. average precision on split {split}, which it has not been trained on")
     model, index = load(run.best), open_data(settings.data).split(split)
     folded = model.fold()
-    validation = validate(folded, index, ValidationSettings(workers=1))
+    validation = validate(folded, index, ValidationSettings(workers=1, sequence=settings.sequence))
     validation.write(run.path)
     for table in validation.tables():
         log(table)

@@ -11,6 +11,7 @@ from .render import render
 from .representations import (
     RepresentationConfig,
     count_frames,
+    exponential_surfaces,
     last_event_frame,
     stacked_histogram,
     time_surface,
@@ -27,6 +28,7 @@ __all__ = [
     "Recording",
     "RepresentationConfig",
     "count_frames",
+    "exponential_surfaces",
     "is_recording",
     "last_event_frame",
     "open_recording",

@@ -221,8 +221,9 @@ class EventInput:
     @property
     def network_fields(self) -> dict[str, Any]:
         """Fields of a `NetworkConfig` that sees this."""
-        levels = self.representation.levels
-        return {"in_channels": self.channels, "timesteps": self.timesteps, "input_levels": levels}
+        r = self.representation
+        sizes = {"in_channels": self.channels, "timesteps": self.timesteps}
+        return {**sizes, "input_levels": r.levels, "leaks": r.learned_leaks}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, kept with the weights; what is new since 0.1 only where it says something."""

@@ -25,6 +25,8 @@ from .types import Events
 
 Size = tuple[int, int]
 MAX_VALUES = 1 << 28  # of the frames of one window
+DECAYS_US = (5_000, 20_000, 80_000)
+MOST_DECAYS = MOST_LEAKS = 16
 COUNTS = (np.int8, np.int16)  # in which whole numbers go to the network
 
 
@@ -140,6 +142,37 @@ def time_surface(
     return frames
 
 
+def exponential_surfaces(
+    events: Events,
+    start_us: int,
+    end_us: int,
+    sensor_size_hw: Size,
+    timesteps: int,
+    *,
+    decays_us: tuple[int, ...] = DECAYS_US,
+) -> np.ndarray:
+    """Sum exp(-age / decay) over each pixel's events, for K decays: (T, 2 * K, H, W) float32, polarity * K + decay.
+
+    Age is counted to the end of the timestep, over all timesteps of the window so far. A short decay says what moves
+    now, a long one where things were, and a sum is less moved by a single event of noise than the last event's age.
+    Sources: Sironi et al., HATS, CVPR 2018, eq. 4, for a cell of one pixel (sums over what a memory holds); Lagorce et
+    al., HOTS, IEEE TPAMI 39(7), 2017, section 3.3 (several time constants, there one a layer).
+    """
+    _check_decays(decays_us)
+    window = _Window(events, start_us, end_us, sensor_size_hw, timesteps)
+    count, size = len(decays_us), 2 * window.size
+    frames = np.empty((timesteps, 2, count, window.size), np.float32)
+    cells, step_us = window.cells(), (end_us - start_us) / timesteps
+    sums = np.zeros((count, size))
+    for number, part in enumerate(window.parts):
+        age = step_us * (number + 1) - (window.events.t_us[part] - start_us)
+        for at, decay_us in enumerate(decays_us):
+            sums[at] *= np.exp(-step_us / decay_us)
+            sums[at] += np.bincount(cells[part], np.exp(-age / decay_us), minlength=size)
+        frames[number] = sums.reshape(count, 2, -1).swapaxes(0, 1)
+    return frames.reshape(timesteps, 2 * count, *sensor_size_hw)
+
+
 def last_event_frame(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
     """Return the polarity of each pixel's last event: (T, 3, H, W) uint8, 255 for 1, 0 for 0, 127 for none.
 
@@ -202,6 +235,13 @@ def _check_range(name: str, value: int, low: int, high: int) -> None:
         raise ConfigError(f"{name}: {quote(value)} is not an integer in {low}..{high}")
 
 
+def _check_decays(decays_us: tuple[int, ...]) -> None:
+    if not isinstance(decays_us, list | tuple) or not 1 <= len(decays_us) <= MOST_DECAYS:
+        raise ConfigError(f"decays_us: {quote(decays_us)} is not a list of 1 to {MOST_DECAYS} integers")
+    for decay_us in decays_us:
+        _check_range("decays_us", decay_us, 1, 10**9)
+
+
 @dataclass(frozen=True)
 class _Entry:
     """A function of this module, its channels, steps from 0 to 1 of an integer network, and the settings it takes.
@@ -221,6 +261,10 @@ REPRESENTATIONS = {
     "stacked_histogram": _Entry(stacked_histogram, lambda config: 2 * config.bins, 1, ("bins", "cutoff")),
     "voxel_grid": _Entry(voxel_grid, lambda config: config.bins, 16, ("bins",)),
     "time_surface": _Entry(time_surface, lambda config: 2, 255, ("decay_us",), looks_back=True),
+    "exponential_surfaces": _Entry(
+        exponential_surfaces, lambda config: 2 * len(config.decays_us), 16, ("decays_us",), looks_back=True
+    ),
+    "leaky_sums": _Entry(stacked_histogram, lambda config: 2 * config.bins, 16, ("bins", "cutoff")),
     "last_event_frame": _Entry(last_event_frame, lambda config: 3, 255),
 }
 
@@ -230,10 +274,14 @@ class RepresentationConfig:
     """How events become frames.
 
     Attributes:
-        name: count_frames, stacked_histogram, voxel_grid, time_surface or last_event_frame.
-        bins: steps of time within a timestep (stacked_histogram, voxel_grid).
-        cutoff: largest count, 1..255 (stacked_histogram).
+        name: count_frames, stacked_histogram, voxel_grid, time_surface, exponential_surfaces, leaky_sums or
+            last_event_frame.
+        bins: steps of time within a timestep (stacked_histogram, voxel_grid, leaky_sums).
+        cutoff: largest count, 1..255 (stacked_histogram, leaky_sums).
         decay_us: age in microseconds at which a pixel has faded to 1/e (time_surface).
+        decays_us: several of them (exponential_surfaces).
+        leaks: leaky sums of the bins, a polarity, that the network itself makes of them with learned leaks
+            (leaky_sums; see `model.leaks`).
 
     Raises:
         ConfigError: an unknown name, or a value out of range.
@@ -243,6 +291,8 @@ class RepresentationConfig:
     bins: int = 10
     cutoff: int = 10
     decay_us: int = 50_000
+    decays_us: tuple[int, ...] = DECAYS_US
+    leaks: int = 3
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.name not in REPRESENTATIONS:
@@ -250,6 +300,9 @@ class RepresentationConfig:
         _check_range("bins", self.bins, 1, 1000)
         _check_range("cutoff", self.cutoff, 1, 255)
         _check_range("decay_us", self.decay_us, 1, 10**9)
+        _check_range("leaks", self.leaks, 1, MOST_LEAKS)
+        _check_decays(self.decays_us)
+        object.__setattr__(self, "decays_us", tuple(self.decays_us))
 
     @property
     def channels(self) -> int:
@@ -274,7 +327,12 @@ class RepresentationConfig:
     @property
     def bins_of_time(self) -> int:
         """Steps of time within a timestep, each a channel, or one for each polarity: channel polarity * bins + bin."""
-        return self.bins if self.name in ("stacked_histogram", "voxel_grid") else 1
+        return self.bins if "bins" in REPRESENTATIONS[self.name].settings else 1
+
+    @property
+    def learned_leaks(self) -> int:
+        """Leaky sums a polarity at the network's entry; 0 for none."""
+        return self.leaks if self.name == "leaky_sums" else 0
 
     def render(self, events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
         """The frames (T, C, H, W); see the function of that name. ConfigError if they are more than 1 GB."""

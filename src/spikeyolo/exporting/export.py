@@ -113,6 +113,10 @@ def _write(
     from .parity import measure_parity
     from .samples import sample_inputs
 
+    if model.config.leaks:
+        raise ConfigError(
+            f"{entry.name}: has no place for leaky sums; export a network of another representation than leaky_sums"
+        )
     seen = chosen_input(model, imgsz)
     size_hw = seen.canvas_hw(None if sensor is None else _sensor(sensor))
     given = samples if hasattr(samples, "ndim") else sample_inputs(seen, size_hw, samples, model.config.timesteps)

@@ -96,7 +96,8 @@ class Tally:
 def _layer(name: str, unit: UnitTally, images: int) -> LayerCount:
     sizes: dict[str, Any] = {"inputs": unit.inputs, "outputs": unit.outputs, "weights": unit.weights}
     if unit.histogram is None:
-        return LayerCount(name, unit.macs, None, unit.timesteps, unit.max_count, **sizes)
+        ops = None if unit.synaptic_ops is None else _sum(unit.synaptic_ops) / images
+        return LayerCount(name, unit.macs, None, unit.timesteps, unit.max_count, ops, ops, **sizes)
     neurons = unit.inputs * images
     spikes = int((unit.histogram * torch.arange(unit.max_count + 1)).sum())
     return LayerCount(
@@ -178,10 +179,32 @@ def tally(network: SpikeYOLO, batches: Iterable[Tensor]) -> Tally:
         def see(name: str, conv: nn.Conv2d, x: Tensor, y: Tensor, here: Tally = here) -> None:
             here.units[name] = _unit(conv, x, y, here.images, max_count, name == "backbone.stem")
 
-        with watched(network, see):
+        def see_sums(x: Tensor, y: Tensor, here: Tally = here) -> None:
+            unit = sums_of(x, y, max_count, torch.arange(len(x)).repeat_interleave(here.images))
+            here.units["backbone.leaks"], unit.timesteps = unit, len(x)
+
+        with watched(network, see), sums_watched(network, see_sums):
             network(batch.to(network.device, network.dtype))
         total.add(here)
     return total
+
+
+@contextmanager
+def sums_watched(network: SpikeYOLO, see: Callable[[Tensor, Tensor], None]) -> Iterator[None]:
+    """Inside, `see(bins, sums)` is called where leaky sums run before the first convolution; both (T, B, C, H, W)."""
+    sums = network.backbone.leaks
+    hook = None if sums is None else sums.register_forward_hook(lambda _, inputs, output: see(inputs[0], output))
+    try:
+        yield
+    finally:
+        if hook is not None:
+            hook.remove()
+
+
+def sums_of(x: Tensor, y: Tensor, max_count: int, places: Tensor) -> UnitTally:
+    """Return what leaky sums did: two additions a sum and bin, everywhere; arguments as for `unit_of`, (T, B, ...)."""
+    done = torch.bincount(places) * (2 * y[0, 0].numel() * (x.shape[2] // 2))
+    return UnitTally(0, 1, max_count, x[0, 0].numel(), y[0, 0].numel(), 0, synaptic_ops=done, digit_ops=done)
 
 
 def unit_of(conv: nn.Conv2d, x: Tensor, y: Tensor, max_count: int, first: bool, places: Tensor) -> UnitTally:

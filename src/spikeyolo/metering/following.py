@@ -22,7 +22,7 @@ from ..imaging.tensors import as_input
 from ..model.detector import SpikeYOLO
 from ..model.inputs import Input
 from ..model.lanes import Lanes
-from .counting import Tally, UnitTally, unit_of, watched
+from .counting import Tally, UnitTally, sums_of, sums_watched, unit_of, watched
 from .layer_count import LayerCount
 from .technology import Technology
 
@@ -76,7 +76,8 @@ def by_timestep(tally: Tally) -> list[TimestepCount]:
     for place, there in enumerate(samples):
         if not there:
             continue
-        sums = [_at(unit, place) for unit in spiking]
+        spikes = sum(_spikes_at(unit, place) for unit in spiking)
+        additions = sum(_additions_at(unit, place) for unit in tally.units.values())
         seen = [unit.macs for unit in fed if tally.followed is not None or place < unit.timesteps]
         found.append(
             TimestepCount(
@@ -84,20 +85,23 @@ def by_timestep(tally: Tally) -> list[TimestepCount]:
                 later=tally.followed is not None and place == count - 1,
                 samples=there,
                 neurons=sum(unit.inputs for unit in spiking),
-                spikes=sum(spikes for spikes, _ in sums) / there,
-                synaptic_ops=sum(additions for _, additions in sums) / there,
+                spikes=spikes / there,
+                synaptic_ops=additions / there,
                 macs=sum(seen),
             )
         )
     return found
 
 
-def _at(unit: UnitTally, place: int) -> tuple[int, int]:
-    """Spikes and additions of a place in time."""
+def _spikes_at(unit: UnitTally, place: int) -> int:
     assert unit.histogram is not None
-    assert unit.synaptic_ops is not None
     row = unit.histogram[place]
-    return int((row * torch.arange(len(row))).sum()), int(unit.synaptic_ops[place])
+    return int((row * torch.arange(len(row))).sum())
+
+
+def _additions_at(unit: UnitTally, place: int) -> int:
+    done = unit.synaptic_ops
+    return 0 if done is None or place >= len(done) else int(done[place])
 
 
 @torch.no_grad()
@@ -134,7 +138,10 @@ def follow(
             first = name == "backbone.stem"
             here.units[name] = _padded(unit_of(conv, x, y, network.config.max_count, first, since), places)
 
-        with watched(network, see):
+        def see_sums(x: Tensor, y: Tensor, here: Tally = here, since: Tensor = since) -> None:
+            here.units["backbone.leaks"] = _padded(sums_of(x, y, network.config.max_count, since), places)
+
+        with watched(network, see), sums_watched(network, see_sums):
             images = as_input(loaded.images, network.device, network.dtype)
             lanes.look(network, images, loaded.to(network.device))
         total.add(here)
@@ -170,9 +177,13 @@ def followed_layers(tally: Tally, timesteps: int) -> list[LayerCount]:
 
 
 def _layer(name: str, unit: UnitTally, counted: int, timesteps: int) -> LayerCount:
-    sizes: dict[str, Any] = {"inputs": unit.inputs, "outputs": unit.outputs, "weights": unit.weights}
-    if unit.histogram is None or unit.synaptic_ops is None or unit.digit_ops is None:
-        return LayerCount(name, unit.macs, None, timesteps, unit.max_count, **sizes)
+    known: dict[str, Any] = {"inputs": unit.inputs, "outputs": unit.outputs, "weights": unit.weights}
+    if unit.synaptic_ops is None or unit.digit_ops is None:
+        return LayerCount(name, unit.macs, None, timesteps, unit.max_count, **known)
+    known["synaptic_ops"] = timesteps * int(unit.synaptic_ops.sum()) / counted
+    known["digit_ops"] = timesteps * int(unit.digit_ops.sum()) / counted
+    if unit.histogram is None:
+        return LayerCount(name, unit.macs, None, timesteps, unit.max_count, **known)
     counts = unit.histogram.sum(0)
     shares = tuple(int(n) / (unit.inputs * counted) for n in counts)
     return LayerCount(
@@ -181,8 +192,6 @@ def _layer(name: str, unit: UnitTally, counted: int, timesteps: int) -> LayerCou
         int((counts * torch.arange(len(counts))).sum()) / (unit.inputs * counted),
         timesteps,
         unit.max_count,
-        synaptic_ops=timesteps * int(unit.synaptic_ops.sum()) / counted,
-        digit_ops=timesteps * int(unit.digit_ops.sum()) / counted,
         histogram=(shares,) * timesteps,
-        **sizes,
+        **known,
     )

@@ -21,7 +21,7 @@ class LayerCount:
         name: of the unit in the network.
         macs: multiply-accumulates of the convolution for one timestep, every position of the padded input counted.
         mean_count: mean spike count of its input, 0..D, over images, timesteps and positions; None for the first
-            convolution, which sees the image.
+            convolution, which sees the image, and for leaky sums of events before it, which have additions alone.
         timesteps: how often it is computed for an image; 1 for the first one of a still image.
         max_count: D.
         synaptic_ops: additions of a weight that an image really causes in the unary code: a spike at the border or

@@ -17,9 +17,10 @@ from ..errors import ConfigError
 from ..imaging.tensors import as_input, batch_images
 from ..limits import MAX_BATCH, MAX_WORKERS, check_range
 from ..model.detector import SpikeYOLO
+from ..model.forms.audit import Audit
 from ..model.forms.form import Form
 from ..model.forms.spike_driven import run_on_slots
-from ..model.forms.verify import Audit, verify_spike_driven
+from ..model.forms.verify import verify_spike_driven
 from ..model.inputs import chosen_input
 from ..processes import in_processes
 from .counting import Tally, macs_of_forms, operation_maps, tally

@@ -193,7 +193,7 @@ def layer_table(found: Measurement, technology: Technology) -> Table:
             f"{layer.macs / 1e6:.2f}",
             _number(layer.mean_count),
             *map(_percent, (layer.firing_rate, layer.silent, layer.saturated)),
-            *(_number(value / 1e6 if spiking else None, 2) for value in (layer.ac, layer.formula_ac)),
+            *(_number(value / 1e6 if spiking or value else None, 2) for value in (layer.ac, layer.formula_ac)),
             _number(layer_millijoule(layer, technology), 4),
         )
     return table

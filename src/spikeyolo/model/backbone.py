@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ..spiking import NeuronState
 from .blocks import Chain, SpikingBlock, SpikingSPPF, standard_conv
+from .leaks import LeakySums
 from .presets import NetworkConfig
 
 
@@ -25,7 +26,8 @@ class Backbone(nn.Module):
         def stage(dim: int, ratio: int, repeats: int, rep: bool) -> Chain:
             return Chain(*(SpikingBlock(dim, ratio, make, rep) for _ in range(repeats)))
 
-        self.stem = standard_conv(config.in_channels, c1, 7, None, stride=4, padding=2, bias=True)
+        self.leaks = LeakySums(config.leaks) if config.leaks else None
+        self.stem = standard_conv(2 * config.leaks or config.in_channels, c1, 7, None, stride=4, padding=2, bias=True)
         self.stage1 = stage(c1, 4, r1, rep=False)
         self.down2 = standard_conv(c1, c2, 3, make, stride=2, bias=True)
         self.stage2 = stage(c2, 4, r2, rep=False)
@@ -37,7 +39,7 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor, timesteps: int, state: NeuronState | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """`timesteps` repeats a still image (1, B, C, H, W), after the first convolution, which is so done once."""
-        x = self.stem(x)
+        x = self.stem(x if self.leaks is None else self.leaks(x, state))
         x = x.expand(timesteps, -1, -1, -1, -1)
         x = self.stage1(x, state)
         p3 = self.stage2(self.down2(x, state), state)

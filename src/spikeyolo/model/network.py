@@ -19,6 +19,7 @@ from .backbone import Backbone
 from .blocks import use_channels_last
 from .forms.form import Form
 from .head import DetectHead
+from .leaks import LeakySums
 from .neck import Neck
 from .presets import NetworkConfig
 
@@ -75,7 +76,7 @@ class SpikingNetwork(nn.Module):
         self.neck = Neck(config)
         self.head = DetectHead(self.neck.out_channels, config.num_classes, config.make_neuron)
         for name, module in self.named_modules():
-            if isinstance(module, ILIF | SpikingNeuron):
+            if isinstance(module, ILIF | SpikingNeuron | LeakySums):
                 module.name = name
         use_channels_last(self)
 
@@ -264,3 +265,21 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes:
             part.training = mode
+
+
+@contextmanager
+def running_statistics(network: nn.Module) -> Iterator[None]:
+    """Inside, batch norms in training scale by their running statistics, and leave them as they are.
+
+    A batch that holds nothing has none of its own: with a variance of 0 each norm multiplies the gradient by
+    1 / sqrt(eps), 32 here, and after a few dozen of them it is beyond float32. Norms that several GPUs share stay as
+    they are: they see the images of all.
+    """
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d) and part.training]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()

@@ -22,6 +22,8 @@ NEURONS = (*FLAVOURS, RELU)
 LearnedScale = Literal["none", "layer", "channel"]
 LEARNED_SCALES = get_args(LearnedScale)
 
+MOST_LEAKS = 16
+
 MOST_BLOCKS, WIDEST = 20, 4.0
 """Of a stage, and of `width`; the largest published network has 4 and 0.75."""
 
@@ -55,6 +57,8 @@ class NetworkConfig:
             images, 1 for counts of events.
         learned_scale: "none", or one learned scale a "layer" or "channel": the threshold, and what a spike weighs.
         surrogate_width: of the tails of the surrogate gradient outside 0..max_count, in counts; 0 is none.
+        leaks: leaky sums a polarity that the first convolution sees in place of the channels, which are bins of time
+            of two polarities (see `leaks`); 0 for none.
 
     Raises:
         ConfigError: a value out of range.
@@ -73,6 +77,7 @@ class NetworkConfig:
     input_levels: int = 255
     learned_scale: LearnedScale = "none"
     surrogate_width: float = 0.0
+    leaks: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "repeats", tuple(self.repeats))
@@ -85,6 +90,10 @@ class NetworkConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
                 raise ConfigError(f"{name}: {quote(value)} is not an integer in 1..{most}")
+        if isinstance(self.leaks, bool) or not isinstance(self.leaks, int) or not 0 <= self.leaks <= MOST_LEAKS:
+            raise ConfigError(f"leaks: {quote(self.leaks)} is not an integer in 0..{MOST_LEAKS}")
+        if self.leaks and self.in_channels % 2:
+            raise ConfigError(f"leaks: {self.in_channels} in_channels are not the bins of two polarities")
         if len(self.repeats) != 4 or any(not isinstance(r, int) or not 1 <= r <= MOST_BLOCKS for r in self.repeats):
             raise ConfigError(f"repeats: {quote(self.repeats)} is not four integers in 1..{MOST_BLOCKS}")
         if not 0.0 < self.width <= WIDEST:

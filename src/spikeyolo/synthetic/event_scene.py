@@ -1,11 +1,11 @@
 """Generated scenes for an event camera: textured objects that move over a textured background that sways.
 
-Three kinds of classes: `square` and `star` differ in shape; the two wheels, and the two disks, differ only in the
-order of time. For these a recording played backwards with light and dark exchanged is one of the other class, and both
-have the same events, at the same pixels with the same polarity, in the opposite order (but for what a pixel remembers).
-Light and dark objects are equally frequent and nothing has a preferred direction, so without the order nothing tells
-the two apart. A wheel drifts slowly, so only its class depends on the order; a fast disk is found at one end of its
-trail of events or at the other, so its box does too.
+Three kinds of classes: `square`, `star`, `triangle` and `bar` differ in shape; the two wheels, and the two disks,
+differ only in the order of time. For these a recording played backwards with light and dark exchanged is one of the
+other class, and both have the same events, at the same pixels with the same polarity, in the opposite order (but for
+what a pixel remembers). Light and dark objects are equally frequent and nothing has a preferred direction, so without
+the order nothing tells the two apart. A wheel drifts slowly, so only its class depends on the order; a fast disk is
+found at one end of its trail of events or at the other, so its box does too.
 
 Images are built as logarithms of the intensity, 0 being the mean, so that exchanging light and dark is a change of
 sign. Lengths are in pixels, a pixel covers column x to x + 1, speeds are a second, and angles turn clockwise as seen.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -30,7 +30,10 @@ EVENT_CLASSES = (
     "wheel counterclockwise",
     "disk leftward",
     "disk rightward",
+    "triangle",
+    "bar",
 )
+CLUTTER = "clutter"
 MIN_VISIBLE = 0.35
 """Objects of which less is seen, behind others and beyond the border, have no label."""
 
@@ -43,6 +46,8 @@ _OUTLINES = {
     "star": _STAR,
     "wheel": regular_polygon(0.95),
     "disk": regular_polygon(0.9),
+    "triangle": regular_polygon(1.0, 3),
+    "bar": np.array([[-0.96, -0.28], [0.96, -0.28], [0.96, 0.28], [-0.96, 0.28]]),
 }
 
 
@@ -60,6 +65,8 @@ class EventDifficulty:
         speed: slowest and fastest way of an object in a second; wheels go at a third of it.
         spin: slowest and fastest turn of a wheel, radians a second. A wheel looks the same after 2/3 pi; its sense is
             seen best when it turns a quarter of that, 0.52, from one frame of events to the next.
+        clutter: things of no class that move behind the objects, at most; each number as often as the others.
+        ego_speed: how fast the camera itself turns at most, and with it all that is seen, a second.
     """
 
     objects: int = 3
@@ -70,6 +77,8 @@ class EventDifficulty:
     ground_speed: float = 0.12
     speed: tuple[float, float] = (0.3, 0.8)
     spin: tuple[float, float] = (7.0, 11.0)
+    clutter: int = 0
+    ego_speed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,10 @@ class EventScene:
         sway_angle: at time 0.
         sway_spin: radians a second.
         actors: later ones are nearer.
+        clutter: things of no class, behind them.
+        ego_radius: the camera swings by so much to each side, rows and columns in rhythms of their own.
+        ego_phase: of columns and rows at time 0.
+        ego_spin: radians a second.
     """
 
     size_hw: tuple[int, int]
@@ -131,6 +144,21 @@ class EventScene:
     sway_angle: float
     sway_spin: float
     actors: tuple[Actor, ...]
+    clutter: tuple[Actor, ...] = ()
+    ego_radius: float = 0.0
+    ego_phase: tuple[float, float] = (0.0, 0.0)
+    ego_spin: tuple[float, float] = (0.0, 0.0)
+
+    def ego(self, t: float) -> tuple[float, float]:
+        """Return how far the camera has turned from its middle, in columns and rows."""
+        swings = [self.ego_radius * math.sin(p + w * t) for p, w in zip(self.ego_phase, self.ego_spin, strict=True)]
+        return swings[0], swings[1]
+
+    def place(self, actor: Actor, t: float) -> tuple[float, float, float, tuple[int, int]]:
+        """Return where the camera sees an actor; see `Actor.place`."""
+        x, y, angle, laps = actor.place(t, self.size_hw)
+        right, down = self.ego(t)
+        return x - right, y - down, angle, laps
 
     def image(self, t_us: float) -> np.ndarray:
         """(H, W) float32 linear intensities, 1 being the mean of the background."""
@@ -138,10 +166,10 @@ class EventScene:
 
         t, (rows, columns) = t_us * 1e-6, self.size_hw
         turn = self.sway_angle + self.sway_spin * t
-        middle = [(side - 1) / 2 for side in self.ground.shape[::-1]]
+        middle = [(side - 1) / 2 + turned for side, turned in zip(self.ground.shape[::-1], self.ego(t), strict=True)]
         centre = (middle[0] + self.sway_radius * math.cos(turn), middle[1] + self.sway_radius * math.sin(turn))
         image: np.ndarray = cv2.getRectSubPix(self.ground, (columns, rows), centre)
-        for actor in self.actors:
+        for actor in (*self.clutter, *self.actors):
             window, alpha, pattern = self._view(actor, t)
             image[window] += alpha * (pattern - image[window])
         return np.exp(image)
@@ -150,7 +178,7 @@ class EventScene:
         """The part of the sensor around an actor, which may be empty, and there its cover (h, w) and pattern (h, w)."""
         import cv2
 
-        x, y, angle, _ = actor.place(t, self.size_hw)
+        x, y, angle, _ = self.place(actor, t)
         half = len(actor.alpha) / 2
         left, top = max(math.floor(x - half), 0), max(math.floor(y - half), 0)
         right, bottom = min(math.ceil(x + half), self.size_hw[1]), min(math.ceil(y + half), self.size_hw[0])
@@ -178,7 +206,7 @@ class EventScene:
                 if share < MIN_VISIBLE:
                     continue
                 actor = self.actors[index]
-                x, y, angle, laps = actor.place(t_us * 1e-6, self.size_hw)
+                x, y, angle, laps = self.place(actor, t_us * 1e-6)
                 rows.append((t_us, *clipped_xywh(actor.corners(x, y, angle), self.size_hw), actor.label, 0, 1.0))
                 tracks.append((index, *laps))
         boxes = np.array(rows, dtype=BOX_DTYPE)
@@ -223,14 +251,20 @@ def _averaged(fine: np.ndarray) -> np.ndarray:
     return fine.reshape(side, _FINE, side, _FINE).mean(axis=(1, 3), dtype=np.float32)
 
 
+def _jagged(rng: Generator) -> np.ndarray:
+    """(9, 2) xy of an outline that is like no other, on a circle of 1 at most."""
+    angles = np.sort(rng.uniform(0, 2 * math.pi, 9))
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1) * rng.uniform(0.3, 1.0, (9, 1))
+
+
 def random_actor(rng: Generator, label: int, name: str, size_hw: tuple[int, int], difficulty: EventDifficulty) -> Actor:
-    """An object of the class `name` of EVENT_CLASSES, its centre somewhere on the sensor at time 0."""
+    """An object of the class `name` of EVENT_CLASSES, or CLUTTER, its centre somewhere on the sensor at time 0."""
     import cv2
 
     kind, _, sense = name.partition(" ")
     shorter = min(size_hw)
     radius = rng.uniform(*difficulty.radius) * shorter
-    outline = _OUTLINES[kind] * radius
+    outline = (_jagged(rng) if name == CLUTTER else _OUTLINES[kind]) * radius
     side = 2 * math.ceil(radius) + 4
     fine = np.zeros((side * _FINE, side * _FINE), dtype=np.uint8)
     cv2.fillPoly(fine, [np.round((outline + side / 2) * _FINE - 0.5).astype(np.int32)], 1)
@@ -267,15 +301,25 @@ def random_event_scene(
 
     The same generator state gives the same scene.
     """
-    sway = 0.08 * min(size_hw)
-    border = math.ceil(sway) + 2
+    shorter = min(size_hw)
+    sway, swing = 0.08 * shorter, 0.12 * shorter if difficulty.ego_speed else 0.0
+    border = math.ceil(sway + swing) + 2
     ground = texture(rng, (size_hw[0] + 2 * border, size_hw[1] + 2 * border), difficulty.ground_texture)
     labels = rng.integers(len(names), size=int(rng.integers(1, difficulty.objects + 1))).tolist()
-    return EventScene(
+    scene = EventScene(
         size_hw=size_hw,
         ground=ground,
         sway_radius=sway,
         sway_angle=rng.uniform(0, 2 * math.pi),
-        sway_spin=difficulty.ground_speed * min(size_hw) / sway * float(rng.choice((-1.0, 1.0))),
+        sway_spin=difficulty.ground_speed * shorter / sway * float(rng.choice((-1.0, 1.0))),
         actors=tuple(random_actor(rng, label, names[label], size_hw, difficulty) for label in labels),
     )
+    if difficulty.clutter:
+        count = int(rng.integers(difficulty.clutter + 1))
+        things = tuple(random_actor(rng, -1, CLUTTER, size_hw, difficulty) for _ in range(count))
+        scene = replace(scene, clutter=things)
+    if difficulty.ego_speed:
+        phase = rng.uniform(0, 2 * math.pi, 2).tolist()
+        spin = (rng.uniform(0.5, 1.0, 2) * difficulty.ego_speed * shorter / swing).tolist()
+        scene = replace(scene, ego_radius=swing, ego_phase=tuple(phase), ego_spin=tuple(spin))
+    return scene

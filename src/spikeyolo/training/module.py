@@ -25,6 +25,7 @@ from ..model.blocks import SpikingBlock
 from ..model.compiling import compile_network
 from ..model.detector import SpikeYOLO
 from ..model.lanes import Carried, Lanes
+from ..model.network import running_statistics
 from ..structures import Batch, Detections, StretchBatch
 from ..terminal import say
 from .aids.aid import TrainingAid
@@ -122,6 +123,12 @@ class DetectorModule(pl.LightningModule):
         Raises:
             TrainingError: a loss that is not finite; no weight has changed by it.
         """
+        there = any(bool(images.any()) for images in self._host_batch.images)  # the first one tells nearly always
+        with nullcontext() if there else running_statistics(self.network):
+            self._learn(batch, batch_idx)
+
+    def _learn(self, batch: Batch | StretchBatch, batch_idx: int) -> None:
+        """See `training_step`."""
         position = self.schedule.at(self.trainer.current_epoch, batch_idx)
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)

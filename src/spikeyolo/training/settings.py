@@ -21,7 +21,15 @@ from ..text_files import read_mapping
 
 RECIPES = Path(__file__).parent / "recipes"
 
-Representation = Literal["count_frames", "stacked_histogram", "voxel_grid", "time_surface", "last_event_frame"]
+Representation = Literal[
+    "count_frames",
+    "stacked_histogram",
+    "voxel_grid",
+    "time_surface",
+    "exponential_surfaces",
+    "leaky_sums",
+    "last_event_frame",
+]
 
 NEURONS = ("coco", "gen1", "relu")
 """Of the package; others are classes."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ...spiking import ILIF, scale_in_use
 from ..blocks import RepConv, SepRepConv, SpikingConv, border_value, use_channels_last
+from ..leaks import fold_sums
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -153,6 +154,7 @@ def fold_unit(unit: SpikingConv, dense: bool) -> None:
 
 def fold_network(network: nn.Module, dense: bool) -> None:
     """Folds every unit of a network in place; see the module's docstring for the two forms."""
+    fold_sums(network)
     for module in network.modules():
         if isinstance(module, SpikingConv):
             fold_unit(module, dense)

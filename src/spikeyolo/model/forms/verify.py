@@ -18,16 +18,15 @@ does not matter how a product was hidden, or in which module.
     max-pool                                potentials; spikes only where that is equal, for one timestep from rest
     moving, joining, repeating              anything
     mean over time                          the head, whose logits leave the network
+    shift, addition, rounding, clipping     the image, in the leaky sums before the first unit (`leaks`)
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +37,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from ...errors import ConfigError, VerificationError
 from ...spiking import NeuronState, SlotCode, SpikingNeuron
 from ..network import SpikingNetwork
+from .audit import COMPARING, MAKING, MOVING, SHIFTING, SUMMING, Audit
 from .convert import as_dense
 from .exact import are_exact
 from .form import Form
@@ -46,12 +46,7 @@ from .spike_driven import SpikeDrivenConv, Synapses
 CONSTANT, IMAGE, FLAGS, SPIKES = "constants", "the image", "comparisons", "spikes"
 SUMS, POTENTIALS, COUNTS, LOGITS = "sums of weights", "potentials", "spike counts", "logits"
 
-MOVING = {"view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "permute", "transpose", "select"}
-MOVING |= {"slice", "unbind", "stack", "cat", "clone", "alias", "detach", "contiguous", "repeat", "split"}
-MOVING.add("upsample_nearest2d")
-COMPARING = {"gt", "ge", "lt", "le", "eq", "ne", "bitwise_or", "bitwise_and", "all", "any"}
-MAKING = {"zeros_like", "ones_like", "full_like"}
-FIRST_UNIT, HEAD = "backbone.stem.", "head"
+FIRST_UNIT, HEAD, LEAKS = "backbone.stem.", "head", "backbone.leaks"
 
 
 class _What(NamedTuple):
@@ -60,35 +55,6 @@ class _What(NamedTuple):
     kind: str
     biases: int = 0
     doublings: int = 0
-
-
-@dataclass(repr=False)
-class Audit:
-    """What a verified network does for an image.
-
-    Attributes:
-        timesteps: T of the pass that was watched.
-        operations: how often each tensor operation ran.
-        spiking_convolutions: names of the layers that were fed zeros and ones alone.
-        shifts: the powers of two that potentials are multiplied by.
-        pooled: what the max-pools acted on.
-    """
-
-    timesteps: int
-    operations: Counter[str] = field(default_factory=Counter)
-    spiking_convolutions: dict[str, int] = field(default_factory=dict)
-    shifts: set[float] = field(default_factory=set)
-    pooled: set[str] = field(default_factory=set)
-
-    def __str__(self) -> str:
-        slots = sum(self.spiking_convolutions.values())
-        shifts = ", ".join(f"{value:g}" for value in sorted(self.shifts)) or "none"
-        return (
-            f"{len(self.spiking_convolutions)} convolutions on zeros and ones alone ({slots} slots), 1 on the image, "
-            f"no other product; shifts: {shifts}; max-pools on {' and '.join(sorted(self.pooled))}"
-        )
-
-    __repr__ = __str__
 
 
 class _Watch(TorchDispatchMode):
@@ -138,6 +104,8 @@ class _Watch(TorchDispatchMode):
     def rule(self, name: str, args: Any, kwargs: Any) -> _What:
         """What an operation gives; raises where no rule allows it."""
         first = self.what(args[0])
+        if self.places[-1] == LEAKS:
+            return self.leaky(name, args)
         if name == "convolution":
             return self.convolution(*args)
         if name == "add" and all(self.what(a).kind in (SPIKES, COUNTS) for a in args):
@@ -172,6 +140,18 @@ class _Watch(TorchDispatchMode):
             return _What(LOGITS)
         self.fail(f"{name} on {first.kind} is not an addition")
         raise AssertionError
+
+    def leaky(self, name: str, args: Any) -> _What:
+        """Sums of events before the first unit: they stay what the network sees, and nothing weighs them."""
+        kinds = [self.what(a).kind for a in torch.utils._pytree.tree_leaves(args) if isinstance(a, Tensor)]
+        halves = name == "div" and len(kinds) == 1 and math.frexp(float(args[1]))[0] == 0.5
+        if not (halves or name in SUMMING) or not {*kinds} <= {IMAGE, CONSTANT}:
+            self.fail(f"{name} of {' and '.join(kinds)} is neither an addition nor a shift")
+        if name in SHIFTING and isinstance(args[1], Tensor):
+            if kinds[1] != CONSTANT:
+                self.fail("a shift by what the network sees is a product")
+            self.audit.shifts |= {2.0**-bits for bits in args[1].flatten().tolist()}
+        return _What(IMAGE)
 
     def convolution(self, x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any) -> _What:
         """The sum that a convolution gives: on the image once, else on zeros and ones and without a bias."""
