@@ -111,6 +111,7 @@ def main(
         "snn_millijoule": [energy["snn_mJ"], energy["snn_memory_mJ"]],
         "binary_millijoule": [binary["snn_mJ"], binary["snn_memory_mJ"]],
         "ann_millijoule": [energy["ann_mJ"], energy["ann_memory_mJ"]],
+        "ann_separable_millijoule": energy["ann"]["separable"]["mJ"],
         "data": data_words,
         "licence": "Apache-2.0",
         "recipe": trained_by or command(settings, recipe, Path(settings.data).parent.name + "/data.yaml"),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ConfigError
+from ..hub import is_address
 from ..imaging.tensors import as_input
 from ..interop.reference import load_any
 from ..model.blocks import SpikingConv
@@ -77,7 +78,8 @@ def read_model(path: str) -> SpikeYOLO:
         CheckpointError: the file cannot be used.
         ConfigError: neither a file nor the name of a preset.
     """
-    if not Path(path).suffix and not os.path.exists(path) and path not in shipped_models():
+    named = path in shipped_models() or is_address(path)
+    if not Path(path).suffix and not os.path.exists(path) and not named:
         known = f"neither a preset ({', '.join(PRESETS)}), a model of the package ({', '.join(shipped_models())}) nor"
         near = nearest(path, [*PRESETS, *shipped_models()])
         raise ConfigError(f"model: {path!r} is {known} a file" + (f"; did you mean {near!r}?" if near else ""))
