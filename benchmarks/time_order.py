@@ -25,7 +25,8 @@ def compare(out: str = "runs/time-order", seed: int = 0) -> None:
         seed: the seed of the data and of both trainings.
     """
     orders = ("oldest-first", "shuffled")
-    found = {order: run_demo(Path(out) / order, seed=seed, order=order).validation.metrics for order in orders}
+    demos = {order: run_demo(Path(out) / order, seed=seed, order=order, twin=False) for order in orders}
+    found = {order: demo.validation.metrics for order, demo in demos.items()}
     table = Table("class", *(f"{order} {number}" for order in found for number in ("AP50", "AP")))
     names = [entry.name for entry in found["shuffled"].per_class]
     table.add_row("all", *(f"{value:.3f}" for metrics in found.values() for value in (metrics.AP50, metrics.AP)))

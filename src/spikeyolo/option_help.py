@@ -14,11 +14,8 @@ Documented = TypeVar("Documented", bound=Callable[..., object])
 
 WIDTH = 116  # of a line; docstrings are indented by four
 
-TRAINED = "a saved model (.safetensors), or a published checkpoint (.pt)"
-RUNNABLE = (
-    "a saved model (.safetensors), a published checkpoint (.pt), or what export wrote: a .onnx, an OpenVINO folder, or "
-    "a package for chips"
-)
+TRAINED = "a saved model (.safetensors), a published checkpoint (.pt), or a name of `spikeyolo models`"
+RUNNABLE = f"{TRAINED}; or what export wrote: a .onnx, an OpenVINO folder, or a package for chips"
 
 OPTIONS = {
     "batch": "images looked at together",

@@ -179,7 +179,8 @@ HEAVY = ("torch", "lightning", "cv2", "rich")
 
 
 @pytest.mark.parametrize(
-    "line", ["--help", "--version", "events", "train --help", "val --help", "predict --help", "events view --help"]
+    "line",
+    ["--help", "--version", "events", "train --help", "val --help", "predict --help", "events view --help", "models"],
 )
 def test_help_imports_nothing_heavy(line):
     shown = f"print([m for m in {HEAVY!r} if m in sys.modules])"

@@ -13,13 +13,16 @@ SMALL = RecordingsConfig(train=2, val=1, test=2, size_hw=(64, 64), duration_us=4
 @pytest.mark.parametrize("sequence", [None, pytest.param(4, marks=pytest.mark.long)])
 def test_from_nothing_to_numbers_and_images(sequence, tmp_path):
     said = []
-    made = run_demo(tmp_path / "demo", epochs=1, log=said.append, config=SMALL, sequence=sequence)
-    assert said[0].startswith("1. 2 recordings to train on, 1 to choose by, 2 to report")
+    made = run_demo(tmp_path / "demo", epochs=1, log=said.append, config=SMALL, sequence=sequence, twin=False)
+    assert said[0].startswith("1. t-events, which comes with the package")
+    assert said[4].startswith("2. 2 recordings to train on, 1 to choose by, 2 to report")
     assert load(made.weights).input == EVENT_INPUT
     assert made.validation.evaluation.both.plain_coco.images == made.measurement.images > 0
     assert read_rgb(str(made.predictions)).shape == (2 * 192 + 4, 6 * 192 + 5 * 4, 3)
     assert made.example.is_file()
     assert (made.weights.parent / "precision_recall.png").is_file()
     assert made.measurement.unit == "window"
-    assert "A window costs" in said[-1]
+    assert any("A window costs" in item for item in said if isinstance(item, str))
+    assert "windows" in made.page.read_text()
+    assert made.twin is None
     assert made.energy_page.is_file()

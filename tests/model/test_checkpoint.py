@@ -107,7 +107,7 @@ def damaged(tmp_path, kind):
         case "foreign":
             metadata = {"format": "pt"}
         case "newer":
-            metadata["version"] = "3"
+            metadata["version"] = "4"
         case "no config":
             del metadata["config"]
         case "bad config":
@@ -133,7 +133,7 @@ def damaged(tmp_path, kind):
         ("text", "not a safetensors file"),
         ("cut", "not a safetensors file"),
         ("foreign", "not of spikeyolo"),
-        ("newer", "format version 3, this spikeyolo reads up to 2"),
+        ("newer", "format version 4, this spikeyolo reads up to 3"),
         ("no config", "config"),
         ("bad config", "colour: no such setting"),
         ("bad names", "1 class names"),

@@ -178,7 +178,7 @@ def test_names_say_how_many_classes_there_are():
 
 
 def test_misplaced_arguments_name_what_to_call():
-    with pytest.raises(ConfigError, match=r"best\.safetensors: a file is loaded by spikeyolo\.load"):
+    with pytest.raises(ConfigError, match=r"best\.safetensors: has weights, and is loaded by spikeyolo\.load"):
         spikeyolo.SpikeYOLO("best.safetensors")
     with pytest.raises(ShapeError, match="expected a tensor, got str; files and arrays: call predict"):
         lively()("image.jpg")

@@ -16,8 +16,12 @@ def demo(
     seed: int = 0,
     events: bool = False,
     sequence: int | None = None,
+    twin: bool | None = None,
 ) -> None:
-    """Generate images, train a small detector on them, measure it and draw what it finds; minutes on a laptop.
+    """Show a trained network at work on real images; then train one on generated ones; minutes on a laptop.
+
+    Boxes, spikes and energy are on a page after some seconds, OUT/demo.html; average precision and energy of what is
+    trained come to it at the end.
 
     Args:
         out: folder for everything, new or empty; runs/demo (runs/demo-events), or the next free number, unless given
@@ -25,6 +29,7 @@ def demo(
         seed: where all randomness comes from
         events: the same on generated recordings of an event camera
         sequence: with --events: train along recordings, potentials carried, so many timesteps of 50 ms at once
+        twin: train the ReLU twin to compare with; where ten minutes are enough for both unless given
 
     Examples:
         spikeyolo demo
@@ -42,18 +47,20 @@ def demo(
     if events:
         from ..demo.events import run_demo as run_event_demo
 
-        _print_events(run_event_demo(folder, epochs, seed, sequence=sequence), sequence)
+        done = run_event_demo(folder, epochs, seed, sequence=sequence, twin=twin)
+        _print_events(done, sequence)
     else:
         from ..demo.images import run_demo
 
-        _print_images(run_demo(folder, epochs, seed))
+        _print_images(run_demo(folder, epochs, seed, twin=twin))
 
 
 def _print_events(done: Demo, sequence: int | None) -> None:
     streamed = "" if sequence is None else f" --sequence {sequence}"
     say(
         *f"""
-look at   {done.predictions}  (above as labelled, below as found)
+look at   {done.page}  (everything on one page)
+          {done.predictions}  (above as labelled, below as found)
           {done.energy_page}  (spikes, operations and energy, layer by layer)
           {done.weights.parent}  (curves, precision and recall)
 go on     spikeyolo predict --weights {done.weights} --source {done.example} --carry
@@ -68,7 +75,8 @@ your data spikeyolo events info YOUR/data.yaml
 def _print_images(done: Demo) -> None:
     say(
         *f"""
-look at   {done.predictions}  (above as labelled, below as found)
+look at   {done.page}  (everything on one page)
+          {done.predictions}  (above as labelled, below as found)
           {done.energy_page}  (spikes, operations and energy, layer by layer)
           {done.weights.parent}  (curves, precision and recall, confusion matrix)
 go on     spikeyolo predict --weights {done.weights} --source {done.example} --track

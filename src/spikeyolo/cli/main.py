@@ -38,6 +38,7 @@ COMMANDS = {
     "events prepare": "write an event data set in RVT's layout; training here does not need it",
     "export": "write a network for ONNX Runtime, OpenVINO, TensorRT or a chip",
     "benchmark": "every form of a network and every runtime side by side: size, AP, latency, energy",
+    "models": "weights that come with the package, and where the authors' checkpoints are had",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
     "hub push": "send weights to the Hugging Face Hub, with a measured card",
     "env": "versions of everything, for a report of a fault",

@@ -21,6 +21,7 @@ def predict(given: frozenset[str] = frozenset(), **options: Any) -> None:
         out: folder for what is written, new or empty; runs/predict, or the next free number, unless given
 
     Examples:
+        spikeyolo predict --weights t-bccd --source cells.jpg
         spikeyolo predict --weights model.onnx --source images/ photo.jpg
         spikeyolo predict --weights best.safetensors --source drive_td.dat --carry
         spikeyolo predict --weights best.safetensors --source - --no-draw --json-lines -

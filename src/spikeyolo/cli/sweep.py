@@ -40,7 +40,8 @@ def sweep(
     folder of an interrupted sweep holds already are not computed again.
 
     Args:
-        weights: a saved model (.safetensors) in its trained form, or a published checkpoint (.pt)
+        weights: a saved model (.safetensors) in its trained form, a published checkpoint (.pt), or a name of
+            `spikeyolo models`
         train: a recipe to train each point by, a name (published, small) or a YAML file
         model: with --train, what training starts from, in place of the recipe's
         epochs: with --train, in place of the recipe's

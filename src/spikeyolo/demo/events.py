@@ -16,7 +16,8 @@ from ..imaging.tensors import frames_image
 from ..model.detector import SpikeYOLO
 from ..progress import progress_bar
 from ..synthetic.recordings import RecordingsConfig, write_recordings, write_reordered
-from .steps import Demo, Log, Sample, demo_settings, show, train_and_measure
+from .look import Sample
+from .steps import Demo, Log, Story, begin, demo_settings, show, train_and_measure
 
 SHOWN, ENLARGED = 6, 3
 
@@ -34,8 +35,9 @@ def run_demo(
     config: RecordingsConfig | None = None,
     order: Order = "oldest-first",
     sequence: int | None = None,
+    twin: bool | None = None,
 ) -> Demo:
-    """Write recordings, train preset `t` on them, measure it on others and draw what it finds.
+    """Show a shipped model at work; write recordings, train preset `t` on them, measure it on others, draw and tell.
 
     The best weights are chosen on the split `val`, the numbers are those of `test`.
 
@@ -47,26 +49,29 @@ def run_demo(
         config: of the recordings; those of the demo unless given.
         order: of the timesteps, see `EventInput`; "shuffled" shows what is lost without the order of time.
         sequence: train along recordings, potentials carried, so many timesteps at once; on windows unless given.
+        twin: train the ReLU twin, too; where ten minutes are enough for both unless given.
 
     Raises:
         ConfigError: the folder already holds a training, or timesteps that are in no order to follow.
     """
+    story = Story(out, "spikeyolo demo --events", seed, epochs, log)
+    begin(story, "t-events", _samples)
     config = config or replace(DEMO_RECORDINGS, seed=seed)
-    log(f"1. {config.train} recordings to train on, {config.val} to choose by, {config.test} to report: {out / 'data'}")
+    log(f"2. {config.train} recordings to train on, {config.val} to choose by, {config.test} to report: {out / 'data'}")
     with progress_bar("recordings") as report:
         data = write_recordings(out / "data", config, report)
     data = data if order == "oldest-first" else write_reordered(data, order)
     settings = replace(demo_settings("events-demo", data, seed, epochs), sequence=sequence)
     samples = partial(_samples, carry=sequence is not None)
-    return train_and_measure(out, settings, "test", samples, lambda index: index.recordings[0], log)
+    return train_and_measure(story, settings, "test", samples, SHOWN, lambda index: index.recordings[0], twin)
 
 
-def _samples(model: SpikeYOLO, index: EventIndex, carry: bool) -> Iterator[Sample]:
-    """Windows of the held-out recordings, enlarged; with `carry`, found after all that came before in the recording."""
+def _samples(model: SpikeYOLO, index: EventIndex, count: int, carry: bool = False) -> Iterator[Sample]:
+    """Windows from the first to the last, enlarged; with `carry`, found after all that came before in the recording."""
     assert isinstance(model.input, EventInput)
     assert model.input.window_us is not None
     dataset, step_us = index.dataset(model.input), model.input.window_us // model.timesteps
-    for instant in np.linspace(0, len(index) - 1, SHOWN).round().astype(int).tolist():
+    for instant in np.linspace(0, len(index) - 1, min(count, len(index))).round().astype(int).tolist():
         sample = dataset[instant]
         image = frames_image(sample.frames).repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
         if carry:
@@ -78,4 +83,4 @@ def _samples(model: SpikeYOLO, index: EventIndex, carry: bool) -> Iterator[Sampl
             (found,) = model.detect(logits, Thresholds(), [sample.placement])
         else:
             (found,) = model.predict(sample.frames.unsqueeze(1))
-        yield image, sample.boxes * ENLARGED, sample.labels, replace(found, boxes=found.boxes * ENLARGED)
+        yield instant, image, sample.boxes * ENLARGED, sample.labels, replace(found, boxes=found.boxes * ENLARGED)

@@ -124,7 +124,7 @@ def load_any(path: str | os.PathLike[str], neuron: str | None = None) -> SpikeYO
     """Load a saved model (.safetensors), or a published checkpoint (.pt, .pth), by the file's ending.
 
     Args:
-        path: the file, or where it is on the Hugging Face Hub.
+        path: the file, the name of a model that comes with the package, or where one is on the Hugging Face Hub.
         neuron: the class of a neuron from outside the package; see `SpikeYOLO.load`.
 
     Raises:

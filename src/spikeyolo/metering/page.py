@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,30 +24,38 @@ from .report import (
 )
 from .technology import Technology
 
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATES = Path(__file__).parent
+"""page.html is a whole page, energy.html what it says below its title, style.css how it looks."""
 
 
-def _image(rgb: np.ndarray) -> str:
+def image_address(rgb: np.ndarray, kind: Literal["png", "jpeg"] = "png") -> str:
+    """Return an image, (H, W, 3) uint8 RGB, as an address that holds it whole."""
     import cv2
 
-    written, content = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))
+    written, content = cv2.imencode(f".{kind}", np.ascontiguousarray(rgb[..., ::-1]))
     assert written
-    return "data:image/png;base64," + base64.b64encode(content.tobytes()).decode()
+    return f"data:image/{kind};base64,{base64.b64encode(content.tobytes()).decode()}"
+
+
+def heat_colours(values: np.ndarray) -> np.ndarray:
+    """Return values (H, W) as colours (H, W, 3) uint8 RGB, from none (dark) to the most."""
+    import cv2
+
+    levels = np.rint(255 * values / max(float(values.max()), 1e-12)).astype(np.uint8)
+    return np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1])
 
 
 def _heat(values: np.ndarray, image: np.ndarray) -> str:
-    """Values from none (dark) to the most, in the size of the image."""
+    """Values in the size of the image."""
     import cv2
 
-    height, width = image.shape[:2]
-    levels = np.rint(255 * values / max(float(values.max()), 1e-12)).astype(np.uint8)
-    coloured = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]
-    return _image(cv2.resize(np.ascontiguousarray(coloured), (width, height), interpolation=cv2.INTER_NEAREST))
+    size = (image.shape[1], image.shape[0])
+    return image_address(cv2.resize(heat_colours(values), size, interpolation=cv2.INTER_NEAREST))
 
 
 def _maps(example: Example, technology: Technology) -> dict[str, Any]:
     return {
-        "image": _image(example.image),
+        "image": image_address(example.image),
         "spikes": _heat(example.spikes, example.image),
         "additions": _heat(example.additions, example.image),
         "total_spikes": float(example.spikes.sum()),
@@ -55,7 +63,7 @@ def _maps(example: Example, technology: Technology) -> dict[str, Any]:
     }
 
 
-def _bars(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def bars_of(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same with the length of each bar, in % of the longest."""
     most = max((bar["value"] for bar in values), default=0) or 1
     return [{**bar, "share": round(100 * bar["value"] / most, 2)} for bar in values]
@@ -70,7 +78,7 @@ def _totals(values: dict[str, Any]) -> list[dict[str, Any]]:
         for label, (computing, memory) in zip(labels, both, strict=True)
         if computing is not None and memory is not None
     ]
-    return _bars(bars)
+    return bars_of(bars)
 
 
 def _compared(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -82,7 +90,7 @@ def _compared(values: dict[str, Any]) -> list[dict[str, Any]]:
         {"label": "ANN, batch norms not folded", "value": values["ann"]["unfolded"]["mJ"]},
         {"label": "ANN, dense folded", "value": values["ann"]["dense"]["mJ"]},
     ]
-    return _bars([bar for bar in bars if bar["value"] is not None])
+    return bars_of([bar for bar in bars if bar["value"] is not None])
 
 
 def _parts(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -91,12 +99,12 @@ def _parts(values: dict[str, Any]) -> list[dict[str, Any]]:
     for layer in values["layers"]:
         part = ".".join(layer["name"].split(".")[:2])
         sums[part] = sums.get(part, 0.0) + layer["energy_mJ"]
-    return _bars([{"label": part, "value": value} for part, value in sums.items()])
+    return bars_of([{"label": part, "value": value} for part, value in sums.items()])
 
 
 def _counts(values: dict[str, Any]) -> list[dict[str, Any]]:
     """The shares of spike counts over all layers."""
-    return _bars([{"label": counts, "value": share} for counts, share in count_groups(values)])
+    return bars_of([{"label": counts, "value": share} for counts, share in count_groups(values)])
 
 
 def _histogram(layer: dict[str, Any]) -> Any:
@@ -123,41 +131,57 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def write_page(file: Path, found: Measurement, technology: Technology, title: str) -> None:
-    """Write the report: energy beside the ANN's, rates and histograms by layer, heat maps, other technologies.
+def render(template: str, folder: Path = TEMPLATES, **values: Any) -> str:
+    """Return a page made of a template, which may include those of this room.
 
-    Raises:
-        WriteError: the file cannot be written.
+    Args:
+        template: its name.
+        folder: where it lies.
+        **values: what it shows.
     """
-    from jinja2 import Environment
+    from jinja2 import Environment, FileSystemLoader
 
-    environment = Environment(autoescape=True, trim_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader([folder, TEMPLATES]), autoescape=True, trim_blocks=True, keep_trailing_newline=True
+    )
     environment.filters |= {
         "one": lambda value: f"{value:.1f}",
         "three": lambda value: f"{value:.3f}",
         "four": lambda value: f"{value:.4f}",
         "percent": _percent,
     }
+    return environment.get_template(template).render(**values)
+
+
+def energy_values(found: Measurement, technology: Technology) -> dict[str, Any]:
+    """Return what energy.html shows: energy beside the ANN's, rates and histograms by layer, maps, technologies."""
     values = to_json(found, technology)
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        title=visible(title),
-        v=values,
-        headline=headline(values),
-        parameters=parameters_text(values),
-        unit=found.unit,
-        an="an" if found.unit == "image" else "a",
-        totals=_totals(values),
-        compared=_compared(values),
-        parts=_parts(values),
-        counts=_counts(values),
-        codes=code_rows(values),
-        codes_caption=CODES,
-        mean_of=found.mean_of,
-        steps=step_rows(values),
-        steps_title=steps_title(values),
-        step_columns=STEP_COLUMNS,
-        maps=[_maps(example, technology) for example in found.examples],
-        histogram=_histogram,
-        rate=_timestep_rate,
-    )
-    write_whole(file, page.encode())
+    return {
+        "v": values,
+        "headline": headline(values),
+        "parameters": parameters_text(values),
+        "unit": found.unit,
+        "an": "an" if found.unit == "image" else "a",
+        "totals": _totals(values),
+        "compared": _compared(values),
+        "parts": _parts(values),
+        "counts": _counts(values),
+        "codes": code_rows(values),
+        "codes_caption": CODES,
+        "mean_of": found.mean_of,
+        "steps": step_rows(values),
+        "steps_title": steps_title(values),
+        "step_columns": STEP_COLUMNS,
+        "maps": [_maps(example, technology) for example in found.examples],
+        "histogram": _histogram,
+        "rate": _timestep_rate,
+    }
+
+
+def write_page(file: Path, found: Measurement, technology: Technology, title: str) -> None:
+    """Write the report of an energy measurement as a page.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    write_whole(file, render("page.html", title=visible(title), **energy_values(found, technology)).encode())

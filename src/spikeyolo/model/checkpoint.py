@@ -16,30 +16,43 @@ from ..errors import CheckpointError, ConfigError, one_line, quote
 from ..files import write_whole
 from ..paths import readable
 from ..reading import file_kind
+from .packing import pack, unpack
 
 FORMAT = "spikeyolo"
-FORMAT_VERSION = 2
-"""1 did not hold what the network's input is, but for event networks under the key `preparation`."""
+FORMAT_VERSION, PACKED_VERSION = 2, 3
+"""1 did not hold what the network's input is, but for event networks under the key `preparation`; 3 is 2 with
+weights in few bits.
+"""
 
 LONGEST_HEADER = 8 << 20
 """Bytes of names, shapes and metadata before the numbers; those of the largest published network take 0.2 MB."""
 
 
-def write(path: str | os.PathLike[str], metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
+def write(
+    path: str | os.PathLike[str], metadata: Mapping[str, str], tensors: Mapping[str, Tensor], bits: int | None = None
+) -> None:
     """Write tensors and metadata as one file; a file of that name is replaced whole or not at all.
+
+    Args:
+        path: the file.
+        metadata: texts by key.
+        tensors: by name.
+        bits: of weights of convolutions, see `packing`; None: all as it is.
 
     Raises:
         WriteError: the file cannot be written.
     """
-    header = {"format": FORMAT, "version": str(FORMAT_VERSION), **metadata}
-    content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    header = {"format": FORMAT, "version": str(FORMAT_VERSION if bits is None else PACKED_VERSION), **metadata}
+    kept = tensors if bits is None else pack(tensors, bits)
+    content = {name: value.detach().cpu().contiguous() for name, value in kept.items()}
     write_whole(path, to_bytes(content, header))
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Read the metadata and the tensors of a file that this or an earlier version wrote.
 
-    The tensors are those of the file itself, mapped into memory: their numbers are read when they are looked at.
+    The tensors are those of the file itself, mapped into memory: their numbers are read when they are looked at;
+    weights in few bits are float32 again.
 
     Raises:
         CheckpointError: the file is missing, damaged, of another program, or of a later version.
@@ -64,12 +77,17 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor
         ) from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path}: a safetensors file, but not of spikeyolo (metadata 'format' is missing)")
-    if metadata.get("version") not in {str(version) for version in range(1, FORMAT_VERSION + 1)}:
+    if metadata.get("version") not in {str(version) for version in range(1, PACKED_VERSION + 1)}:
         raise CheckpointError(
-            f"{path}: format version {one_line(metadata.get('version'))}, this spikeyolo reads up to {FORMAT_VERSION}; "
+            f"{path}: format version {one_line(metadata.get('version'))}, this spikeyolo reads up to {PACKED_VERSION}; "
             "install a newer one"
         )
-    return metadata, tensors
+    if metadata["version"] != str(PACKED_VERSION):
+        return metadata, tensors
+    try:
+        return metadata, unpack(tensors)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its packed weights cannot be read ({one_line(error)})") from error
 
 
 def check_file(path: Path) -> None:

@@ -22,6 +22,7 @@ from ..spiking import NeuronState, SlotCode, SpikingNeuron
 from ..spiking.spiking_neuron import neuron_name
 from ..structures import Detections, Placement
 from ..text import class_name
+from ..weights.shipped import weights_file
 from . import checkpoint
 from .compiling import compile_network
 from .forms.convert import convert, converted
@@ -264,10 +265,17 @@ class SpikeYOLO(SpikingNetwork):
         """
         return send(repo, shared_files(self, repo, **known), private)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, bits: int | None = None) -> None:
         """Write weights, config, class names, input and form as one safetensors file; an older one is replaced whole.
 
+        Args:
+            path: the file.
+            bits: keep weights of convolutions in so many bits, 2..8, with a scale for each output channel, and the rest
+                in float16: a quarter of the size, and less where it is compressed, for some precision. Loaded, all is
+                float32 again, and the network trains, folds and exports as ever. None: as it is.
+
         Raises:
+            ConfigError: bits out of range.
             WriteError: the file cannot be written.
         """
         metadata = {
@@ -281,7 +289,7 @@ class SpikeYOLO(SpikingNetwork):
             metadata["fraction_bits"] = str(self.fraction_bits)
         if self.slot_code is not SlotCode.UNARY:
             metadata["slot_code"] = str(self.slot_code)
-        checkpoint.write(path, metadata, self.state_dict())
+        checkpoint.write(path, metadata, self.state_dict(), bits)
 
     @classmethod
     def load(
@@ -295,7 +303,8 @@ class SpikeYOLO(SpikingNetwork):
         Nothing that the file names is imported: a neuron from outside the package must be defined in this process.
 
         Args:
-            path: the file, or hf://owner/name[@revision] on the Hugging Face Hub.
+            path: the file; the name of a model that comes with the package, such as "t-bccd" (`spikeyolo models`); or
+                hf://owner/name[@revision] on the Hugging Face Hub.
             device: where the weights go.
             neuron: the class of that neuron, for a file that knows it under another module: only the name of the class
                 must be the same.
@@ -305,8 +314,8 @@ class SpikeYOLO(SpikingNetwork):
                 has another neuron.
             ConfigError: no such device.
         """
-        path = fetch(path) if is_address(path) else path
         chosen = one_device(device)  # before hundreds of megabytes are read
+        path = fetch(path) if is_address(path) else weights_file(path)
         metadata, tensors = checkpoint.read(path)
         with torch.device("meta"):  # shapes alone: the weights come from the file
             model = cls._described(Path(path), metadata, sum(value.numel() for value in tensors.values()), neuron)

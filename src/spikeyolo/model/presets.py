@@ -14,6 +14,7 @@ from ..spiking import FLAVOURS, ILIF
 from ..spiking.equation import Neuron
 from ..spiking.spiking_neuron import find_neuron, is_own, make_own, neuron_name
 from ..strict import build, closest
+from ..weights.shipped import shipped_models
 from .blocks import ClippedReLU
 
 RELU = "relu"
@@ -177,8 +178,8 @@ def network_config(preset: str | NetworkConfig, **changes: Any) -> NetworkConfig
     """
     if isinstance(preset, str):
         if preset not in PRESETS:
-            if preset.endswith((".safetensors", ".pt", ".pth")):
-                raise ConfigError(f"{preset}: a file is loaded by spikeyolo.load or load_reference")
+            if preset.endswith((".safetensors", ".pt", ".pth")) or preset in shipped_models():
+                raise ConfigError(f"{preset}: has weights, and is loaded by spikeyolo.load or load_reference")
             raise ConfigError(f"{preset!r}: no such preset; {closest(preset, PRESETS)}")
         preset = PRESETS[preset]
     _check_keys(changes)

@@ -89,7 +89,8 @@ class TrainSettings:
     """Everything that decides a training; the defaults are the published recipe for COCO.
 
     Attributes:
-        model: a preset (t, n, s, m, l), a saved model (.safetensors), or a published checkpoint (.pt)
+        model: a preset (t, n, s, m, l), a saved model (.safetensors), a published checkpoint (.pt), or a name of
+            `spikeyolo models`
         epochs: passes over the training images; more than a resumed run had make it longer
         batch: images in a batch, over all processes together; on GPUs auto: as many as fit, up to nominal_batch
         imgsz: side of the square that images are letter-boxed to, a multiple of 32; 640 unless given

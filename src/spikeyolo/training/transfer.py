@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ConfigError
+from ..hub import is_address
 from ..imaging.tensors import as_input
 from ..interop.reference import load_any
 from ..model.blocks import SpikingConv
@@ -20,7 +21,9 @@ from ..model.forms.form import Form
 from ..model.inputs import Input
 from ..model.presets import PRESETS, RELU
 from ..spiking.scales import scaled_layers, start_scales
+from ..strict import nearest
 from ..structures import Batch
+from ..weights.shipped import shipped_models
 from .settings import TrainSettings
 
 OF_THE_NETWORK = ("timesteps", "max_count", "neuron", "learned_scale", "surrogate_width")
@@ -69,14 +72,17 @@ def is_preset(model: str) -> bool:
 
 
 def read_model(path: str) -> SpikeYOLO:
-    """Load a saved model or a published checkpoint, by its ending.
+    """Load a saved model or a published checkpoint, by its ending, or a model that comes with the package.
 
     Raises:
         CheckpointError: the file cannot be used.
         ConfigError: neither a file nor the name of a preset.
     """
-    if not Path(path).suffix and not os.path.exists(path):
-        raise ConfigError(f"model: {path!r} is neither a preset ({', '.join(PRESETS)}) nor a file")
+    named = path in shipped_models() or is_address(path)
+    if not Path(path).suffix and not os.path.exists(path) and not named:
+        known = f"neither a preset ({', '.join(PRESETS)}), a model of the package ({', '.join(shipped_models())}) nor"
+        near = nearest(path, [*PRESETS, *shipped_models()])
+        raise ConfigError(f"model: {path!r} is {known} a file" + (f"; did you mean {near!r}?" if near else ""))
     return load_any(path)
 
 

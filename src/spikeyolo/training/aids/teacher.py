@@ -23,6 +23,7 @@ from ...model.inputs import Input
 from ...model.presets import PRESETS
 from ...strict import value_of
 from ...text_files import read_json
+from ...weights.shipped import weights_file
 from .neck import Levels, neck_features
 
 LARGEST_RECORD = 2**16
@@ -62,7 +63,7 @@ class Teacher:
         _check_classes(file, network.names, names)
         _check_input(file, network, input)
         self.file = file
-        self.digest = _digest(file)
+        self.digest = _digest(weights_file(file))
         self.network = network.fold() if network.form is Form.TRAINABLE else network
         self.network.eval().requires_grad_(False)
 
@@ -133,7 +134,7 @@ def _check_input(file: str, network: SpikeYOLO, input: Input) -> None:
                 raise ConfigError(f"teacher: {file} was trained with {name} {theirs}, the training has {ours}")
 
 
-def _digest(file: str) -> str:
+def _digest(file: str | os.PathLike[str]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with open(file, "rb") as content:
         while part := content.read(1 << 20):
