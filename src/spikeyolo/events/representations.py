@@ -21,13 +21,13 @@ from math import prod
 import numpy as np
 
 from ..errors import ConfigError, ShapeError, quote
+from .narrow import COUNTS, narrow, type_of
 from .types import Events
 
 Size = tuple[int, int]
 MAX_VALUES = 1 << 28  # of the frames of one window
 DECAYS_US = (5_000, 20_000, 80_000)
 MOST_DECAYS = MOST_LEAKS = 16
-COUNTS = (np.int8, np.int16)  # in which whole numbers go to the network
 
 
 def count_frames(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, timesteps: int) -> np.ndarray:
@@ -42,29 +42,10 @@ def _counts(events: Events, start_us: int, end_us: int, sensor_size_hw: Size, ti
     cells = window.cells()
     for number, part in enumerate(window.parts):
         counts = np.bincount(cells[part], minlength=frames[number].size)
-        wider = np.promote_types(frames.dtype, _type_of(0, int(counts.max())))
+        wider = np.promote_types(frames.dtype, type_of(0, int(counts.max())))
         frames = frames.astype(wider, copy=False)
         frames[number] = counts.reshape(frames.shape[1:])
     return frames
-
-
-def narrow(frames: np.ndarray) -> np.ndarray:
-    """Return frames in the narrowest type that holds them and tells what they are; no value changes.
-
-    Whole numbers become int8, int16 where one does not fit, and float32 where that does not hold one either. Never
-    uint8, which is for grey values: of these 255 stands for 1. What is not of an integer type becomes float32.
-    """
-    if frames.dtype.kind not in "iu":
-        return frames.astype(np.float32, copy=False)
-    dtype = _type_of(int(frames.min(initial=0)), int(frames.max(initial=0)))
-    return frames.view(dtype) if (frames.dtype, dtype) == (np.uint8, np.int8) else frames.astype(dtype, copy=False)
-
-
-def _type_of(low: int, high: int) -> np.dtype:
-    for kind in COUNTS:
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return np.dtype(kind)
-    return np.dtype(np.float32)
 
 
 def stacked_histogram(

@@ -248,15 +248,12 @@ class SpikeYOLO(SpikingNetwork):
         return converted(self, Form.INTEGER, slot_code=None if slot_code is None else SlotCode.of(slot_code))
 
     def push_to_hub(self, repo: str, *, private: bool = False, **known: Any) -> str:
-        """Send the weights to the Hugging Face Hub with a card that says what is known of them; return their page.
-
-        Needs a token: `hf auth login`, or the variable HF_TOKEN. They load again by `spikeyolo.load("hf://" + repo)`.
+        """Send the weights to the Hugging Face Hub with a card of what is known; return their page. Needs a token.
 
         Args:
             repo: owner/name, made unless it is there.
             private: of a repository that is made.
-            **known: of `model_card.Facts`: `val` and `energy`, as plain values, with `data` and `split` that they were
-                measured on, `recipe`, `license`.
+            **known: of `model_card.Facts`.
 
         Raises:
             ConfigError: no such name.

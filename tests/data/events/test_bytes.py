@@ -18,8 +18,8 @@ from spikeyolo.data.loader import Loader
 from spikeyolo.data.open import open_data
 from spikeyolo.data.sampler import EpochBatchSampler
 from spikeyolo.events import EventInput, open_recording, write_dat
+from spikeyolo.events.narrow import narrow
 from spikeyolo.events.render import frames_of
-from spikeyolo.events.representations import narrow
 from spikeyolo.imaging.tensors import as_input
 from spikeyolo.structures import Placement
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from ...errors import ConfigError, DataError, quote
 from ...events.event_input import WINDOW, EventInput
+from ...events.narrow import narrow
 from ...events.recording import Recording, open_recording
 from ...events.render import frames_of_window
-from ...events.representations import RepresentationConfig, narrow
+from ...events.representations import RepresentationConfig
 from ...events.types import Events
 from ...events.windows import window_before
 from .labels import Pairing, boxes_path, pair_recordings, read_boxes
