@@ -256,9 +256,7 @@ class SpikeYOLO(SpikingNetwork):
             **known: of `model_card.Facts`.
 
         Raises:
-            ConfigError: no such name.
-            WriteError: no token, not allowed, or the network fails.
-            MissingPackage: the extra `hub` is not installed.
+            ConfigError, WriteError, MissingPackage: see `hub.send`.
         """
         return send(repo, shared_files(self, repo, **known), private)
 
