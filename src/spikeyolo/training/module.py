@@ -72,6 +72,7 @@ class DetectorModule(pl.LightningModule):
         self.metrics: dict[str, float] = {}  # of the last validation in this epoch
         self.shown: dict[str, float] = {}  # of the last batch
         self.unread: list[Step] = []
+        self.holds_nothing = False  # the batch
         self.schedule = Schedule(settings, 1)
         self.lanes, self.validation_lanes = Lanes(), Lanes()  # potentials, where recordings are followed
 
@@ -98,6 +99,8 @@ class DetectorModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch | StretchBatch, batch_idx: int) -> None:
         """Forget what was measured in the epoch before; compile at the first batch that is whole."""
         self.metrics = {}
+        # Looked for where the loader left it; the first image tells nearly always.
+        self.holds_nothing = not any(bool(images.any()) for images in self._host_batch.images)
         self._plan_validation()
         if self.settings.compile and self.network.compiled is None:
             whole = batch.batch_size * self.trainer.world_size >= self.settings.batch_size
@@ -123,8 +126,7 @@ class DetectorModule(pl.LightningModule):
         Raises:
             TrainingError: a loss that is not finite; no weight has changed by it.
         """
-        there = any(bool(images.any()) for images in self._host_batch.images)  # the first one tells nearly always
-        with nullcontext() if there else running_statistics(self.network):
+        with running_statistics(self.network) if self.holds_nothing else nullcontext():
             self._learn(batch, batch_idx)
 
     def _learn(self, batch: Batch | StretchBatch, batch_idx: int) -> None:
