@@ -18,7 +18,7 @@ def test_from_nothing_to_numbers_and_images(sequence, tmp_path):
     assert said[4].startswith("2. 2 recordings to train on, 1 to choose by, 2 to report")
     assert load(made.weights).input == EVENT_INPUT
     assert made.validation.evaluation.both.plain_coco.images == made.measurement.images > 0
-    assert read_rgb(str(made.predictions)).shape == (2 * 192 + 4, 6 * 192 + 5 * 4, 3)
+    assert read_rgb(str(made.predictions)).shape == (2 * 192 + 4, 4 * 192 + 3 * 4, 3)  # of four windows
     assert made.example.is_file()
     assert (made.weights.parent / "precision_recall.png").is_file()
     assert made.measurement.unit == "window"

@@ -20,9 +20,10 @@ from spikeyolo.demo.samples import write_samples
 from spikeyolo.errors import CheckpointError, ConfigError
 from spikeyolo.evaluation.validate import ValidationSettings, validate
 from spikeyolo.model.forms.form import Form
+from spikeyolo.synthetic.shapes import ShapesConfig, write_shapes
 from spikeyolo.training.settings import TrainSettings
 from spikeyolo.training.transfer import read_model
-from spikeyolo.weights.shipped import FOLDER, SAMPLES, published_models, shipped_models, weights_file
+from spikeyolo.weights.shipped import FOLDER, SAMPLES, lasting_name, published_models, shipped_models, weights_file
 
 ROOT = Path(__file__).parents[2]
 NAMES = list(shipped_models())
@@ -101,6 +102,28 @@ def test_training_takes_a_name_and_says_what_there_is(tmp_path):
         spikeyolo.SpikeYOLO("t-bccd")
 
 
+def test_a_run_keeps_names_and_addresses_and_whole_paths_of_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kept = ("t-bccd", "hf://owner/name@main")
+    assert [lasting_name(name) for name in kept] == list(kept)
+    assert lasting_name("best.safetensors") == str(tmp_path / "best.safetensors")
+    Path("t-bccd").touch()
+    assert lasting_name("t-bccd") == str(tmp_path / "t-bccd")
+
+
+def test_train_from_a_name_and_from_one_that_is_nearly_right(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_shapes(tmp_path / "data", ShapesConfig(train=2, val=1, size=64))
+    words = ["train", "--data", str(data), "--epochs", "1", "--imgsz", "64", "--batch", "2", "--workers", "0"]
+    assert main([*words, "--model", "t-bcd"]) == 1
+    assert "did you mean 't-bccd'" in capsys.readouterr().err
+    assert main([*words, "--model", "t-bccd", "--teacher", "t-bccd"]) == 1  # which knows other classes
+    assert "teacher: t-bccd knows 3 classes" in capsys.readouterr().err
+    assert main([*words, "--model", "t-bccd", "--device", "cpu", "--out", "run"]) == 0
+    assert "t-bccd: " in capsys.readouterr().out
+    assert yaml.safe_load(Path("run/config.yaml").read_text())["model"] == "t-bccd"
+
+
 def test_predict_by_name_on_the_samples_that_the_command_writes(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["models", "--samples", "样本"]) == 0
@@ -162,6 +185,7 @@ def test_the_command_of_a_run_trains_so_again():
     assert again.workers == TrainSettings().workers
 
 
+@pytest.mark.long
 def test_shipping_measures_what_it_writes(tmp_path, monkeypatch):
     samples = write_samples("t-bccd", tmp_path / "samples")
     run = tmp_path / "run"

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..detection.postprocess import Thresholds, postprocess
 from ..devices import one_device
 from ..errors import CheckpointError, ConfigError, quote
-from ..hub import fetch, is_address, send
+from ..hub import send
 from ..imaging.image_input import Image, ImageInput
 from ..imaging.tensors import as_input
 from ..spiking import NeuronState, SlotCode, SpikingNeuron
@@ -310,7 +310,7 @@ class SpikeYOLO(SpikingNetwork):
             ConfigError: no such device.
         """
         chosen = one_device(device)  # before hundreds of megabytes are read
-        path = fetch(path) if is_address(path) else weights_file(path)
+        path = weights_file(path)
         metadata, tensors = checkpoint.read(path)
         with torch.device("meta"):  # shapes alone: the weights come from the file
             model = cls._described(Path(path), metadata, sum(value.numel() for value in tensors.values()), neuron)

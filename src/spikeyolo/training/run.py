@@ -32,6 +32,7 @@ from ..model.detector import SpikeYOLO, load
 from ..processes import GRACE
 from ..spiking.spiking_neuron import is_own
 from ..terminal import say
+from ..weights.shipped import lasting_name
 from .aids.aid import TrainingAid
 from .aids.choose import chosen_aids
 from .banner import banner, continuation
@@ -234,9 +235,9 @@ def _training_input(data: DataSet, settings: TrainSettings, resumed: bool) -> In
 
 def _with_absolute_paths(settings: TrainSettings) -> TrainSettings:
     """So that a run can be resumed from another working directory."""
-    model = settings.model if is_preset(settings.model) else str(Path(settings.model).resolve())
+    model = settings.model if is_preset(settings.model) else lasting_name(settings.model)
     data = from_anywhere(settings.data) if settings.data else ""
-    teacher = None if settings.teacher is None else str(Path(settings.teacher).resolve())
+    teacher = None if settings.teacher is None else lasting_name(settings.teacher)
     return replace(settings, model=model, data=data, teacher=teacher)
 
 

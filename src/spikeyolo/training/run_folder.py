@@ -18,6 +18,7 @@ from ..files import numbered, occupant, remains, write_whole
 from ..locks import NAME, locked
 from ..paths import is_unicode
 from ..structures import Batch, StretchBatch
+from ..weights.shipped import lasting_name
 from .settings import MACHINE, TrainSettings, read_settings
 
 DEFAULT = Path("runs/train")
@@ -176,7 +177,7 @@ def resumed_settings(run: Path, options: TrainSettings, given: Collection[str] |
             )
     changes.pop("data", None)
     if "teacher" in changes:
-        changes["teacher"] = str(Path(changes["teacher"]).resolve())
+        changes["teacher"] = lasting_name(changes["teacher"])
     return replace(kept, **changes)
 
 

@@ -23,7 +23,7 @@ from ..model.presets import PRESETS, RELU
 from ..spiking.scales import scaled_layers, start_scales
 from ..strict import nearest
 from ..structures import Batch
-from ..weights.shipped import shipped_models
+from ..weights.shipped import is_shipped, shipped_models
 from .settings import TrainSettings
 
 OF_THE_NETWORK = ("timesteps", "max_count", "neuron", "learned_scale", "surrogate_width")
@@ -78,10 +78,10 @@ def read_model(path: str) -> SpikeYOLO:
         CheckpointError: the file cannot be used.
         ConfigError: neither a file nor the name of a preset.
     """
-    named = path in shipped_models() or is_address(path)
+    named = is_shipped(path) or is_address(path)
     if not Path(path).suffix and not os.path.exists(path) and not named:
         known = f"neither a preset ({', '.join(PRESETS)}), a model of the package ({', '.join(shipped_models())}) nor"
-        near = nearest(path, [*PRESETS, *shipped_models()])
+        near = nearest(Path(path).name, [*PRESETS, *shipped_models()])
         raise ConfigError(f"model: {path!r} is {known} a file" + (f"; did you mean {near!r}?" if near else ""))
     return load_any(path)
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import CheckpointError
+from ..hub import fetch, is_address
 from ..strict import build, nearest
 from ..text_files import read_mapping, read_yaml
 
@@ -124,18 +125,28 @@ def published_models() -> list[PublishedModel]:
     return [build(PublishedModel, values) for values in read_yaml(PUBLISHED)]
 
 
+def is_shipped(weights: str | os.PathLike[str]) -> bool:
+    """Whether this is the name of a shipped model, and nothing of that name lies on the disk."""
+    return str(os.fspath(weights)) in shipped_models() and not os.path.lexists(weights)
+
+
 def weights_file(weights: str | os.PathLike[str]) -> Path:
-    """Return the file of weights: itself, or that of a shipped model where nothing of that name lies on the disk.
+    """Return the file of weights as users name them: itself, that of a shipped model, or one fetched from the Hub.
 
     Raises:
-        CheckpointError: nothing is there, and it is nearly the name of a shipped model.
+        CheckpointError: nothing is there, and it is nearly the name of a shipped model; or it is not to be had.
     """
+    if is_address(weights):
+        return fetch(weights)
     path, given = Path(weights), os.fspath(weights)
-    if os.path.lexists(path):
-        return path
-    if found := shipped_models().get(str(given)):
-        return found.file
-    bare = not os.path.dirname(given) and path.suffix in ("", ".safetensors")
+    if is_shipped(weights):
+        return shipped_models()[str(given)].file
+    bare = not os.path.dirname(given) and path.suffix in ("", ".safetensors") and not os.path.lexists(path)
     if bare and (near := nearest(path.stem, shipped_models())):
         raise CheckpointError(f"{path}: no such file; did you mean {near!r}, which comes with the package?")
     return path
+
+
+def lasting_name(weights: str) -> str:
+    """Return weights so that they mean the same in any working directory: a file by its whole path."""
+    return weights if is_shipped(weights) or is_address(weights) else str(Path(weights).resolve())
