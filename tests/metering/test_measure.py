@@ -51,6 +51,7 @@ def measured(images, trained):
     return measure(trained[0], images[1])
 
 
+@pytest.mark.long
 @pytest.mark.few(1)
 def test_measure_does_not_depend_on_batches_or_processes(images, trained, measured):
     _, index = images
@@ -127,7 +128,7 @@ def test_recordings_are_counted_by_the_window(windows):
     assert found.size_hw == (64, 96)
     assert measure(model, index, batch=1).layers == found.layers
     titles = [layer_table(found, HOROWITZ).title, summary_table(found, HOROWITZ).title]
-    assert titles == ["A window of 64 x 96, mean of 4", "Energy of a window: 45 nm, 32-bit floating point"]
+    assert titles == ["A window of 64 x 96, mean of 4 windows", "Energy of a window: 45 nm, 32-bit floating point"]
     assert headline(to_json(found, HOROWITZ))[0].startswith("A window costs")
     with pytest.raises(ConfigError, match="imgsz: for images"):
         measure(model, index, 64)

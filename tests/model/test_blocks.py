@@ -94,20 +94,26 @@ def test_a_pointwise_convolution_in_training_is_the_plain_one(layout):
     assert outputs[0].is_contiguous(memory_format=torch.channels_last)
 
 
+def error_of(found, exact):
+    return ((found.double() - exact).abs().max() / exact.abs().max()).item()
+
+
 @pytest.mark.parametrize("make", [lambda: DepthwiseConv(5, 7), lambda: PointwiseConv(5, 6)])
 def test_under_autocast_gradients_are_those_of_the_same_numbers_in_double(make):
     conv, x = make(), torch.randn(2, 5, 8, 9).requires_grad_()
     upstream = torch.randn(2, conv.out_channels, 8, 9).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        y = conv(x)
+        y, plain = conv(x), F.conv2d(x, conv.weight, padding=conv.padding, groups=conv.groups)
     assert y.dtype == torch.bfloat16
     assert type(y.grad_fn).__name__.endswith("OnCPUBackward")
     ours = torch.autograd.grad(y, (x, conv.weight), upstream)
     exact_x, exact_weight = (v.detach().bfloat16().double().requires_grad_() for v in (x, conv.weight))
     exact = F.conv2d(exact_x, exact_weight, padding=conv.padding, groups=conv.groups)
     expected = torch.autograd.grad(exact, (exact_x, exact_weight), upstream.double())
-    for a, b in zip((y, *ours), (exact, *expected), strict=True):
-        assert ((a.double() - b).abs().max() / b.abs().max()).item() <= 2**-7  # two roundings to bfloat16
+    theirs = torch.autograd.grad(plain, (x, conv.weight), upstream)
+    for a, b, other in zip((y, *ours), (exact, *expected), (plain, *theirs), strict=True):
+        # Two roundings to bfloat16; PyTorch rounds more often on processors that do not know that type.
+        assert error_of(a, b) <= max(2**-7, error_of(other, b))
     assert [v.dtype for v in ours] == [torch.float32, torch.float32]
 
 

@@ -59,6 +59,7 @@ def test_counters_and_whole_numbers_stay():
     assert torch.equal(unpack(packed)["whole"], whole)
 
 
+@pytest.mark.long
 def test_a_file_is_a_quarter_loads_as_float32_and_finds_the_same(tmp_path):
     model = lively(num_classes=2, dtype=torch.float32)
     model.save(tmp_path / "whole.safetensors")

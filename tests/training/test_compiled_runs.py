@@ -28,6 +28,7 @@ def compiler(monkeypatch):
     return stands_in
 
 
+@pytest.mark.long
 def test_a_compiled_run_that_was_killed_and_resumed_is_the_run_without(finished, tiny, tmp_path, capsys, compiler):
     # Ten images are two batches of four and one of two. Counts are measured in the first.
     out = tmp_path / "run"
@@ -54,6 +55,7 @@ def test_a_run_whose_compiler_fails_is_the_run_without(finished, tiny, tmp_path,
     assert_same_run(finished, run)
 
 
+@pytest.mark.long
 def test_a_compiled_student_learns_from_its_teacher(tiny, tmp_path, compiler):
     torch.manual_seed(5)
     SpikeYOLO("t", names=CLASS_NAMES, neuron="relu").save(tmp_path / "teacher.safetensors")

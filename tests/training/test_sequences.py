@@ -124,6 +124,7 @@ def test_a_stretch_without_labels_has_no_loss_and_one_with_nothing_in_it_has(set
     assert float(rows_of(run.path)[0]["class_loss"]) == pytest.approx(sum(labelled) / len(labelled), rel=1e-5)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("batches", [3, 8], ids=["within the first epoch", "within the second"])
 def test_a_run_that_is_killed_within_recordings_goes_on_to_the_same_weights(run, settings, tmp_path, batches):
     cut = RunFolder(tmp_path / "run")
@@ -134,6 +135,7 @@ def test_a_run_that_is_killed_within_recordings_goes_on_to_the_same_weights(run,
     assert_same_run(run, train(TrainSettings(), resume=cut.path))
 
 
+@pytest.mark.long
 def test_without_what_was_carried_the_weights_would_be_others(run, settings, tmp_path):
     cut = RunFolder(tmp_path / "run")
     train_until(3, settings, cut.path)

@@ -237,6 +237,7 @@ def test_a_training_whose_worker_was_killed_says_how_to_go_on(tiny, tmp_path, mo
         train(replace(tiny, workers=1, batch=2), tmp_path / "run")
 
 
+@pytest.mark.long
 def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path, monkeypatch):
     run = RunFolder(tmp_path / "run")
     step = DetectorModule.training_step

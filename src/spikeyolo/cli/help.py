@@ -61,6 +61,8 @@ def _add(section: Any, option: Option) -> None:
         text += f" (the default; {option.flag.replace('--', '--no-', 1)} switches it off)"
     elif default not in (REQUIRED, None, "", [], ()) and default is not False:
         text += f" (default {getattr(default, 'value', default)})"
+    if get_origin(option.plain_kind) is Literal and not _metavar(option).startswith("{"):
+        text += f": {', '.join(map(str, get_args(option.plain_kind)))}"
     text = text.replace("%", "%%")
     if option.positional:
         section.add_argument(option.name, help=text, metavar=option.name.upper())
@@ -71,8 +73,9 @@ def _add(section: Any, option: Option) -> None:
 def _metavar(option: Option) -> str:
     """What stands for the value."""
     kind = option.plain_kind
-    if get_origin(kind) is Literal:
-        return "{" + ",".join(map(str, get_args(kind))) + "}"
+    choices = "{" + ",".join(map(str, get_args(kind))) + "}"
+    if get_origin(kind) is Literal and len(choices) < WIDTH // 2:  # longer ones are told in the text
+        return choices
     if hasattr(kind, "__members__"):
         return "{" + ",".join(str(member.value) for member in kind) + "}"
     short = {int: "N", float: "X", bool: ""}.get(kind)

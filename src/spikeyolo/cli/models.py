@@ -21,7 +21,6 @@ def models(samples: str | None = None, overwrite: bool = False, json: bool = Fal
     Examples:
         spikeyolo models
         spikeyolo models --samples samples
-        spikeyolo predict --weights t-bccd --source samples/bccd/images
     """
     from ..weights.shipped import published_models, shipped_models
 

@@ -22,7 +22,6 @@ def predict(given: frozenset[str] = frozenset(), **options: Any) -> None:
 
     Examples:
         spikeyolo predict --weights t-bccd --source cells.jpg
-        spikeyolo predict --weights model.onnx --source images/ photo.jpg
         spikeyolo predict --weights best.safetensors --source drive_td.dat --carry
         spikeyolo predict --weights best.safetensors --source - --no-draw --json-lines -
     """
