@@ -16,6 +16,7 @@ PAGES = [
 ]
 CODE = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 OF_THE_READER = re.compile(r"\"(best|runs/train/best)\.(pt|safetensors)\"")
+SLOW = ["python.md", "own-neuron.md"]
 MADE = ["commands.md", "python.md", "house.md"]
 """Pages that docs/make_reference.py writes into docs/reference."""
 
@@ -24,7 +25,15 @@ def text_of(page):
     return page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if CODE.search(text_of(page))], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.long] if page.name in SLOW else [])
+        for page in PAGES
+        if CODE.search(text_of(page))
+    ],
+    ids=lambda page: page.name,
+)
 def test_the_code_of_a_page_runs(page):
     shared = {}
     for block in CODE.findall(text_of(page)):

@@ -27,6 +27,7 @@ def of_events(**changes):
     return spikeyolo.SpikeYOLO("t-gen1", input=PUBLISHED, **changes)
 
 
+@pytest.mark.long
 @pytest.mark.few(1)
 @pytest.mark.parametrize("input", [ImageInput.of(256), ImageInput((96, 160))], ids=str)
 def test_the_input_is_saved_and_kept_by_every_form(tmp_path, input):

@@ -151,6 +151,7 @@ def test_a_number_stays_as_it_is(room, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.long
 def test_the_run_keeps_the_number_and_goes_on_with_it(tiny, tmp_path, monkeypatch, room):
     """The search says 6; all else is a training on the CPU."""
     room[0][0] = 6

@@ -45,6 +45,7 @@ def test_a_compiled_run_that_was_killed_and_resumed_is_the_run_without(finished,
     assert load(out / "best.safetensors").compiled is None
 
 
+@pytest.mark.long
 @pytest.mark.few(1)
 @pytest.mark.parametrize("fails", ["small", "forward", "backward"])
 def test_a_run_whose_compiler_fails_is_the_run_without(finished, tiny, tmp_path, capsys, compiler, fails):

@@ -52,6 +52,7 @@ def test_a_run_keeps_how_recordings_become_frames(run, data):
         assert (run.path / name).is_file(), name
 
 
+@pytest.mark.long
 def test_a_run_of_an_earlier_version_is_resumed_to_the_same_weights(run, data, tmp_path):
     """Of recordings it noted a size of images, too, which is not asked for any more."""
     cut = RunFolder(tmp_path / "run")

@@ -107,6 +107,7 @@ def test_the_loss_of_a_sequence_has_the_gradients_of_the_whole_sequence_at_once(
         torch.testing.assert_close(one, two, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.long
 def test_a_stretch_without_labels_has_no_loss_and_one_with_nothing_in_it_has(settings, data, tmp_path, monkeypatch):
     seen = []
     step = DetectorModule.training_step
@@ -124,6 +125,7 @@ def test_a_stretch_without_labels_has_no_loss_and_one_with_nothing_in_it_has(set
     assert float(rows_of(run.path)[0]["class_loss"]) == pytest.approx(sum(labelled) / len(labelled), rel=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.few(1)
 @pytest.mark.parametrize("batches", [3, 8], ids=["within the first epoch", "within the second"])
 def test_a_run_that_is_killed_within_recordings_goes_on_to_the_same_weights(run, settings, tmp_path, batches):

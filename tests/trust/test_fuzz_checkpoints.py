@@ -225,6 +225,7 @@ def tensors_of(value: Any) -> Any:
     return [tensors_of(item) for item in value] if isinstance(value, list) else value
 
 
+@pytest.mark.long
 @many(40)
 def test_last_ckpt(count, tmp_path):
     """What passes the check is really resumed from, as far as there is time."""

@@ -115,6 +115,7 @@ def test_a_signal_at_any_batch_saves_what_is_done(whole, tmp_path, monkeypatch, 
     assert len(used) == 6 - done  # no batch is computed again
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "said", "delay"),

@@ -50,6 +50,7 @@ def test_rates_are_those_of_the_counts(model):
     assert len(rates) == len(list(rates))
 
 
+@pytest.mark.long
 def test_rates_do_not_depend_on_how_images_come(model, tmp_path):
     expected = spikeyolo.firing_rates(model, IMAGES)
     canvases, _ = model.input.load(IMAGES)

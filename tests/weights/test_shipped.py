@@ -186,7 +186,6 @@ def test_the_command_of_a_run_trains_so_again():
 
 
 @pytest.mark.long
-@pytest.mark.long
 def test_shipping_measures_what_it_writes(tmp_path, monkeypatch):
     samples = write_samples("t-bccd", tmp_path / "samples")
     run = tmp_path / "run"

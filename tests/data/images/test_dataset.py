@@ -224,6 +224,7 @@ def test_grids_show_images_and_boxes(index: ImageIndex) -> None:
     assert changed[39:41, 16:44].any(axis=0).all()  # the lower edge
 
 
+@pytest.mark.long
 def test_real_images_train_ready(shared_data: Path) -> None:
     index = open_data(shared_data / "coco128/data.yaml").split("train")
     dataset = ImageDataset(index, 96, Augmentation())

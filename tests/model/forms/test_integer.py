@@ -196,6 +196,7 @@ def test_bounds_by_hand():
     assert float(unit.largest_output()) == 64 * 4 * 2 + 512
 
 
+@pytest.mark.long
 def test_large_weights_get_fewer_fraction_bits_and_then_an_error():
     network = lively(num_classes=2, dtype=torch.float32)
     with torch.no_grad():
