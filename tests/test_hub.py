@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -133,6 +134,7 @@ def test_the_command_measures_and_shows_what_would_be_sent(tmp_path, model, shap
     names = yaml.safe_load(data.read_text(encoding="utf-8"))["names"]
     spikeyolo.SpikeYOLO("t", names=names, input=ImageInput.of(64)).save(tmp_path / "best.safetensors")
     (tmp_path / "config.yaml").write_text("data: /home/me/secret/data.yaml\nepochs: 3\n", encoding="utf-8")
+    (tmp_path / "results.csv").write_text("epoch\n", encoding="utf-8")
     words = f"hub push --weights {tmp_path}/best.safetensors --repo me/shapes --data {data} --out {tmp_path}/look"
     assert main(words.split()) == 0
     assert "nothing was sent" in capsys.readouterr().out
@@ -140,9 +142,17 @@ def test_the_command_measures_and_shows_what_would_be_sent(tmp_path, model, shap
     assert "secret" not in card
     assert "epochs: 3" in card
     header = yaml.safe_load(card.split("---\n")[1])
+    assert header["model-index"][0]["results"][0]["dataset"]["name"] == data.parent.name
     (result,) = header["model-index"][0]["results"]
     assert {metric["type"] for metric in result["metrics"]} == {"AP", "AP50"}
     counted = re.search(r"energy of one image, operations alone \| ([\d.]+) mJ", card)
     assert counted
     assert float(counted[1]) > 0
     assert equal(spikeyolo.load(tmp_path / "look" / "model.safetensors"), spikeyolo.load(tmp_path / "best.safetensors"))
+
+
+def test_a_card_takes_no_settings_that_are_of_something_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("password: 12345\n", encoding="utf-8")
+    folder = spikeyolo.push_to_hub("t-bccd", "me/cells", out=tmp_path / "look")
+    assert "12345" not in Path(folder, "README.md").read_text(encoding="utf-8")

@@ -183,17 +183,8 @@ def train_and_measure(
     log("6. the same network as an ANN, its ReLU twin")
     twin_numbers, why_not = _twin(story, settings, split, twin, took)
     _tell(story, settings, split, pairs, validation, found, twin_numbers, why_not)
-    return Demo(
-        Path(settings.data),
-        run.best,
-        validation,
-        found,
-        predictions,
-        page,
-        example(index),
-        story.page,
-        twin_numbers,
-    )
+    made = (predictions, page, example(index), story.page)
+    return Demo(Path(settings.data), run.best, validation, found, *made, twin_numbers)
 
 
 def _twin(
@@ -211,7 +202,7 @@ def _twin(
 
     run = train(replace(settings, neuron="relu"), story.out / "twin")
     index = open_data(settings.data).split(split)
-    found = validate(load(run.best).fold(), index, ValidationSettings(workers=1))
+    found = validate(load(run.best).fold(), index, ValidationSettings(workers=1, sequence=settings.sequence))
     story.log(found.tables()[0])
     return found, ""
 

@@ -61,7 +61,7 @@ def push_to_hub(  # noqa: D417
         from .val import val
 
         progress(f"measuring on {data}, {split}")
-        known |= {"data": Path(data).parent.name or Path(data).stem, "split": split}
+        known |= {"data": _data_name(data), "split": split}
         known["val"] = val(model, data, split=split, workers=0).to_json()
         if model.config.neuron != "relu" and model.form is Form.TRAINABLE:  # others are not counted
             known["energy"] = energy(model, data, split=split, technology=technology, workers=0).to_json()
@@ -73,6 +73,14 @@ def push_to_hub(  # noqa: D417
     return str(folder)
 
 
+def _data_name(data: str | os.PathLike[str]) -> str:
+    """What data are called: a public set by its name, others by their folder."""
+    from ..data.known import named_set
+
+    named = named_set(data)
+    return Path(data).resolve().parent.name if named is None else named.name
+
+
 def _recipe(weights: Any) -> str | None:
     """The settings of the training whose folder a file lies in; of what they name here, the names alone."""
     import yaml
@@ -80,8 +88,11 @@ def _recipe(weights: Any) -> str | None:
     from ..reading import file_kind
     from ..text_files import read_mapping
 
-    file = Path(weights).with_name("config.yaml") if is_file(weights) else None
-    if file is None or file_kind(str(file)) != "file":
+    if not is_file(weights):
+        return None
+    # A file beside others of a run; a model by its name, or on the Hub, lies in no folder of the user's.
+    file, results = (Path(weights).with_name(name) for name in ("config.yaml", "results.csv"))
+    if any(file_kind(str(one)) != "file" for one in (Path(weights), file, results)):
         return None
     settings = dict(read_mapping(file))
     for key in ("data", "model", "teacher"):
