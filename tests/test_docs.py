@@ -1,10 +1,10 @@
 """Documentation: its code runs, and its links lead somewhere."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+from tests.helpers.scripts import load_script
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -64,13 +64,11 @@ def test_links_lead_somewhere(page):
         assert page.parent == ROOT or DOCS in file.parents, target  # the site has the pages of docs/ alone
 
 
-def test_the_reference_has_every_command_option_and_name(tmp_path):
+def test_the_reference_has_every_command_option_and_name():
     import spikeyolo
     from spikeyolo.cli.main import COMMANDS
 
-    spec = importlib.util.spec_from_file_location("make_reference", DOCS / "make_reference.py")
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
+    made = load_script("docs/make_reference.py")
     commands, python = made.commands_page(), made.python_page()
     assert set(re.findall(r"^## (.*)$", commands, flags=re.MULTILINE)) == set(COMMANDS)
     assert "| `--energy-weight` |" in commands

@@ -1,6 +1,5 @@
 """Models that come with the package: they are what the table says, go by their names everywhere, and find things."""
 
-import importlib.util
 import json
 import os
 import shlex
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.helpers.scripts import load_script
 
 import spikeyolo
 from spikeyolo.cli.arguments import arguments_of, options_of, read_file, read_words
@@ -163,10 +163,7 @@ def test_its_recipe_is_a_command_that_is_understood(name):
 
 
 def script():
-    found = importlib.util.spec_from_file_location("ship_weights", ROOT / "benchmarks" / "ship_weights.py")
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/ship_weights.py")
 
 
 def test_the_command_of_a_run_trains_so_again():
