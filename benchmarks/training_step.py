@@ -26,6 +26,11 @@ import sys, time, torch
 from spikeyolo import SpikeYOLO
 from spikeyolo.detection.losses import detection_loss
 from spikeyolo.structures import Targets
+try:
+    from spikeyolo.training.devices import keep_freed_memory  # as `train` does on a CPU
+    keep_freed_memory()
+except ImportError:
+    pass
 preset, side, batch, steps, neuron, precision, how = sys.argv[1], *map(int, sys.argv[2:5]), *sys.argv[5:]
 torch.manual_seed(0)
 network = SpikeYOLO(preset, num_classes=3, timesteps=steps, neuron=neuron).train()

@@ -309,3 +309,23 @@ def test_blocks_that_are_run_once_more_give_the_same_gradients_from_less(changes
     assert kept[1] < 0.5 * kept[0]
     assert found[0].keys() == found[1].keys()
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+@pytest.mark.parametrize("timesteps", [1, 2])
+def test_what_flows_through_a_training_network_lies_channels_last_everywhere(timesteps):
+    model = lively(dtype=torch.float32, num_classes=3, timesteps=timesteps).train()
+    rows_first = []
+
+    def look(name):
+        def hook(module, inputs, output):
+            images = (x[0] if x.ndim == 5 else x for x in (inputs[0], output))
+            rows_first.extend(name for x in images if not x.is_contiguous(memory_format=torch.channels_last))
+
+        return hook
+
+    for name, module in model.named_modules():
+        if isinstance(module, ILIF | nn.Conv2d | nn.BatchNorm2d):
+            module.register_forward_hook(look(name))
+    logits = model(torch.rand(2, 3, 64, 64).contiguous(memory_format=torch.channels_last))
+    assert rows_first == []
+    assert all(level.is_contiguous(memory_format=torch.channels_last) for level in logits)

@@ -162,7 +162,7 @@ def test_comparing_layers_equal_folded_ones_in_parts_too(scales, flavour):
     layer = ILIF(*flavour, max_count=5, scales=scales)
     nn.init.uniform_(layer.scale, 0.2, 1.5)
     layer.folded, layer.name = True, "n"
-    x = torch.randn(4, 2, 4, 6, 6) * 4
+    x = torch.randn(4, 2, 4, 6, 6) * 16  # so that every count is there
     states = NeuronState(), NeuronState()
     with torch.no_grad():
         whole, comparing = layer(x, states[0]), ComparingILIF(layer)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+
 import pytest
 
 from spikeyolo.errors import ConfigError
@@ -39,3 +43,26 @@ def test_what_cannot_be(monkeypatch, settings, said):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     with pytest.raises(ConfigError, match=said):
         choose_devices(TrainSettings(**settings))
+
+
+ROUNDS = """
+import resource, sys, torch
+from spikeyolo.training.devices import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+for _ in range(10):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    kept = [torch.ones(size * 2**18) for size in range(1, 65, 7)]  # of 1 to 64 MiB, freed at the end
+    del kept
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep memory")
+def test_memory_that_is_kept_is_not_asked_for_again():
+    faults = {
+        how: int(subprocess.run([sys.executable, "-c", ROUNDS, how], check=True, capture_output=True).stdout)
+        for how in ("kept", "as it is")
+    }
+    assert faults["as it is"] > 1000  # pages of 4 KiB, or larger ones, of 340 MiB
+    assert faults["kept"] < 100

@@ -59,7 +59,7 @@ def split_logits(logits: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tens
         raise ShapeError(f"logits: {len(logits)} levels beside {len(strides)} strides")
     if logits[0].ndim != 4 or logits[0].shape[1] <= 4 * REG_MAX:
         raise ShapeError(f"logits: expected (B, {4 * REG_MAX} + classes, H, W), got {tuple(logits[0].shape)}")
-    joined = torch.cat([level.flatten(2) for level in logits], dim=2).transpose(1, 2)
+    joined = torch.cat([level.flatten(2).transpose(1, 2) for level in logits], dim=1)
     distributions, classes = joined.split([4 * REG_MAX, joined.shape[2] - 4 * REG_MAX], dim=2)
     sizes = [(level.shape[2], level.shape[3]) for level in logits]
     points, point_strides = anchor_points(sizes, strides, joined.device)

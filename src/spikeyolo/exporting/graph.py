@@ -159,8 +159,8 @@ class _Tracer(fx.Tracer):
         return isinstance(m, SpikingConv | IntegerConv | nn.MaxPool2d)
 
 
-SAME = {"expand", "flatten", "unflatten", "unsqueeze", "float"}
-"""Methods that change nothing at one timestep."""
+SAME = {"expand", "flatten", "unflatten", "unsqueeze", "float", "movedim"}
+"""Methods that change nothing at one timestep, or only how axes lie until they lie as before."""
 
 
 class _Reader:

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from ..spiking import ILIF, NeuronState
 from ..spiking.equation import pass_within
 from ..spiking.normed import joins, norm_and_add, norm_less_border, watched
-from .convolutions import DepthwiseConv, PointwiseConv
+from .convolutions import DepthwiseConv
 
 BATCH_NORM_EPS = 1e-3
 BATCH_NORM_MOMENTUM = 0.03
@@ -79,6 +79,11 @@ class ClippedReLU(nn.Module):
         return x.clamp(0.0, float(self.max_count))
 
 
+def pointwise_conv(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A 1x1 convolution without bias."""
+    return nn.Conv2d(in_channels, out_channels, 1, bias=False)
+
+
 def border_value(norm: nn.BatchNorm2d) -> Tensor:
     """(C,) what a batch norm makes of a zero by its running statistics: the padding inside the Rep convolutions.
 
@@ -113,10 +118,10 @@ class RepConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3):
         super().__init__()
-        self.expand = PointwiseConv(in_channels, in_channels)
+        self.expand = pointwise_conv(in_channels, in_channels)
         self.inner_norm = batch_norm(in_channels)
         self.depthwise = DepthwiseConv(in_channels, kernel_size)
-        self.project = PointwiseConv(in_channels, out_channels)
+        self.project = pointwise_conv(in_channels, out_channels)
         self.norm = batch_norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -136,7 +141,7 @@ class SepRepConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3):
         super().__init__()
         self.inner_norm = batch_norm(in_channels)
-        self.pointwise = PointwiseConv(in_channels, out_channels)
+        self.pointwise = pointwise_conv(in_channels, out_channels)
         self.depthwise = DepthwiseConv(out_channels, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -191,10 +196,7 @@ def standard_conv(
 ) -> SpikingConv:
     """A unit with an ordinary convolution; padding is kernel_size // 2 unless given."""
     padding = kernel_size // 2 if padding is None else padding
-    if kernel_size == stride == 1 and padding == 0 and not bias:
-        conv: nn.Module = PointwiseConv(in_channels, out_channels)
-    else:
-        conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
     return SpikingConv(make_neuron(in_channels) if make_neuron else None, conv, batch_norm(out_channels))
 
 
@@ -229,7 +231,7 @@ def sep_conv(dim: int, make_neuron: MakeNeuron, ratio: int = 2, kernel_size: int
     """SepConv: 1x1 to ratio * dim, depthwise kxk, SepRepConv back to dim; each a unit with neurons and a norm."""
     hidden = ratio * dim
     return Chain(
-        SpikingConv(make_neuron(dim), PointwiseConv(dim, hidden), batch_norm(hidden)),
+        SpikingConv(make_neuron(dim), pointwise_conv(dim, hidden), batch_norm(hidden)),
         SpikingConv(make_neuron(hidden), DepthwiseConv(hidden, kernel_size), batch_norm(hidden)),
         SpikingConv(make_neuron(hidden), SepRepConv(hidden, dim), batch_norm(dim)),
     )
@@ -328,3 +330,8 @@ class SpikingSPPF(nn.Module):
 def upsample(x: Tensor) -> Tensor:
     """(T, B, C, H, W) -> (T, B, C, 2H, 2W), each potential repeated."""
     return F.interpolate(x.flatten(0, 1), scale_factor=2.0, mode="nearest").unflatten(0, x.shape[:2])
+
+
+def concatenate(*parts: Tensor) -> Tensor:
+    """Parts (T, B, C, H, W) one after the other by channels; as images, whose layout, channels last, PyTorch keeps."""
+    return torch.cat([part.flatten(0, 1) for part in parts], dim=1).unflatten(0, parts[0].shape[:2])

@@ -1,4 +1,4 @@
-"""Convolutions that train fast on CPUs, too; everywhere else, and to whoever reads a network, `nn.Conv2d`."""
+"""A depthwise convolution that trains fast on CPUs, too; everywhere else, and to whoever reads one, `nn.Conv2d`."""
 
 from __future__ import annotations
 
@@ -55,31 +55,6 @@ class _DepthwiseOnCPU(torch.autograd.Function):
         return grad_x, torch.empty_like(weight).copy_(torch.cat(parts, dim=-1)[..., reach + 1 - pad :][..., :size])
 
 
-class _PointwiseOnCPU(torch.autograd.Function):
-    """A 1x1 convolution, (N, C, H, W) and (C', C, 1, 1), as one product of matrices over all images, not one an image.
-
-    The gradient of the weights lies channels last, as networks do: processes that share it expect that.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        (x, weight), (need_x, need_weight) = ctx.saved_tensors, ctx.needs_input_grad
-        grad, x = grad.permute(0, 2, 3, 1), x.permute(0, 2, 3, 1)
-        grad_x = (grad @ weight.flatten(1)).permute(0, 3, 1, 2) if need_x else None
-        if not need_weight:
-            return grad_x, None
-        # Not a view, so that a second gradient is added in its place, and it keeps its strides.
-        grad_weight = torch.empty_like(weight)
-        torch.mm(grad.flatten(0, 2).t(), x.flatten(0, 2), out=grad_weight.flatten(1))
-        return grad_x, grad_weight
-
-
 class DepthwiseConv(nn.Conv2d):
     """A depthwise convolution that keeps the size of its input, without bias."""
 
@@ -91,14 +66,3 @@ class DepthwiseConv(nn.Conv2d):
         if given is not None and 3 < self.kernel_size[1] <= x.shape[-1]:
             return _DepthwiseOnCPU.apply(*given)
         return super().forward(x)
-
-
-class PointwiseConv(nn.Conv2d):
-    """A 1x1 convolution without bias."""
-
-    def __init__(self, in_channels: int, out_channels: int):
-        super().__init__(in_channels, out_channels, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        given = _for_training_on_cpu(self, x)
-        return super().forward(x) if given is None else _PointwiseOnCPU.apply(*given)

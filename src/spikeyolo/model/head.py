@@ -13,6 +13,11 @@ from ..spiking import NeuronState
 from .blocks import Chain, MakeNeuron, SpikingConv, standard_conv
 
 
+def _over_time(x: Tensor) -> Tensor:
+    """The mean over T, (T, B, C, H, W) -> (B, C, H, W), which lies channels last: with five axes PyTorch loses that."""
+    return x.movedim(2, -1).mean(0).movedim(-1, 1)
+
+
 class DetectHead(nn.Module):
     """Per level one branch for boxes and one for classes; returns logits, averaged over T, and nothing else.
 
@@ -45,7 +50,7 @@ class DetectHead(nn.Module):
 
     def forward(self, levels: Sequence[Tensor], state: NeuronState | None = None) -> tuple[Tensor, ...]:
         return tuple(
-            torch.cat([box(x, state).mean(0), classes(x, state).mean(0)], dim=1)
+            torch.cat([_over_time(box(x, state)), _over_time(classes(x, state))], dim=1)
             for x, box, classes in zip(levels, self.box, self.classes, strict=True)
         )
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from ..spiking import NeuronState
-from .blocks import SpikingBlock, standard_conv, upsample
+from .blocks import SpikingBlock, concatenate, standard_conv, upsample
 from .presets import NetworkConfig
 
 
@@ -38,9 +37,9 @@ class Neck(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         top = self.reduce5(p5, state)
         x = self.top_down4(upsample(top), state)
-        middle = self.reduce4(torch.cat([x, p4], dim=2), state)
+        middle = self.reduce4(concatenate(x, p4), state)
         x = self.top_down3(upsample(middle), state)
-        out3 = self.out3(self.reduce3(torch.cat([x, p3], dim=2), state), state)
-        out4 = self.out4(torch.cat([self.down3(out3, state), middle], dim=2), state)
-        out5 = self.out5(torch.cat([self.down4(out4, state), top], dim=2), state)
+        out3 = self.out3(self.reduce3(concatenate(x, p3), state), state)
+        out4 = self.out4(concatenate(self.down3(out3, state), middle), state)
+        out5 = self.out5(concatenate(self.down4(out4, state), top), state)
         return out3, out4, out5

