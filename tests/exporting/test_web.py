@@ -123,11 +123,12 @@ def test_hostile_names_reach_the_page_as_text(exported):
         assert HOSTILE[0] not in (exported.path / file).read_text()
 
 
-@pytest.mark.parametrize("dense", [True, False])
-def test_the_graph_counts_what_energy_counts(runtime, tmp_path, dense):
+@pytest.mark.few(1)
+@pytest.mark.parametrize(("dense", "max_count"), [(False, 5), (True, 1), (True, 15), (True, 5)])
+def test_the_graph_counts_what_energy_counts(runtime, tmp_path, dense, max_count):
     """Spikes and energy of an image by the factors of page.json, beside `metering` on the same image."""
     seen = ImageInput((64, 96))
-    model = lively("t", num_classes=2, dtype=torch.float32, input=seen, max_count=5, timesteps=2)
+    model = lively("t", num_classes=2, dtype=torch.float32, input=seen, max_count=max_count, timesteps=2)
     page = export(model, "web", tmp_path / "page", runtime_files=str(runtime), dense=dense).path
     image = np.random.default_rng(1).integers(0, 256, (1, 3, 64, 96), dtype=np.uint8)
     layers = count_layers(model, [as_input(torch.from_numpy(image), "cpu", torch.float32)])
