@@ -52,8 +52,8 @@ def open_session(
         case "onnx":
             from .onnx_session import OnnxSession
 
-            file = path / PAGE_NETWORK if path.is_dir() else path
-            return OnnxSession.read(file, device, threads, provider)
+            inside = path / PAGE_NETWORK
+            return OnnxSession.read(inside if os.path.isfile(inside) else path, device, threads, provider)
         case "openvino":
             from .openvino_session import OpenVinoSession
 
