@@ -30,6 +30,10 @@ BOXES = ("boxes", "scores")
 DETECTIONS = ("boxes", "scores", "labels", "image_index")
 """Outputs `detections`: (N, 4) xyxy in pixels of the canvas, (N,), (N,) and (N,) int64, best first for each image."""
 
+SPIKES = "spikes"
+"""An output that a graph may have beside those: (layers, slot codes, 2) spikes that feed each layer, and the same times
+the positions that each reaches; see `exporting.onnx_spikes`."""
+
 Outputs = Literal["logits", "boxes", "detections"]
 
 SlotCodeName = Literal["unary", "binary"]

@@ -137,6 +137,11 @@ def own_folder(parent: Path, name: str) -> Path:
     return make_folder(parent / name)
 
 
+def cache_home() -> Path:
+    """Return the folder for what can be had again, which may not be there yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeyolo"
+
+
 @contextmanager
 def whole_path(path: PathLike) -> Iterator[Path]:
     """Yield the name of a new file beside `path`, which takes its place when the block ends without an exception.

@@ -43,17 +43,18 @@ def export(choices: Choices = NOTHING, given: frozenset[str] = frozenset(), **op
     """Write a network for another runtime or for a chip, and measure how close that comes to PyTorch.
 
     Formats: onnx (ONNX Runtime, TensorRT), openvino, integer-onnx (integer operators alone), integer (a folder from
-    which hardware can be written and checked bit by bit), qonnx (FINN), nir. An option that a format does not have is
-    refused.
+    which hardware can be written and checked bit by bit), qonnx (FINN), nir, web (a page for browsers). An option that
+    a format does not have is refused.
 
     Args:
         imgsz: side of the square that the network is to see, in place of its own
-        samples: images to measure on, and to find the ranges of int8 on; generated unless given
+        samples: images to measure on, to find the ranges of int8 on, and to try a page on; unless given those of a
+            shipped model, else generated ones
 
     Examples:
         spikeyolo export --weights best.safetensors --format onnx --out model.onnx
-        spikeyolo export --weights best.safetensors --format openvino --precision int8 --out openvino/
         spikeyolo export --weights best.safetensors --format integer --out chip/
+        spikeyolo export --weights t-bccd --format web --out page/
     """
     chosen = {name: value for name, value in asdict(choices).items() if value is not None}
     options |= {"neuron": own_neuron(options.get("neuron"), given), "samples": options.get("samples") or ()}
@@ -63,3 +64,5 @@ def export(choices: Choices = NOTHING, given: frozenset[str] = frozenset(), **op
         say(f"beside PyTorch: {done.parity}")
     if done.program is not None:
         say(f"python {done.program} IMAGE OUT finds objects without spikeyolo")
+    if done.format == "web":
+        say(f"python -m http.server --directory {done.path} shows it at http://localhost:8000; any static host does")

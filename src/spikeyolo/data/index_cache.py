@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import SpikeYOLOError
-from ..files import own_folder, whole_file
+from ..files import cache_home, own_folder, whole_file
 from ..processes import cores
 
 FOLDER = ".spikeyolo_cache"
@@ -49,7 +49,7 @@ class IndexCache:
             files: those that were scanned; their path, size and time of change (ns) count.
         """
         file = description.resolve()
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeyolo"
+        home = cache_home()
         places = (
             file.parent / FOLDER / f"{file.name}-{split}.npz",
             home / f"{hashlib.blake2b(os.fsencode(file), digest_size=8).hexdigest()}-{split}.npz",

@@ -6,6 +6,7 @@ No torch: what cannot work is refused before anything heavy is imported.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from ..artefact import Outputs, SlotCodeName
@@ -13,6 +14,7 @@ from ..detection.thresholds import Thresholds
 from ..errors import ConfigError, quote
 from ..limits import MAX_BATCH, MAX_SIDE, check_range
 from ..placement import STRIDES
+from .web_runtime import check_runtime
 
 Precision = Literal["float32", "float16", "int8"]
 
@@ -154,3 +156,26 @@ class NirConfig:
 @dataclass(frozen=True)
 class QonnxConfig(SlotCodeConfig):
     """What can be chosen for QONNX."""
+
+
+@dataclass(frozen=True)
+class WebConfig:
+    """What can be chosen for a page.
+
+    Attributes:
+        dense: one convolution a unit, whose sums no browser rounds, so that the page gives the same as Python to the
+            last bit; else the folded form, with less to download
+        thresholds: of detections when the page is opened
+        runtime_files: a folder with ONNX Runtime's files for browsers; fetched once unless given
+
+    Raises:
+        ConfigError: the folder does not hold the files of the version that is needed.
+    """
+
+    dense: bool = True
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    runtime_files: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.runtime_files is not None:
+            check_runtime(Path(self.runtime_files))

@@ -51,11 +51,12 @@ def export(  # noqa: D417
     """Write a network for another runtime, and measure how close that comes to PyTorch.
 
     Args:
-        format: onnx, openvino, integer-onnx, integer, qonnx or nir
+        format: onnx, openvino, integer-onnx, integer, qonnx, nir or web
         out: the file or folder to write; beside the weights, under their name with the format, unless given
         imgsz: side of the square, or rows and columns, that the network is to see, in place of its own
-        samples: images to measure on, and to find the ranges of int8 on: files, or a tensor as the network sees them
-            (uint8 (N, 3, H, W) or frames (T, N, C, H, W)); generated unless given
+        samples: images to measure on, to find the ranges of int8 on, and to try a page on: files, or a tensor as the
+            network sees them (uint8 (N, 3, H, W) or frames (T, N, C, H, W)); unless given those of a shipped model,
+            else generated ones
         **choices: of the format; see its config in `configs`
 
     Raises:
@@ -67,6 +68,10 @@ def export(  # noqa: D417
     entry = find_format(format)
     config = chosen(entry, choices)
     is_model = not isinstance(weights, str | os.PathLike)
+    if not is_model and not hasattr(samples, "ndim") and not len(samples):
+        from ..weights.shipped import sample_images
+
+        samples = sample_images(weights)
     files = [sample for sample in samples if isinstance(sample, str | os.PathLike)]
     target = _target(entry, out, None if is_model else Path(weights), files, overwrite)
     from ..interop.reference import load_any  # torch: only now
@@ -108,7 +113,7 @@ def _write(
     from torch import float32
 
     from ..model.inputs import chosen_input
-    from ..runtime.standalone import write_run_py
+    from ..runtime.standalone import PROGRAM, write_run_py
     from .job import Job
     from .parity import measure_parity
     from .samples import sample_inputs
@@ -123,9 +128,11 @@ def _write(
     model = model.cpu().eval()
     if model.dtype != float32:  # what is written is measured beside the same weights in float32
         model = deepcopy(model).float()
-    job = Job(model, seen, size_hw, given)
+    files = () if hasattr(samples, "ndim") else tuple(map(Path, samples))
+    job = Job(model, seen, size_hw, given, files)
     writer = import_module(f".{entry.module}", __package__)
     alone = entry.runs and seen.still and not getattr(config, "streaming", False)
+    alone = alone and (bool(entry.suffix) or PROGRAM.name in entry.files)
     if entry.suffix:
         reference = writer.write(job, config, target)
         program = write_run_py(target) if alone else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
@@ -27,12 +28,14 @@ class Job:
         seen: its input.
         size_hw: rows and columns of what it sees.
         samples: (N, C, H, W) images or (T, N, C, H, W) frames, as `forward` takes them.
+        files: from which they are; none of those that were generated or given as a tensor.
     """
 
     model: SpikeYOLO
     seen: Input
     size_hw: tuple[int, int]
     samples: Tensor
+    files: tuple[Path, ...] = ()
 
     def in_form(self, form: Form, slot_code: str | None = None) -> SpikeYOLO:
         """Return the model in a form and a slot code, its own unless given; ConfigError if it cannot be made."""

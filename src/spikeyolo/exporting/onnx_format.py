@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,17 @@ from .quantise import Ranges, in_parts, quantise
 BATCH, ROWS, COLUMNS = "batch", "rows", "columns"
 """Names of dimensions that are free."""
 
+Further = Callable[[Builder, Mapping[str, str]], None]
+"""Adds outputs to a graph, which has the names of the counts that feed each unit."""
 
-def build_onnx(graph: Graph, config: GraphConfig, artefact: Artefact, ranges: Ranges | None = None) -> Any:
+
+def build_onnx(
+    graph: Graph,
+    config: GraphConfig,
+    artefact: Artefact,
+    ranges: Ranges | None = None,
+    further: Further | None = None,
+) -> Any:
     """Return the ONNX model of a floating point graph.
 
     Args:
@@ -33,6 +43,7 @@ def build_onnx(graph: Graph, config: GraphConfig, artefact: Artefact, ranges: Ra
         config: how it is written; of an `OpenVinoConfig`, what OpenVINO reads best.
         artefact: what it says of itself.
         ranges: of int8: what is known of the values inside chains; see `calibration`.
+        further: adds outputs of its own.
 
     Raises:
         ConfigError: choices that do not fit the network.
@@ -51,7 +62,9 @@ def build_onnx(graph: Graph, config: GraphConfig, artefact: Artefact, ranges: Ra
             arithmetic = OperatorArithmetic(build, memory)
     elif isinstance(config, OpenVinoConfig) and graph.form is Form.SPIKE_DRIVEN:
         graph, arithmetic = in_parts(graph), QdqArithmetic(build, np.uint8, memory)
-    write_graph(build, graph, arithmetic, config, artefact, dtype)
+    fed = write_graph(build, graph, arithmetic, config, artefact, dtype)
+    if further is not None:
+        further(build, fed)
     return build.model("SpikeYOLO", {KEY: artefact.to_json()}, artefact.spikeyolo)
 
 
@@ -68,8 +81,8 @@ def build_integer_onnx(graph: Graph, config: IntegerOnnxConfig, artefact: Artefa
 
 def write_graph(
     build: Builder, graph: Graph, arithmetic: Arithmetic, config: GraphConfig, artefact: Artefact, dtype: Any
-) -> None:
-    """Add everything from the input to the outputs."""
+) -> dict[str, str]:
+    """Add everything from the input to the outputs; return the names of the counts that feed each unit."""
     still = from_metadata(artefact.input).still
     channels = next(graph.units).convolutions[0].weight.shape[1]
     images = _input(build, config, artefact, channels, dtype, graph.input_levels or 1)
@@ -83,6 +96,7 @@ def write_graph(
     writer = NetworkWriter(build, graph, arithmetic, artefact.timesteps, still, potentials)
     logits = writer.write(images)
     _outputs(build, logits, config, artefact)
+    return writer.fed
 
 
 def _input(build: Builder, config: GraphConfig, artefact: Artefact, channels: int, dtype: Any, levels: int) -> str:

@@ -180,6 +180,7 @@ class NetworkWriter:
         timesteps: T of a run.
         repeat: the input is a still image, shown T times after the first unit.
         state_shapes: for each neuron the shape of its potentials; None from rest.
+        fed: by unit, the name of the counts that its convolutions see; none of those that are fused with others.
     """
 
     build: Builder
@@ -190,6 +191,7 @@ class NetworkWriter:
     state_shapes: dict[str, list[int]] | None = None
     values: dict[str, str] = field(default_factory=dict)
     fired: dict[tuple[str, Any], str] = field(default_factory=dict)
+    fed: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.nodes: dict[str, Node] = {node.name: node for node in self.graph.nodes}
@@ -237,7 +239,8 @@ class NetworkWriter:
             x = self.arithmetic.convolve(self.values[INPUT], unit)
             shown = self.timesteps if self.repeat else 1
             return x if shown == 1 else self.build.op("Concat", *[x] * shown, axis=0)
-        return self.arithmetic.convolve(self.counts(unit.sources[0], unit.neuron), unit)
+        counts = self.fed[unit.name] = self.counts(unit.sources[0], unit.neuron)
+        return self.arithmetic.convolve(counts, unit)
 
     def counts(self, source: str, neuron: Neuron) -> str:
         """What neurons make of a node; without a state it is shared by all that see the same.

@@ -9,7 +9,14 @@ from typing import Any
 from ..errors import ConfigError
 from ..optional import require_packages
 from ..strict import build, closest
-from .configs import IntegerConfig, IntegerOnnxConfig, NirConfig, OnnxConfig, OpenVinoConfig, QonnxConfig
+from .configs import IntegerConfig, IntegerOnnxConfig, NirConfig, OnnxConfig, OpenVinoConfig, QonnxConfig, WebConfig
+from .web_runtime import MACHINE, PROGRAM
+
+MOST_SAMPLES = 12
+"""Images that a page shows to try it on."""
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif")
+"""Of images that browsers read."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,18 @@ FORMATS = {
                 "reference.py",
                 "README.md",
                 "run.py",
+            ),
+        ),
+        Format(
+            "web",
+            "a page for browsers, which finds objects on images and from the camera",
+            WebConfig,
+            "write_web",
+            ("onnx", "onnxruntime"),
+            files=(
+                *("index.html", "style.css", "start.js", "page.js", "view.js", "charts.js", "worker.js", "detect.js"),
+                *("page.json", "network.onnx", PROGRAM.served, MACHINE.served, "LICENSE-onnxruntime.txt"),
+                *(f"sample{number}{ending}" for number in range(1, MOST_SAMPLES + 1) for ending in IMAGE_ENDINGS),
             ),
         ),
         Format(

@@ -118,17 +118,29 @@ def _sum(counts: Tensor | None) -> int:
     return 0 if counts is None else int(counts.sum())
 
 
+def reach(kernel: int, stride: int, padding: int, before: int, after: int) -> Tensor:
+    """Return (before,) float64: how many outputs along an axis a spike at each position reaches; exact at borders.
+
+    Args:
+        kernel: positions of the convolution along this axis.
+        stride: of the convolution.
+        padding: of the convolution, at either end.
+        before: positions of the input.
+        after: positions of the output.
+    """
+    starts = torch.arange(after).unsqueeze(1) * stride - padding
+    touched = (starts + torch.arange(kernel)).flatten()
+    touched = touched[(touched >= 0) & (touched < before)]
+    return torch.bincount(touched, minlength=before).double()
+
+
 def fan_out(conv: nn.Conv2d, in_hw: Sequence[int], out_hw: Sequence[int]) -> Tensor:
     """Return (H, W) float64: how many outputs a spike at each input position of a channel reaches; exact at borders."""
-
-    def reached(axis: int) -> Tensor:
-        stride, padding = conv.stride[axis], int(conv.padding[axis])
-        starts = torch.arange(out_hw[axis]).unsqueeze(1) * stride - padding
-        touched = (starts + torch.arange(conv.kernel_size[axis])).flatten()
-        touched = touched[(touched >= 0) & (touched < in_hw[axis])]
-        return torch.bincount(touched, minlength=in_hw[axis]).double()
-
-    return torch.outer(reached(0), reached(1)) * (conv.out_channels // conv.groups)
+    rows, columns = (
+        reach(conv.kernel_size[axis], conv.stride[axis], int(conv.padding[axis]), in_hw[axis], out_hw[axis])
+        for axis in (0, 1)
+    )
+    return torch.outer(rows, columns) * (conv.out_channels // conv.groups)
 
 
 @contextmanager

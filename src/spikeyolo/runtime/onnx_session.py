@@ -57,7 +57,6 @@ class OnnxSession(GraphSession):
         chosen = _provider(ort, device, provider)
         with naming(source, "cannot be run by ONNX Runtime", CheckpointError):
             self._session: Any = ort.InferenceSession(content, options, providers=[chosen])
-        self._names = [port.name for port in self._session.get_outputs()]
         engine = f"onnxruntime {ort.__version__}"
         if chosen != PROVIDERS["cpu"]:
             engine += f" {chosen}"
@@ -65,6 +64,7 @@ class OnnxSession(GraphSession):
             [_port(given) for given in ports] for ports in (self._session.get_inputs(), self._session.get_outputs())
         )
         super().__init__(artefact, source, engine, inputs, outputs)
+        self._names = list(self.outputs)
 
     @classmethod
     def read(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..artefact import BOXES, DETECTIONS, IMAGES, LOGITS, NEW_STATE, STATE, Artefact
+from ..artefact import BOXES, DETECTIONS, IMAGES, LOGITS, NEW_STATE, SPIKES, STATE, Artefact
 from ..errors import CheckpointError, ConfigError, ShapeError, one_line
 from ..model.inputs import Input, from_metadata
 from ..placement import REG_MAX
@@ -126,6 +126,7 @@ class GraphSession(ABC):
         self.artefact, self.source, self.engine = artefact, source, engine
         self.keeps_state = artefact.streaming
         self.inputs, self.outputs = ({port.name: port for port in ports} for ports in (inputs, outputs))
+        self.outputs.pop(SPIKES, None)  # for those who want to know; it finds nothing
         self.input = input_of(artefact, source)
         for fault in _faults(artefact, self.input.network_fields["in_channels"], self.inputs, self.outputs):
             raise CheckpointError(f"{source}: the network is not what its metadata says: {fault}")

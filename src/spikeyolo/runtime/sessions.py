@@ -14,11 +14,14 @@ from .session import Session
 
 Kind = Literal["onnx", "openvino", "integer"]
 
+PAGE_NETWORK = "network.onnx"
+"""In the folder of a page for browsers."""
+
 
 def exported_kind(path: str | os.PathLike[str]) -> Kind | None:
     """Return what a path is of the things that `spikeyolo export` writes and that can be run; None if nothing of it."""
     path = Path(path)
-    if path.suffix.lower() == ".onnx":
+    if path.suffix.lower() == ".onnx" or os.path.isfile(path / PAGE_NETWORK):
         return "onnx"
     if os.path.isfile(path / NETWORK):
         return "openvino"
@@ -31,7 +34,8 @@ def open_session(
     """Return an exported network, ready to run.
 
     Args:
-        path: model.onnx, a folder with network.xml (OpenVINO), or one with manifest.json (a package for chips).
+        path: model.onnx, a folder with network.xml (OpenVINO), one with manifest.json (a package for chips), or one
+            with network.onnx (a page for browsers).
         device: what computes: cpu; cuda for ONNX files; another that OpenVINO finds.
         threads: that one run takes; None: as many as there are cores.
         provider: of ONNX Runtime, by name, in place of that of the device.
@@ -48,7 +52,8 @@ def open_session(
         case "onnx":
             from .onnx_session import OnnxSession
 
-            return OnnxSession.read(path, device, threads, provider)
+            inside = path / PAGE_NETWORK
+            return OnnxSession.read(inside if os.path.isfile(inside) else path, device, threads, provider)
         case "openvino":
             from .openvino_session import OpenVinoSession
 

@@ -130,6 +130,13 @@ def is_shipped(weights: str | os.PathLike[str]) -> bool:
     return str(os.fspath(weights)) in shipped_models() and not os.path.lexists(weights)
 
 
+def sample_images(weights: str | os.PathLike[str]) -> list[Path]:
+    """Return the images that come with a shipped model; none for other weights, and for a model of recordings."""
+    if not is_shipped(weights) or shipped_models()[str(weights)].unit != "an image":
+        return []
+    return sorted((SAMPLES / "images").glob("*.jpg"))
+
+
 def weights_file(weights: str | os.PathLike[str]) -> Path:
     """Return the file of weights as users name them: itself, that of a shipped model, or one fetched from the Hub.
 
