@@ -4,7 +4,9 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tests.helpers.scripts import load_script
 
 ROOT = Path(__file__).parents[1]
@@ -90,3 +92,32 @@ def test_every_page_is_in_the_menu_of_the_site():
     assert menu == {page.relative_to(DOCS).as_posix() for page in PAGES if DOCS in page.parents} | {
         f"reference/{name}" for name in MADE
     }
+
+
+def moving_picture():
+    return Image.open(DOCS / "moving.webp")
+
+
+def test_the_moving_picture_is_small_and_goes_around_for_ever():
+    made = load_script("docs/make_moving_picture.py")
+    (rows, left), right = made.VIEW_HW, made.SENSOR_HW[1] * made.ENLARGED
+    assert made.SENSOR_HW[0] * made.ENLARGED == rows
+    with moving_picture() as picture:
+        assert picture.size == (left + made.GAP + right, rows)
+        assert (picture.n_frames, picture.info["loop"]) == (made.FRAMES, 0)
+    assert (DOCS / "moving.webp").stat().st_size < 1.5e6
+
+
+@pytest.mark.long
+def test_the_moving_picture_shows_what_the_networks_find(tmp_path):
+    """By its first frame, which is that of a shorter one, too, but for what the codec of pictures changes."""
+    made = load_script("docs/make_moving_picture.py")
+    with moving_picture() as picture:
+        first = np.asarray(picture.convert("RGB")).astype(float)
+    for results, times, columns in (
+        (made.cells(tmp_path, 2), 1, slice(0, made.VIEW_HW[1])),
+        (made.wheels(tmp_path, 2), made.ENLARGED, slice(made.VIEW_HW[1] + made.GAP, None)),
+    ):
+        assert len(results) == 2
+        assert len(results[0].track_ids) == len(results[0]) >= 3
+        assert np.abs(first[:, columns] - made.drawn(results[0], times)).mean() < 7
