@@ -1,9 +1,12 @@
 """Documentation: its code runs, and its links lead somewhere."""
 
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tests.helpers.scripts import load_script
 
 ROOT = Path(__file__).parents[1]
@@ -14,6 +17,7 @@ PAGES = [
     ROOT / "CHANGELOG.md",
     *sorted(page for page in DOCS.rglob("*.md") if page.parent.name != "reference"),
 ]
+LINKING = [*PAGES, ROOT / "examples" / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 CODE = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 OF_THE_READER = re.compile(r"\"(best|runs/train/best)\.(pt|safetensors)\"")
 SLOW = ["python.md", "own-neuron.md"]
@@ -22,7 +26,11 @@ MADE = ["commands.md", "python.md", "house.md"]
 
 
 def text_of(page):
-    return page.read_text(encoding="utf-8")
+    """Its Markdown."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    return "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +57,7 @@ def headings(text):
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
         if re.match(r"https?://", target):
@@ -61,7 +69,7 @@ def test_links_lead_somewhere(page):
             continue
         assert file.is_file(), target
         assert not anchor or anchor in headings(text_of(file)), target
-        assert page.parent == ROOT or DOCS in file.parents, target  # the site has the pages of docs/ alone
+        assert DOCS not in page.parents or DOCS in file.parents, target  # the site has the pages of docs/ alone
 
 
 def test_the_reference_has_every_command_option_and_name():
@@ -84,3 +92,32 @@ def test_every_page_is_in_the_menu_of_the_site():
     assert menu == {page.relative_to(DOCS).as_posix() for page in PAGES if DOCS in page.parents} | {
         f"reference/{name}" for name in MADE
     }
+
+
+def moving_picture():
+    return Image.open(DOCS / "moving.webp")
+
+
+def test_the_moving_picture_is_small_and_goes_around_for_ever():
+    made = load_script("docs/make_moving_picture.py")
+    (rows, left), right = made.VIEW_HW, made.SENSOR_HW[1] * made.ENLARGED
+    assert made.SENSOR_HW[0] * made.ENLARGED == rows
+    with moving_picture() as picture:
+        assert picture.size == (left + made.GAP + right, rows)
+        assert (picture.n_frames, picture.info["loop"]) == (made.FRAMES, 0)
+    assert (DOCS / "moving.webp").stat().st_size < 1.5e6
+
+
+@pytest.mark.long
+def test_the_moving_picture_shows_what_the_networks_find(tmp_path):
+    """By its first frame, which is that of a shorter one, too, but for what the codec of pictures changes."""
+    made = load_script("docs/make_moving_picture.py")
+    with moving_picture() as picture:
+        first = np.asarray(picture.convert("RGB")).astype(float)
+    for results, times, columns in (
+        (made.cells(tmp_path, 2), 1, slice(0, made.VIEW_HW[1])),
+        (made.wheels(tmp_path, 2), made.ENLARGED, slice(made.VIEW_HW[1] + made.GAP, None)),
+    ):
+        assert len(results) == 2
+        assert len(results[0].track_ids) == len(results[0]) >= 3
+        assert np.abs(first[:, columns] - made.drawn(results[0], times)).mean() < 7

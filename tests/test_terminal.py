@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.table import Table
 
-from spikeyolo.terminal import complain, let_all_characters_through, say, show
+from spikeyolo.terminal import as_html, complain, let_all_characters_through, say, show
 
 
 def test_a_line_stays_one_whatever_it_holds(capsys):
@@ -22,6 +22,16 @@ def test_tables_take_text_for_text(capsys, name):
     shown = capsys.readouterr().out
     assert shown.count(name.replace("\x1b", "\\x1b")) == 2
     assert "\x1b" not in shown
+
+
+def test_tables_in_notebooks_have_letters_of_one_width():
+    """Without, notebooks take those of their text, and no line of a table meets another."""
+    table = Table("name")
+    table.add_row("x")
+    shown = as_html(table, "a line")
+    assert shown.startswith("<pre ")
+    assert "monospace" in shown.partition(">")[0]
+    assert "a line" in shown
 
 
 def test_streams_take_characters_that_they_have_no_code_for():

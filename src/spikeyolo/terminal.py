@@ -69,10 +69,12 @@ def as_html(*shown: Any) -> str:
     """Return `rich` tables and lines as HTML, for notebooks."""
     from io import StringIO
 
+    from rich.jupyter import JUPYTER_HTML_FORMAT  # in letters of one width, or no line of a table meets another
+
     recorded = console(width=HTML_WIDTH, record=True, file=StringIO(), force_jupyter=False)
     for item in shown:
         recorded.print(item)
-    return recorded.export_html(inline_styles=True, code_format='<pre style="line-height:normal">{code}</pre>')
+    return recorded.export_html(inline_styles=True, code_format=JUPYTER_HTML_FORMAT)
 
 
 def let_all_characters_through(*streams: IO[str] | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger
 
@@ -257,7 +258,7 @@ def _trainer(
         validations = math.ceil(settings.patience / settings.val_every)  # what Lightning counts
         callbacks.append(EarlyStopping("fitness", mode="max", patience=validations, check_on_train_epoch_end=False))
     plugins: list[Any] = [AtomicCheckpointIO(folder)]
-    if SLURMEnvironment.detect():
+    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():  # torchrun in a job of SLURM goes before it
         plugins.append(SLURMEnvironment(auto_requeue=False))  # it would take signals over, and save by another name
     return pl.Trainer(
         accelerator=devices.accelerator,
