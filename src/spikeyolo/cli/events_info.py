@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..data.events.event_data import EventData
     from ..data.events.inspect_recording import InspectedRecording
+    from ..events.filters import EventFilters
 
 COLUMNS = ("recording", "sensor", "seconds", "events", "events/s", "instants", "boxes")
 """Of the table of several recordings; a single one has some more lines."""
@@ -47,12 +48,10 @@ def info(
         spikeyolo events info data.yaml --check
         spikeyolo events info drive_td.dat --refractory-us 1000 --background-us 5000
     """
-    from ..data.events.inspect_recording import inspect_recording
     from ..data.known import named_set
     from ..data.open import open_recordings
     from ..errors import ConfigError, DataError
     from ..events import EventInput
-    from .event_words import sensor_of, source_of
 
     describes = Path(source).suffix.lower() in (".yaml", ".yml") or named_set(source) is not None
     data = open_recordings(source) if describes else None
@@ -64,17 +63,9 @@ def info(
             raise ConfigError(f"{source}: holds frames, made beforehand; filters need the recordings themselves")
         _print_rvt(data)
         return
-    found: list[InspectedRecording] = []
-    unreadable, notes = list[str](), list[str]()
     paths = _recordings(source, data)
-    with progress_bar("reading recordings", len(paths), show=len(paths) > 1) as report:
-        for path in paths:
-            try:
-                found.append(inspect_recording(path, source_of(path, data), sensor_of(data), filters, check=check))
-                notes += found[-1].notes
-            except DataError as error:
-                unreadable.append(str(error))
-            report(len(found) + len(unreadable), len(paths))
+    found, unreadable = _inspected(paths, data, filters, check)
+    notes = [note for one in found for note in one.notes]
     for split in data.splits if data else ():
         notes += data.description.pair(split).describe() if data else []
     if len(paths) > 1:
@@ -244,3 +235,23 @@ def _table(title: str, columns: tuple[str, ...], left: tuple[str, ...]) -> Table
 def counted(counts: Counter[str]) -> str:
     """Return how often each name occurs, the most frequent first."""
     return ", ".join(f"{count:,} {name}" for name, count in counts.most_common()) or "none"
+
+
+def _inspected(
+    paths: Sequence[Path], data: EventData | None, filters: EventFilters, check: bool
+) -> tuple[list[InspectedRecording], list[str]]:
+    """What is known of those that can be read, and what is wrong with the others."""
+    from ..data.events.inspect_recording import inspect_recording
+    from ..errors import DataError
+    from .event_words import sensor_of, source_of
+
+    found: list[InspectedRecording] = []
+    unreadable: list[str] = []
+    with progress_bar("reading recordings", len(paths), show=len(paths) > 1) as report:
+        for path in paths:
+            try:
+                found.append(inspect_recording(path, source_of(path, data), sensor_of(data), filters, check=check))
+            except DataError as error:
+                unreadable.append(str(error))
+            report(len(found) + len(unreadable), len(paths))
+    return found, unreadable

@@ -129,11 +129,7 @@ def measure(
     if carry:
         total = follow(network, index, seen, batch, workers, progress)
     elif processes == 1:
-        total = Tally()
-        for images in _batches(network, dataset, batch, workers):
-            total.add(tally(network, [images]))
-            if progress is not None:
-                progress(total.images, len(index))
+        total = _here(network, dataset, batch, workers, progress)
     else:
         total = _by_processes(network, dataset, batch, processes)
     shown = next(_loaded(dataset, min(examples, len(index))))
@@ -186,6 +182,21 @@ def _batches(network: SpikeYOLO, dataset: BatchDataset, batch: int, *where: int)
     """The same as the network takes them."""
     for images in _loaded(dataset, batch, *where, pin_memory=network.device.type == "cuda"):
         yield as_input(images, network.device, network.dtype)
+
+
+def _here(
+    network: SpikeYOLO,
+    dataset: BatchDataset,
+    batch: int,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> Tally:
+    total = Tally()
+    for images in _batches(network, dataset, batch, workers):
+        total.add(tally(network, [images]))
+        if progress is not None:
+            progress(total.images, len(dataset))
+    return total
 
 
 def _by_processes(network: SpikeYOLO, dataset: BatchDataset, batch: int, processes: int) -> Tally:

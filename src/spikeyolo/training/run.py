@@ -107,8 +107,6 @@ def train(
             if out is not None and first_process:
                 check_free(out)  # before the work
         devices, data = choose_devices(settings), _open(settings)
-        if devices.accelerator == "cpu":
-            keep_freed_memory()
         input = _training_input(data, settings, resumed=resume is not None)
         network, report = starting_model(settings, data.names, input)
         aids = chosen_aids(settings, network, input)
@@ -170,6 +168,8 @@ def _fit(
     resumed: bool,
 ) -> None:
     """Train until the end, or until a signal: then the first process raises `Interrupted`, the others just end."""
+    if devices.accelerator == "cpu":
+        keep_freed_memory()
     stop = StopRequest()
     with _quiet(), quiet_writers(), signals_restored():
         trainer = _trainer(settings, folder, devices, samples.data.names, stop)
