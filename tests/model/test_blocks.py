@@ -104,6 +104,22 @@ def test_under_autocast_gradients_are_those_of_the_same_numbers_in_double():
     assert [v.dtype for v in ours] == [torch.float32, torch.float32]
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("rep", [False, True])
+def test_under_autocast_potentials_add_up_unrounded(rep, training):
+    block = SpikingBlock(4, 2, lambda _: ILIF(), rep).train(training)
+    for mixer in (block.token_mixer, block.channel_mixer):
+        nn.init.zeros_(mixer[-1].norm.weight)
+        nn.init.constant_(mixer[-1].norm.bias, 2.0**-10)
+    x = 1 + torch.arange(2 * 4 * 25).view(1, 2, 4, 5, 5) * 2.0**-12
+    with torch.autocast("cpu", torch.bfloat16):
+        y = block(x)
+    assert y.dtype == torch.float32
+    assert torch.equal(y, x + 2 * 2.0**-10)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert block(x.bfloat16()).dtype == torch.float32
+
+
 def test_clipped_relu_has_gradient_one_at_both_ends():
     x = torch.tensor([-1.0, 0.0, 2.5, 4.0, 4.5], requires_grad=True)
     y = ClippedReLU(4)(x)

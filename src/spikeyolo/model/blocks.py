@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ..spiking import ILIF, NeuronState
-from ..spiking.equation import pass_within
+from ..spiking.equation import pass_within, widen
 from ..spiking.normed import joins, norm_and_add, norm_less_border, watched
 from .convolutions import DepthwiseConv
 
@@ -275,6 +275,8 @@ class SpikingBlock(nn.Module):
         return nullcontext(), _statistics_kept(self)
 
     def _mix(self, x: Tensor, state: NeuronState | None) -> Tensor:
+        if isinstance(x, Tensor) and torch.is_autocast_enabled(x.device.type):  # a traced one is of no device
+            x = widen(x)  # potentials are added up in float32, as in the neurons
         for mixer in (self.token_mixer, self.channel_mixer):
             joined = _leaves_norm(mixer[-1], x) and not watched(mixer)
             x = mixer(x, state, True) if joined else x + mixer(x, state)
