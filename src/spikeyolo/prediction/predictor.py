@@ -51,6 +51,7 @@ def found_on(
     seen = chosen_input(model, settings.imgsz, preparation, kind_of(sources), **changes)
     taken, left_out = divided(sources, seen.kind)
     summary.left_out = left_out
+    summary.conf, summary.still = settings.thresholds.conf, not any(source.moving for source in taken)
     if isinstance(seen, ImageInput):
         if carry:
             raise ConfigError("carry: for recordings of event cameras; this model sees images")
