@@ -121,7 +121,7 @@ def test_recordings_need_the_sensor_and_stream(tmp_path):
         ("--outputs detections --batch 4", "outputs: detections inside are of one image"),
         ("--imgsz 65", "imgsz: 65 is not a multiple of 32"),
         ("--samples no.jpg", "no.jpg"),
-        ("--samples no*.jpg --out new/a.onnx", "no*.jpg: nothing to look at matches this pattern"),
+        ("--samples no*.jpg --out new/a.onnx", "samples: no*.jpg: nothing to look at matches this pattern"),
         ("--samples best.safetensors", "best.safetensors: nothing to look at"),
         ("--samples rtsp://camera", "samples: rtsp://camera: is no image file"),
         ("--format onnx --out there.onnx", "exists already"),

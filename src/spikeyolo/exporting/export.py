@@ -88,7 +88,10 @@ def _image_files(samples: Sequence[str | os.PathLike[str]]) -> list[str]:
     """Return the files of images that paths, folders and patterns stand for, as `predict` takes them."""
     from ..prediction.sources import find_sources
 
-    sources = find_sources(samples)
+    try:
+        sources = find_sources(samples)
+    except DataError as error:
+        raise DataError(f"samples: {error}") from error
     if other := next((source for source in sources if source.moving or not source.is_file), None):
         raise DataError(f"samples: {other.path}: is no image file")
     return [source.path for source in sources]
