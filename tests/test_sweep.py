@@ -77,6 +77,15 @@ def test_a_grid_is_measured_and_gone_on_with(shapes, weights, tmp_path, capsys):
 
 
 @pytest.mark.long
+def test_a_model_is_swept_by_its_name(shapes, tmp_path, capsys):
+    out = tmp_path / "sweep"
+    assert sweep(shapes, "t-bccd", out, timesteps="1", imgsz="64", **{"max-count": "4"}) == 0
+    table = capsys.readouterr().out
+    assert "additions" in table  # and not cut in 80 columns
+    (point,) = json.loads((out / "sweep.json").read_text())["points"]
+    assert point["firing_rate"] > 0
+
+
 def test_both_slot_codes_have_the_same_precision_at_other_energies(shapes, weights, tmp_path, capsys):
     out = tmp_path / "sweep"
     assert sweep(shapes, weights, out, timesteps="1", **{"max-count": "1,4"}) == 0

@@ -105,6 +105,17 @@ def numbered(path: PathLike) -> Path:
             raise _write_error(folder, error) from error
 
 
+@contextmanager
+def gone_if_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder, made for what is to be written, if the block fails before anything is in it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()  # which only an empty one can be
+        raise
+
+
 def numbered_file(path: PathLike) -> Path:
     """Return the first of NAME.END, NAME-2.END, ... that is free."""
     path, number = Path(path), 1

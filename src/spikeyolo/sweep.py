@@ -35,6 +35,7 @@ from .spiking import SlotCode
 from .text_files import read_json
 from .training.run_folder import RunFolder, check_free
 from .training.settings import MACHINE, TrainSettings
+from .weights.shipped import weights_file
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -166,7 +167,7 @@ class Sweep:
         """Evaluate the same weights, trained once, at each T and D.
 
         Args:
-            weights: a saved model in its trained form, or a published checkpoint.
+            weights: a saved model in its trained form, a published checkpoint, or the name of a model.
             grid: pairs of T and D.
             device: where to compute.
             on_point: called with each point, also with those that the folder holds already.
@@ -174,7 +175,7 @@ class Sweep:
         """
         model = load_any(weights, neuron).to(device)
         seen = to_metadata(chosen_input(model, self.settings.imgsz))
-        with self._at_work({"weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest(), "input": seen}):
+        with self._at_work({"weights": hashlib.sha256(weights_file(weights).read_bytes()).hexdigest(), "input": seen}):
             for cell in grid:
                 if missing := self._missing(cell):
                     self._add(evaluate_at(at(model, *cell), self.index, self.settings, self.technology, missing))
@@ -287,9 +288,10 @@ def check_single(recipe: TrainSettings) -> None:
 
 def sweep_table(points: Sequence[SweepPoint]) -> Table:
     """Return one row a point, for `rich.print`."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title="Average precision against energy")
+    table = Table(title="Average precision against energy", box=SIMPLE_HEAD)  # narrow: its words fit into 80 columns
     for column in (
         *("T", "D", "slot code", "slots", "AP50", "AP"),
         *("firing rate", "M additions", "mJ with spikes", "times less than ANN"),

@@ -104,7 +104,7 @@ def test_what_a_command_line_gives(line, values):
         ("data=coco.yaml epochs=2", "options begin with --, 'data=coco.yaml' does not: write --data coco.yaml"),
         ("epoch=2", "write --epochs 2"),
         ("coco.yaml", "'coco.yaml' belongs to no option; name one before it (for example --data)"),
-        ("--carry x", "'x' belongs to no option"),
+        ("--carry x", "'x' belongs to no option; --carry takes no value"),
     ],
 )
 def test_what_is_not_understood_is_named_with_what_was_meant(line, said):

@@ -95,6 +95,14 @@ def test_info_of_many_begins_with_what_they_are_together(capsys, tmp_path):
     assert "r20_td.dat" in run(capsys, "info", tmp_path, "--all")[1].partition("problems")[2]
 
 
+def test_info_tells_recordings_of_one_name_apart(capsys, tmp_path):
+    for folder, name in (("train", "a"), ("val", "a"), ("val", "b")):
+        write_recording(tmp_path / folder, name, None)
+    _, out, _ = run(capsys, "info", tmp_path)
+    listed = [word for word in out.split() if word.endswith("_td.dat")]
+    assert {"train/a_td.dat", "val/a_td.dat", "b_td.dat"} == set(listed)
+
+
 def test_info_counts_what_filters_drop(capsys, tmp_path):
     """Of 4 events one rests, two have no neighbour; of the other recording's one event none is dropped but by those."""
     for name, t, x in (("a", [0, 1, 2, 900], [3, 3, 4, 9]), ("b", [5], [1])):

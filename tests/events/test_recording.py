@@ -210,6 +210,8 @@ def test_unknown_endings(tmp_path):
     (tmp_path / "x.mp4").touch()
     with pytest.raises(DataError, match=r"known are \.dat, \.h5"):
         open_recording(tmp_path / "x.mp4")
+    with pytest.raises(DataError, match=r"x\.rw: .*no such file"):
+        open_recording(tmp_path / "x.rw")
 
 
 @pytest.mark.parametrize(("suffix", "package"), [(".h5", "h5py"), (".raw", "faery"), (".es", "faery")])

@@ -85,13 +85,24 @@ def test_samples_and_another_size(weights, capsys):
     assert artefact.input == {"kind": "images", "size_hw": [96, 96]}
 
 
+def test_samples_are_named_as_sources_of_predict_are(weights, capsys):
+    (weights / "images").mkdir()
+    for name in ("a", "b"):
+        write_image(weights / "images" / f"{name}.jpg", 100, 80)
+    for number, source in enumerate(["images", "images/*.jpg", "im*/b.jpg"]):
+        words = f"export --weights best.safetensors --out {number}.onnx --imgsz 64 --outputs logits --samples {source}"
+        assert main(words.split()) == 0
+        assert f"{1 if 'b' in source else 2} samples: " in capsys.readouterr().out
+
+
 def test_recordings_need_the_sensor_and_stream(tmp_path):
     seen = EventInput.of("counts", timesteps=2)
     model = lively("t-gen1", dtype=torch.float32, in_channels=2, input=seen)
     with pytest.raises(ConfigError, match="give --sensor ROWS COLUMNS"):
         export(model, "onnx", tmp_path / "a.onnx")
+    write_image(tmp_path / "a.jpg", 100, 80)
     with pytest.raises(ConfigError, match="samples: for networks of images"):
-        export(model, "onnx", tmp_path / "a.onnx", sensor=[60, 70], samples=["a.jpg"])
+        export(model, "onnx", tmp_path / "a.onnx", sensor=[60, 70], samples=[tmp_path / "a.jpg"])
     found = export(model, "onnx", tmp_path / "a.onnx", sensor=[60, 70], streaming=True, outputs="logits")
     assert found.parity.largest["logits"] < 1e-3
     assert Inferencer(found.path).artefact.size_hw == (64, 96)
@@ -110,6 +121,9 @@ def test_recordings_need_the_sensor_and_stream(tmp_path):
         ("--outputs detections --batch 4", "outputs: detections inside are of one image"),
         ("--imgsz 65", "imgsz: 65 is not a multiple of 32"),
         ("--samples no.jpg", "no.jpg"),
+        ("--samples no*.jpg --out new/a.onnx", "samples: no*.jpg: nothing to look at matches this pattern"),
+        ("--samples best.safetensors", "best.safetensors: nothing to look at"),
+        ("--samples rtsp://camera", "samples: rtsp://camera: is no image file"),
         ("--format onnx --out there.onnx", "exists already"),
     ],
 )

@@ -72,7 +72,11 @@ def test_format_1_is_read(tmp_path):
     ("make", "changes", "says"),
     [
         (lively, {"window_us": 1000}, "window_us: for recordings"),
-        (lively, {"kind": "recordings"}, "the model sees images, the data are recordings; name a preparation"),
+        (
+            lively,
+            {"kind": "recordings"},
+            "the model sees images, the data are recordings; give a model of recordings, or name the prep",
+        ),
         (lively, {"imgsz": 100}, "imgsz: 100 is not a multiple of 32"),
         (of_events, {"imgsz": 64}, "imgsz: for images"),
         (of_events, {"kind": "images"}, "the model sees recordings, the data are images"),

@@ -127,7 +127,10 @@ def test_the_real_time_factor_is_all_work_over_the_recordings_time():
 
 def test_a_model_of_images_asks_for_a_preparation(recording, tmp_path):
     model = SpikeYOLO("t", num_classes=2)
-    with pytest.raises(ConfigError, match="the model sees images, the data are recordings; name a preparation"):
+    with pytest.raises(
+        ConfigError,
+        match="the model sees images, the data are recordings; give a model of recordings, or name the prep",
+    ):
         next(predict_sources(model, find_sources([recording.path]), PredictionSettings(tmp_path)))
 
 

@@ -130,6 +130,18 @@ def test_a_video_becomes_a_video_with_numbered_tracks(tmp_path):
     assert (out / "labels" / "v_000006.txt").read_text().split()[-1] == "1"
 
 
+def test_tracking_without_its_package_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    write_video(tmp_path / "v.avi", frames=3, size_hw=(64, 96))
+    write_image(tmp_path / "p.png")
+    out = tmp_path / "out"
+    with pytest.raises(MissingPackage, match=r"spikeyolo\[track\]"):
+        run(find_sources([tmp_path / "v.avi"]), PredictionSettings(out, track=True, json=True))
+    assert not out.exists()
+    summary, _ = run(find_sources([tmp_path / "p.png"]), PredictionSettings(out, track=True))
+    assert summary.frames == 1  # single images have no tracks
+
+
 def test_batches_go_across_images_and_videos_in_order(tmp_path):
     """Two images, a video of three frames, two images: seven frames in batches of four and three."""
     for name, value in (("a.png", 10), ("b.png", 50), ("d.png", 90), ("e.png", 130)):
@@ -297,7 +309,7 @@ def test_command_line(tmp_path, capsys):
         write_image(tmp_path / name)
     words = ["predict", "--weights", str(tmp_path / "m.safetensors"), "--imgsz", "64", "--out", str(tmp_path / "out")]
     assert main([*words, "--source", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--json", "true"]) == 0
-    assert "2 frames" in capsys.readouterr().out
+    assert "2 images" in capsys.readouterr().out
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.jpg", "b.jpg", "predictions.json"]
     assert main([*words, "--source", str(tmp_path / "a.png"), "--imgsz", "50"]) == 1
     assert "imgsz: 50 is not a multiple of 32" in capsys.readouterr().err

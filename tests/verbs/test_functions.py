@@ -246,9 +246,16 @@ def test_the_command_prints_what_the_function_gives(model, weights, images, caps
     assert main(["predict", "--weights", str(weights), "--source", str(images), "--engine", "torch"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "2 frames: " in out
+    assert "2 images: " in out
     assert "written to runs/predict" in out
     assert (images.parent / "runs" / "predict" / "b.jpg").is_file()
+
+
+def test_the_command_says_which_score_was_asked_for_where_it_finds_nothing(weights, images, capsys, monkeypatch):
+    monkeypatch.chdir(images.parent)
+    words = ["predict", "--weights", str(weights), "--source", str(images / "a.png"), "--engine", "torch"]
+    assert main([*words, "--conf", "1"]) == 0
+    assert "1 image: nothing found with a score of 1 or more (--conf); written to" in capsys.readouterr().out
 
 
 def test_functions_that_were_there_are_the_same():

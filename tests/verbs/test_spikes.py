@@ -123,11 +123,44 @@ def test_plots_are_saved_and_shown(model, tmp_path):
         np.testing.assert_array_equal(read_rgb(plot.save(tmp_path / "plot.png")), shown)
 
 
+class Adapting(spikeyolo.SpikingNeuron):
+    """No I-LIF: what it fired stays in a second variable, and is taken off what it receives next."""
+
+    def rest(self, current):
+        return torch.stack([torch.zeros_like(current), torch.ones_like(current)])
+
+    def step(self, current, v):
+        potential, bar = v.unbind(0)
+        h = 0.5 * potential + current - bar
+        counts = h.clamp(0, self.max_count).round()
+        return counts, torch.stack([h - counts, 0.5 * bar + 0.25 * counts])
+
+
+def test_a_neuron_of_ones_own_is_drawn_with_all_its_state():
+    model = lively(num_classes=2, neuron=Adapting, input=ImageInput((64, 64)), timesteps=2)
+    rates = spikeyolo.firing_rates(model, IMAGES[0])
+    raster = spikeyolo.spike_raster(model, IMAGES[0], SMALL, neurons=10**6)
+    spikes = sum(len(events.get_positions()) for events in raster.figure.axes[0].collections)
+    counts = received(model.fold(dense=True), IMAGES[:1], SMALL)
+    assert spikes == int(counts.sum()) > 0
+    assert rates[SMALL].mean_count == pytest.approx(float(counts.mean()), rel=1e-3)
+
+    trace = spikeyolo.membrane_trace(model, IMAGES[0], SMALL, neurons=3)
+    assert len(trace.figure.axes) == 3
+    for axes in trace.figure.axes:
+        bar = axes.lines[1].get_ydata()
+        fired = [float(text.get_text()) for text in axes.texts]
+        assert bar[0] == 1  # at rest
+        np.testing.assert_allclose(bar[1:], [0.5 * bar[0] + 0.25 * fired[0], 0.5 * bar[1] + 0.25 * fired[1]])
+
+
 def test_what_is_refused(model):
     with pytest.raises(ConfigError, match=r"layer: 'backbone\.stage1\.0\.chanel_mixer\.0' is none .* did you mean"):
         spikeyolo.spike_raster(model, IMAGES[0], "backbone.stage1.0.chanel_mixer.0")
     with pytest.raises(ConfigError, match="no spikes"):
         spikeyolo.firing_rates(lively(num_classes=2, neuron="relu"), IMAGES[0])
+    with pytest.raises(ConfigError, match="no spikes"):
+        spikeyolo.spike_raster(lively(num_classes=2, neuron="relu"), IMAGES[0], LAYER)
     with pytest.raises(ConfigError, match="none are given"):
         spikeyolo.firing_rates(model, [])
     with pytest.raises(ConfigError, match="batch"):

@@ -171,15 +171,16 @@ def read_words(options: Mapping[str, Option], words: Sequence[str]) -> dict[str,
     ]
     found, unknown = parser.parse_known_args(split)
     if unknown:
-        raise UsageError(_not_understood(unknown[0], options))
+        before = dict(zip(words[1:], words, strict=False)).get(unknown[0], "")
+        raise UsageError(_not_understood(unknown[0], options, before if before in switches else None))
     try:
         return {name: value_of(value, options[name].kind, options[name].flag) for name, value in vars(found).items()}
     except ConfigError as error:
         raise UsageError(str(error)) from error
 
 
-def _not_understood(word: str, options: Mapping[str, Option]) -> str:
-    """What was probably meant by a word that is no option."""
+def _not_understood(word: str, options: Mapping[str, Option], switch: str | None) -> str:
+    """What was probably meant by a word that is no option, and that may stand after a switch."""
     name, equals, value = word.removeprefix("--").partition("=")
     name = name.replace("-", "_")
     known = [option.name for option in options.values() if not option.positional]
@@ -190,6 +191,8 @@ def _not_understood(word: str, options: Mapping[str, Option]) -> str:
         return f"no such option {quote(word.partition('=')[0])}" + (f", did you mean {flag!r}?" if flag else "")
     if equals and re.fullmatch(r"\w+", name):
         return f"options begin with --, {quote(word)} does not" + (f": write {flag} {value}" if flag else "")
+    if switch is not None:
+        return f"{quote(word)} belongs to no option; {switch} takes no value"
     near = " (for example --data)" if "data" in known and word.endswith((".yaml", ".json")) else ""
     return f"{quote(word)} belongs to no option; name one before it{near}"
 

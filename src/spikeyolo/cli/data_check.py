@@ -27,7 +27,7 @@ def check(
     from ..data.grids import index_grid
     from ..data.open import open_images
     from ..errors import DataError
-    from ..files import new_folder, numbered
+    from ..files import gone_if_empty, new_folder, numbered
     from ..imaging.image_input import ImageInput
     from ..imaging.io import write_rgb
     from ..limits import MAX_IMAGES, check_range
@@ -36,16 +36,17 @@ def check(
     check_range("images", images, 1, MAX_IMAGES)
     opened, problems = open_images(data), []
     folder = numbered("runs/data-check") if out is None else new_folder(out, reads=[data], overwrite=overwrite)
-    for split in opened.splits:
-        index, report = opened.scan(split, cache=cache)
-        show(report.table())
-        try:
-            report.raise_if_unusable(strict)
-        except DataError as error:
-            problems.append(str(error))
-        if len(index):
-            page = folder / f"{split}.png"
-            write_rgb(page, index_grid(index, ImageInput.of(320), images))
-            say(f"images with their boxes: {page}")
+    with gone_if_empty(folder):
+        for split in opened.splits:
+            index, report = opened.scan(split, cache=cache)
+            show(report.table())
+            try:
+                report.raise_if_unusable(strict)
+            except DataError as error:
+                problems.append(str(error))
+            if len(index):
+                page = folder / f"{split}.png"
+                write_rgb(page, index_grid(index, ImageInput.of(320), images))
+                say(f"images with their boxes: {page}")
     if problems:
         raise DataError("; ".join(problems))

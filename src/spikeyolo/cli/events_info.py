@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from ..progress import progress_bar
 from ..terminal import say, show
+from ..text import with_bytes_escaped
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -155,6 +157,13 @@ def _recordings(source: str, data: EventData | None) -> list[Path]:
     return found
 
 
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Names of recordings that share theirs with another: the path from the folder on that holds them all."""
+    twice = {name for name, times in Counter(path.name for path in paths).items() if times > 1}
+    above = os.path.commonpath([path.parent for path in paths]) if twice else ""
+    return {path: with_bytes_escaped(os.path.relpath(path, above)) for path in paths if path.name in twice}
+
+
 def _row(one: InspectedRecording) -> dict[str, str]:
     return {
         "recording": one.name,
@@ -247,10 +256,12 @@ def _inspected(
 
     found: list[InspectedRecording] = []
     unreadable: list[str] = []
+    names = _names(paths)
     with progress_bar("reading recordings", len(paths), show=len(paths) > 1) as report:
         for path in paths:
             try:
-                found.append(inspect_recording(path, source_of(path, data), sensor_of(data), filters, check=check))
+                one = inspect_recording(path, source_of(path, data), sensor_of(data), filters, check=check)
+                found.append(replace(one, name=names.get(path, one.name)))
             except DataError as error:
                 unreadable.append(str(error))
             report(len(found) + len(unreadable), len(paths))

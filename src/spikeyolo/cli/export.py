@@ -48,8 +48,8 @@ def export(choices: Choices = NOTHING, given: frozenset[str] = frozenset(), **op
 
     Args:
         imgsz: side of the square that the network is to see, in place of its own
-        samples: images to measure on, to find the ranges of int8 on, and to try a page on; unless given those of a
-            shipped model, else generated ones
+        samples: images to measure on, to find the ranges of int8 on, and to try a page on: files, folders, "glob*";
+            unless given those of a shipped model, else generated ones
 
     Examples:
         spikeyolo export --weights best.safetensors --format onnx --out model.onnx

@@ -36,7 +36,7 @@ COMMANDS = {
     "events info": "sensor, duration, rate and labels of recordings of event cameras",
     "events view": "draw windows of a recording, with the boxes labelled in them",
     "events prepare": "write an event data set in RVT's layout; training here does not need it",
-    "export": "write a network for ONNX Runtime, OpenVINO, TensorRT or a chip",
+    "export": "write a network for ONNX Runtime, OpenVINO, TensorRT, a browser or a chip",
     "benchmark": "every form of a network and every runtime side by side: size, AP, latency, energy",
     "models": "weights that come with the package, and where the authors' checkpoints are had",
     "convert": "turn a published checkpoint (.pt) into a safetensors file",

@@ -203,8 +203,8 @@ def open_recording(path: str | os.PathLike[str], sensor_size_hw: tuple[int, int]
             file's own, or a package that is not installed.
     """
     path = Path(path)
+    file_size(path)  # first: a mistyped ending is no file, too
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: not an event recording by its name; known are {', '.join(READERS)}")
-    file_size(path)
     return Recording(path, reader(path, sensor_size_hw))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
-from ..files import new_file, new_folder, whole_folder
+from ..errors import ConfigError, DataError
+from ..files import gone_if_empty, new_file, new_folder, whole_folder
 from ..option_help import described
 from .registry import Format, chosen, find_format
 
@@ -54,15 +54,16 @@ def export(  # noqa: D417
         format: onnx, openvino, integer-onnx, integer, qonnx, nir or web
         out: the file or folder to write; beside the weights, under their name with the format, unless given
         imgsz: side of the square, or rows and columns, that the network is to see, in place of its own
-        samples: images to measure on, to find the ranges of int8 on, and to try a page on: files, or a tensor as the
-            network sees them (uint8 (N, 3, H, W) or frames (T, N, C, H, W)); unless given those of a shipped model,
-            else generated ones
+        samples: images to measure on, to find the ranges of int8 on, and to try a page on: files, folders, "glob*", or
+            a tensor as the network sees them (uint8 (N, 3, H, W) or frames (T, N, C, H, W)); unless given those of a
+            shipped model, else generated ones
         **choices: of the format; see its config in `configs`
 
     Raises:
         ConfigError: a format or choice that does not exist, that does not go with the others, or not with this network.
         MissingPackage: what the format needs is not installed.
         CheckpointError: the weights cannot be used.
+        DataError: samples that are not there, or are no images.
         WriteError: nothing may be written there, or it cannot be.
     """
     entry = find_format(format)
@@ -72,18 +73,28 @@ def export(  # noqa: D417
         from ..weights.shipped import sample_images
 
         samples = sample_images(weights)
-    files = [sample for sample in samples if isinstance(sample, str | os.PathLike)]
-    target = _target(entry, out, None if is_model else Path(weights), files, overwrite)
+    if not hasattr(samples, "ndim"):
+        samples = _image_files(samples)
+    reads = () if hasattr(samples, "ndim") else samples
+    target = _target(entry, out, None if is_model else Path(weights), reads, overwrite)
     from ..interop.reference import load_any  # torch: only now
 
-    try:
+    with nullcontext() if entry.suffix else gone_if_empty(target):
         model = weights if is_model else load_any(weights, neuron)
         return _write(model, entry, config, target, imgsz, sensor, samples, overwrite)
-    except BaseException:
-        if not entry.suffix:
-            with suppress(OSError):
-                target.rmdir()  # which only an empty one can be
-        raise
+
+
+def _image_files(samples: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Return the files of images that paths, folders and patterns stand for, as `predict` takes them."""
+    from ..prediction.sources import find_sources
+
+    try:
+        sources = find_sources(samples)
+    except DataError as error:
+        raise DataError(f"samples: {error}") from error
+    if other := next((source for source in sources if source.moving or not source.is_file), None):
+        raise DataError(f"samples: {other.path}: is no image file")
+    return [source.path for source in sources]
 
 
 def _target(entry: Format, out: Any, weights: Path | None, samples: Sequence[Any], overwrite: bool) -> Path:

@@ -74,7 +74,11 @@ def chosen_input(
     if own is None:
         raise ConfigError(f"the model does not say how recordings become frames; name a preparation: {names}")
     if kind not in (None, own.kind):
-        mend = f"name a preparation: {names}" if kind == EventInput.kind else "give recordings, or another model"
+        mend = (
+            f"give a model of recordings, or name the preparation of this one: {names}"
+            if kind == EventInput.kind
+            else "give recordings, or another model"
+        )
         raise ConfigError(f"the model sees {own.kind}, the data are {kind}; {mend}")
     found = own.changed(imgsz, **changes)
     try:

@@ -9,6 +9,7 @@ from ..errors import ConfigError
 from ..imaging.image_input import ImageInput
 from ..model.detecting import Detecting
 from ..model.inputs import chosen_input
+from ..optional import optional_module
 from .events import RunBy, found_on_recordings
 from .images import found_on_images
 from .result import FrameResult
@@ -45,12 +46,16 @@ def found_on(
 
     Raises:
         ConfigError: a setting that does not apply to what the model sees, or sources of a kind that it does not see.
+        MissingPackage: of tracking, the extra `track` is not installed.
         DataError: while it runs: no source can be read.
         WriteError: while it runs: something cannot be written.
     """
     seen = chosen_input(model, settings.imgsz, preparation, kind_of(sources), **changes)
     taken, left_out = divided(sources, seen.kind)
     summary.left_out = left_out
+    if settings.track and any(source.moving for source in taken):
+        optional_module("supervision", "track")  # before anything is written
+    summary.conf, summary.still = settings.thresholds.conf, not any(source.moving for source in taken)
     if isinstance(seen, ImageInput):
         if carry:
             raise ConfigError("carry: for recordings of event cameras; this model sees images")

@@ -67,6 +67,8 @@ class Summary:
         folder: where it is written.
         frames: looked at.
         total: frames in all, where that is known.
+        still: whether they are all single images.
+        conf: the least score that a detection had to have.
         detections: by class name.
         unreadable: a line for each source that could not be read.
         left_out: a line for each kind of source that the model does not take.
@@ -80,6 +82,8 @@ class Summary:
     folder: Path | None = None
     frames: int = 0
     total: int | None = None
+    still: bool = False
+    conf: float | None = None
     detections: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -102,9 +106,12 @@ class Summary:
     def lines(self) -> list[str]:
         """Return what a run came to, in lines."""
         counts = ", ".join(f"{count} {name}" for name, count in self.detections.most_common()) or "nothing found"
+        if not self.detections and self.conf:
+            counts += f" with a score of {self.conf:g} or more (--conf)"
+        looked_at = f"{self.frames} {'image' if self.still else 'frame'}{'' if self.frames == 1 else 's'}"
         written = "" if self.folder is None else f"; written to {self.folder}"
         skipped = [f"skipped: {line}" for line in self.unreadable]
-        return [*self.left_out, *skipped, f"{self.frames} frames: {counts}{written}", *filter(None, [self.speed()])]
+        return [*self.left_out, *skipped, f"{looked_at}: {counts}{written}", *filter(None, [self.speed()])]
 
     def speed(self) -> str | None:
         """Return a line with a step's latency, and all of the work beside the recording's time; None for images."""

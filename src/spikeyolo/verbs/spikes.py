@@ -23,7 +23,7 @@ from ..model.detector import SpikeYOLO
 from ..model.forms.spike_driven import SpikeDrivenConv
 from ..optional import optional_module
 from ..spiking import ILIF, NeuronState, binary_slots, scale_in_use
-from ..spiking.spiking_neuron import ilif_of
+from ..spiking.spiking_neuron import SpikingNeuron, ilif_of
 from ..strict import closest
 from ..terminal import as_html, as_text
 
@@ -172,28 +172,32 @@ class Plot:
 
 
 @torch.no_grad()
-def _currents(model: SpikeYOLO, image: Images, layer: str, imgsz: Any, asked: str) -> tuple[ILIF, Tensor]:
-    """The neurons before a convolution, and what they receive for the first image: (T, C, H, W)."""
+def _currents(
+    model: SpikeYOLO, image: Images, layer: str, imgsz: Any, asked: str
+) -> tuple[ILIF | SpikingNeuron, Tensor]:
+    """The neurons before a convolution, as I-LIF if they are, and their currents (T, C, H, W) for the first image."""
     network = on_counts(model)
     units = {name: unit for name, unit in network.named_modules() if isinstance(unit, SpikeDrivenConv)}
     if layer not in units:
         raise ConfigError(f"layer: {quote(layer)} is none of this network's; {closest(layer, units)}")
-    neuron, received = ilif_of(units[layer].neuron, asked), list[Tensor]()
-    hook = units[layer].neuron.register_forward_pre_hook(lambda _, inputs: received.append(inputs[0]))
+    neuron, received = units[layer].neuron, list[Tensor]()
+    hook = neuron.register_forward_pre_hook(lambda _, inputs: received.append(inputs[0]))
     tensor, _ = model.seen(image, imgsz)
     network(as_input(tensor.narrow(-4, 0, 1), network.device, network.dtype))
     hook.remove()
-    return neuron, received[0][:, 0]
+    own = isinstance(neuron, SpikingNeuron) and neuron.as_ilif() is None
+    return neuron if own else ilif_of(neuron, asked), received[0][:, 0]
 
 
-def _fire(neuron: ILIF, currents: Tensor) -> tuple[Tensor, Tensor]:
-    """Counts and potentials after the reset, each (T, N), of neurons that are (T, C, H, W)."""
-    state, counts, potentials = NeuronState(), [], []
+@torch.no_grad()
+def _fire(neuron: ILIF | SpikingNeuron, currents: Tensor) -> tuple[Tensor, Tensor]:
+    """Counts (T, N) and states after each timestep (T, variables, N), of currents (T, C, H, W)."""
+    state, counts, states = NeuronState(), [], []
     for current in currents:
         outputs = neuron(current[None, None], state)
         counts.append(neuron.counts(outputs).flatten())
-        potentials.append(state[neuron.name].flatten())
-    return torch.stack(counts).cpu(), torch.stack(potentials).cpu()
+        states.append(state[neuron.name].reshape(-1, current.numel()))
+    return torch.stack(counts).cpu(), torch.stack(states).cpu()
 
 
 def _some(counts: Tensor, how_many: int) -> Tensor:
@@ -262,6 +266,8 @@ def membrane_trace(
 ) -> Plot:
     """Draw the membrane potentials before a convolution over the timesteps of an image, before and after each reset.
 
+    Of a neuron of one's own, which is no I-LIF, its state after each timestep is drawn, every variable of it.
+
     Args:
         model: trained or folded, with spikes.
         image: one, as for `SpikeYOLO.predict`; event frames (T, 1, C, H, W) as a tensor.
@@ -274,29 +280,53 @@ def membrane_trace(
         MissingPackage: matplotlib is not installed.
     """
     neuron, currents = _currents(model, image, layer, imgsz, "membrane_trace")
-    counts, after = _fire(neuron, currents)
-    before = after + counts * _spike_weight(neuron, currents).cpu()
+    counts, states = _fire(neuron, currents)
     chosen = _some(counts, neurons)
     figure = optional_module("matplotlib.figure", "train").Figure(
         figsize=(7, 1.6 * len(chosen) + 0.8), layout="constrained"
     )
     panels = np.atleast_1d(figure.subplots(len(chosen), sharex=True))
+    if isinstance(neuron, ILIF):
+        drawn = "membrane potential in units of the threshold"
+        before = states[:, 0] + counts * _spike_weight(neuron, currents).cpu()
+        for axes, index in zip(panels, chosen.tolist(), strict=True):
+            _draw_potential(axes, before[:, index].numpy(), states[:, 0, index].numpy(), counts[:, index].tolist())
+    else:
+        drawn = "state after each timestep"
+        rest = neuron.rest(currents[0][None]).reshape(1, -1, counts.shape[1]).cpu()
+        along = torch.cat([rest, states])
+        for axes, index in zip(panels, chosen.tolist(), strict=True):
+            _draw_state(axes, along[..., index].numpy(), counts[:, index].tolist())
     for axes, index in zip(panels, chosen.tolist(), strict=True):
-        times = np.arange(1, len(counts) + 1)
-        h, v = before[:, index].numpy(), after[:, index].numpy()
-        axes.plot(np.append(0, np.repeat(times, 2)), np.append(0, np.stack([h, v], 1)), color="grey", linewidth=1)
-        axes.plot(times, h, "o", color="tab:blue", label="before firing")
-        axes.plot(times, v, "o", color="tab:orange", label="after the reset")
-        for time, height, count in zip(times, h, counts[:, index].tolist(), strict=True):
-            axes.annotate(f"{count:.0f}", (time, height), xytext=(6, 2), textcoords="offset points", fontsize=8)
         axes.axhline(0, color="black", linewidth=0.5)
         axes.margins(x=0.06, y=0.25)
         axes.set_ylabel(f"neuron\n{index}", fontsize=8)
     figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc="outside lower right", ncols=2)
-    figure.suptitle(f"{layer}\nmembrane potential in units of the threshold; the numbers are spike counts", fontsize=10)
+    figure.suptitle(f"{layer}\n{drawn}; the numbers are spike counts", fontsize=10)
     panels[-1].set_xticks(range(len(counts) + 1))
     panels[-1].set_xlabel("timestep (0: at rest)")
     return Plot(figure)
+
+
+def _draw_potential(axes: Any, h: np.ndarray, v: np.ndarray, counts: Sequence[float]) -> None:
+    """Potentials (T,) before firing and after the reset, of a neuron."""
+    times = np.arange(1, len(counts) + 1)
+    axes.plot(np.append(0, np.repeat(times, 2)), np.append(0, np.stack([h, v], 1)), color="grey", linewidth=1)
+    axes.plot(times, h, "o", color="tab:blue", label="before firing")
+    axes.plot(times, v, "o", color="tab:orange", label="after the reset")
+    _write_counts(axes, h, counts)
+
+
+def _draw_state(axes: Any, states: np.ndarray, counts: Sequence[float]) -> None:
+    """Variables (1 + T, variables) of a neuron, from rest on."""
+    for number, along in enumerate(states.T):
+        axes.plot(along, "o-", linewidth=1, label=f"state[{number}]" if states.shape[1] > 1 else "state")
+    _write_counts(axes, states[1:, 0], counts)
+
+
+def _write_counts(axes: Any, heights: np.ndarray, counts: Sequence[float]) -> None:
+    for time, (height, count) in enumerate(zip(heights, counts, strict=True), 1):
+        axes.annotate(f"{count:.0f}", (time, height), xytext=(6, 2), textcoords="offset points", fontsize=8)
 
 
 def _spike_weight(neuron: ILIF, currents: Tensor) -> Tensor:
