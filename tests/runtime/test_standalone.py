@@ -59,7 +59,7 @@ def assert_finds(done, expected, names):
 
 
 def test_it_is_short():
-    assert len(PROGRAM.read_text().splitlines()) <= 82
+    assert len(PROGRAM.read_text().splitlines()) <= 80
 
 
 @pytest.mark.few(2)
@@ -102,8 +102,7 @@ def test_nothing_is_found(network, image, tmp_path):
     program = write_run_py(write_onnx(tmp_path / "network.onnx", network, SIZE))
     program.write_text(program.read_text().replace("0.25, 0.7", "0.999, 0.7"))
     done = run(program, image, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "nothing found with a score of 0.999 or more" in done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert np.array_equal(read_rgb(tmp_path / "boxes.png"), read_rgb(image))
 
 

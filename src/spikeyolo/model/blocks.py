@@ -275,7 +275,8 @@ class SpikingBlock(nn.Module):
         return nullcontext(), _statistics_kept(self)
 
     def _mix(self, x: Tensor, state: NeuronState | None) -> Tensor:
-        if isinstance(x, Tensor) and torch.is_autocast_enabled(x.device.type):  # a traced one is of no device
+        # A traced x is no tensor, and a meta device has no autocast.
+        if isinstance(x, Tensor) and x.device.type != "meta" and torch.is_autocast_enabled(x.device.type):
             x = widen(x)  # potentials are added up in float32, as in the neurons
         for mixer in (self.token_mixer, self.channel_mixer):
             joined = _leaves_norm(mixer[-1], x) and not watched(mixer)

@@ -71,9 +71,7 @@ if __name__ == "__main__":
         loaded = cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_COLOR)
         if loaded is None or (Path(out).exists() and Path(out).samefile(source)):
             raise ValueError(f"{source}: no image" if loaded is None else f"{out}: the image itself; name another")
-        if not (found := detect(loaded[..., ::-1])):
-            print(f"nothing found with a score of {CONF} or more", file=sys.stderr)
-        for name, score, box in found:
+        for name, score, box in detect(loaded[..., ::-1]):
             print(f"{name} {score:.3f} at {(at := list(map(round, box)))}")
             cv2.rectangle(loaded, at[:2], at[2:], (0, 200, 0), 2)
             cv2.putText(loaded, name, (at[0], max(at[1] - 4, 10)), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 200, 0))
