@@ -202,11 +202,12 @@ def test_gradients_of_half_precision_are_those_of_float32_rounded_once(dtype):
 def test_no_count_of_a_network_under_autocast_differs_from_the_float32_potential(preset):
     # Each neuron is given what reaches it under autocast; in half precision some 1 % of the counts were others.
     network = lively(preset, dtype=torch.float32, timesteps=2, num_classes=2)
-    different = total = 0
+    different, total, dtypes = 0, 0, set()
 
     def compare(neuron, inputs, counts):
         nonlocal different, total
-        assert counts.dtype == torch.bfloat16
+        assert counts.dtype == inputs[0].dtype
+        dtypes.add(counts.dtype)
         expected = ilif(inputs[0].float(), neuron.decay, neuron.gain, neuron.max_count)
         different, total = different + int((counts != expected).sum()), total + counts.numel()
 
@@ -217,6 +218,7 @@ def test_no_count_of_a_network_under_autocast_differs_from_the_float32_potential
         network(torch.rand(2, 1, 3, 64, 64))
     assert total > 100_000
     assert different == 0
+    assert dtypes == {torch.bfloat16, torch.float32}  # currents, and potentials that were added up along shortcuts
 
 
 def kept_for_backward(x):
