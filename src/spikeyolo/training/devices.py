@@ -112,10 +112,10 @@ def is_first_process() -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what is freed for what is needed next, so that a step on a CPU is 2 to 5 % shorter.
+    """Have the C library keep what is freed for what is needed next, so that a step on a CPU gets no page anew.
 
-    Beside other work it is a tenth. Else it gives the activations of each step back to the system, and gets them again
-    as pages that are cleared first, and in no cache. Only glibc, of Linux, can be told.
+    Else it gives the activations of each step back to the system, and gets them again as pages that are cleared first,
+    and in no cache. Only glibc, of Linux, can be told.
     """
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # of mallopt(3)
     with suppress(AttributeError, OSError, TypeError):
