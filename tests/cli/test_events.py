@@ -160,3 +160,6 @@ def test_prepare_and_prepare_again(capsys, data, tmp_path):
     assert "train: 2 sequences written, 0 were there; 10 frames" in out
     assert (tmp_path / "rvt" / "test" / "d" / "labels_v2" / "labels.npz").is_file()
     assert "train: 0 sequences written, 2 were there" in run(capsys, "prepare", data, tmp_path / "rvt")[1]
+    code, _, err = run(capsys, "info", tmp_path / "rvt")
+    assert code == 1
+    assert "holds frames that RVT made, no recordings; give a data.yaml with format: rvt" in err

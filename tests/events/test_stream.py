@@ -65,6 +65,24 @@ def test_silence_is_left_out_and_the_network_starts_anew(tmp_path):
 
 
 @pytest.mark.parametrize("carry", [False, True])
+@pytest.mark.parametrize(
+    ("bounds", "first_us", "count"),
+    [({"window_us": 4000}, 8_000, (2, 4)), ({"window_events": 200, "window_us": 4000}, 10_000, (2, 3))],
+)
+def test_time_before_the_first_event_is_left_out(tmp_path, bounds, first_us, count, carry):
+    """Events at 11 and 15 ms; windows of 4 ms on the clock of the recording, or timesteps of 2 ms until they are full.
+
+    With the potentials carried on, a stream of equal windows starts where it starts without.
+    """
+    recording = recording_of(tmp_path, events_of([11_000, 15_000], [0] * 2, [0] * 2, [1] * 2))
+    stream = StreamWindows(recording, EventInput(**bounds, timesteps=2), carry)
+    steps = list(stream)
+    assert (steps[0].start_us, len(steps)) == (first_us, count[carry])
+    assert stream.total in (None, len(steps))
+    assert [step.events.t_us.tolist() for step in steps if len(step.events)] == [[11_000], [15_000]]
+
+
+@pytest.mark.parametrize("carry", [False, True])
 @given(recordings(), st.integers(1, 3), st.integers(1, 6), st.one_of(st.none(), st.integers(1, 900)))
 @settings(max_examples=12, deadline=None)
 def test_no_event_is_lost_and_none_comes_twice(tmp_path_factory, carry, events, timesteps, each, step_us):

@@ -138,6 +138,7 @@ def _recordings(source: str, data: EventData | None) -> list[Path]:
     from ..data.events.frame_sources import RecordingSource
     from ..errors import DataError
     from ..events import READERS, is_recording
+    from ..events.recording import RVT_FRAMES
     from ..reading import files_below
 
     if data is not None:
@@ -151,7 +152,10 @@ def _recordings(source: str, data: EventData | None) -> list[Path]:
         raise DataError(f"{source}: no such file or folder")
     if not os.path.isdir(path):
         return [path]
-    found = [Path(file) for file in files_below(path) if is_recording(file)]
+    files = list(files_below(path))
+    found = [Path(file) for file in files if is_recording(file)]
+    if not found and any(Path(file).name in RVT_FRAMES for file in files):
+        raise DataError(f"{source}: holds frames that RVT made, no recordings; give a data.yaml with format: rvt")
     if not found:
         raise DataError(f"{source}: no recordings in it ({', '.join(READERS)})")
     return found

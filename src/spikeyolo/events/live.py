@@ -109,11 +109,12 @@ class LiveRecording:
             self._rest = self._rest[at:]
             return checked_size(Path(self.path), None, size) or DEFAULT_SIZE_HW
 
-    def windows(self, step_us: int) -> Iterator[Window]:
+    def windows(self, step_us: int, together: int = 1) -> Iterator[Window]:
         """Yield windows that follow each other, each as soon as it is whole, until every event was seen; once.
 
         Args:
             step_us: length of a window, and from one end to the next.
+            together: the first one starts at a multiple of so many windows, the last one before the first event.
 
         Raises:
             ConfigError: windows of more than 10 s.
@@ -129,7 +130,10 @@ class LiveRecording:
                 if start in pauses:
                     while piece >= 0 and open_.end_us < (piece + 1) * STILL_US + step_us:
                         yield open_.closed(came)
-                    open_.pause(int(pieces[start]) * STILL_US)
+                    begins_us = (
+                        0 if piece >= 0 else int(events.t_us[start]) // (together * step_us) * together * step_us
+                    )
+                    open_.pause(max(begins_us, int(pieces[start]) * STILL_US))
                 part = events[start:stop]
                 while (inside := int(np.searchsorted(part.t_us, open_.end_us))) < len(part):
                     open_.add(part[:inside], came)

@@ -28,8 +28,12 @@ READERS: dict[str, Opener] = {
     **dict.fromkeys(SUFFIXES, DecodedFile),
 }
 
-BESIDE = ("_bbox.npy", "tracks.npy", "rectify_map.h5")
-"""Ends of the names of files that data sets keep beside recordings: labels of Prophesee's and DSEC's, DSEC's maps."""
+RVT_FRAMES = ("event_representations.h5", "event_representations_ds2_nearest.h5")
+"""Names of RVT's files of frames, of full and of halved size."""
+
+BESIDE = ("_bbox.npy", "tracks.npy", "rectify_map.h5", *RVT_FRAMES, "timestamps_us.npy", "objframe_idx_2_repr_idx.npy")
+"""Ends of the names of files that data sets keep beside recordings, or in place of them: labels of Prophesee's and
+DSEC's, DSEC's maps, RVT's frames and their times."""
 
 _PART = 1 << 20  # events read at once where all are
 MAX_EVENTS = 1 << 26  # of one window: they take 900 MB, and frames of them more

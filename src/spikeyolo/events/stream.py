@@ -51,8 +51,8 @@ class StreamWindows:
 
     Of a number of events, one ends with each N-th event, and the last with what there is; a timestep each N / T. With a
     bound of time beside it a timestep ends at the latest `window_us` / T after its start, and a window is T of them. A
-    last window of fewer has empty timesteps before them. Where nothing happens for long, time is left out; see
-    `Recording.steps`.
+    last window of fewer has empty timesteps before them. Time before the first event is left out, and time in which
+    nothing happens for long; see `Recording.steps`.
 
     Args:
         recording: what to look at.
@@ -70,6 +70,7 @@ class StreamWindows:
     """
 
     def __init__(self, recording: Recording, seen: EventInput, carry: bool = False) -> None:
+        whole = seen.timesteps if carry else 1  # steps of a window, which begin with one without `carry`
         if carry:
             seen = one_timestep(seen)
         Filtering(seen.filters, recording.sensor_size_hw)  # refuses a region
@@ -84,6 +85,11 @@ class StreamWindows:
             still = -(-recording.duration_us // self.step_us) - self.total
             if still > 0:
                 self._warn(f"{still} steps left out, {still * self.step_us / 1e6:g} s")
+            if self._stretches:  # the clock of a camera may be set long before its first event
+                first = self._stretches[0]
+                begins_us = recording.start_us // (whole * self.step_us) * whole * self.step_us
+                before = max(0, (begins_us - first.start) // self.step_us + 1)
+                self._stretches[0], self.total = first[before:], self.total - before
         elif seen.window_us is None:
             self.total = -(-len(recording) // seen.window_events)
             self.step_us = max((recording.duration_us - recording.start_us) // max(self.total, 1), 1)
@@ -105,7 +111,8 @@ class StreamWindows:
                 yield StreamWindow(number == 0, end_us - self.step_us, end_us, events, window)
 
     def _of_numbers(self, filtering: Filtering) -> Iterator[StreamWindow]:
-        recording, p, start_us = self.recording, self.seen, 0
+        recording, p = self.recording, self.seen
+        start_us = max(recording.start_us, 0) // p.timestep_us * p.timestep_us if p.timestep_us else 0
         group, fresh, number = list[tuple[Events, Events, Span]](), True, 0
         while number < len(recording):
             if p.timestep_us is not None and (later_us := self._after_silence(number, start_us)) > start_us:

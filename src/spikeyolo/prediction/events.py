@@ -114,6 +114,7 @@ class EventStream:
         self.thresholds, self.waited_s = thresholds or Thresholds(), 0.0
         if carry:
             model.check_carry()
+        self._together = seen.timesteps if carry else 1
         self.windows = StreamWindows(recording, seen, carry) if isinstance(recording, Recording) else None
         self.seen = self._seen_live(seen) if self.windows is None else self.windows.seen
         self.step_us: int = (self.seen.window_us or 1) if self.windows is None else self.windows.step_us
@@ -172,7 +173,7 @@ class EventStream:
         """What follows next, and when its events were there, or began to be read."""
         if isinstance(self.recording, LiveRecording):
             filtering = Filtering(self.seen.filters, self.recording.sensor_size_hw)
-            for live in self.recording.windows(self.step_us):
+            for live in self.recording.windows(self.step_us, self._together):
                 window = Window(filtering(live.events), live.end_us)
                 yield live.ready, StreamWindow(live.first, live.end_us - self.step_us, live.end_us, live.events, window)
             return

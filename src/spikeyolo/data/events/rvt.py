@@ -25,6 +25,7 @@ from ...errors import DataError
 from ...events.event_file import LATEST_US, checked_size
 from ...events.hdf5_reading import dataset, open_hdf5
 from ...events.numpy_files import load_numpy
+from ...events.recording import RVT_FRAMES
 from ...events.representations import check_memory
 from ...files import whole_folder
 from ...optional import optional_module
@@ -33,7 +34,7 @@ from .labels import Pairing, boxes_from
 
 DEFAULT_NAME = "stacked_histogram_dt=50_nbins=10"
 FRAMES, LABELS = "event_representations_v2", "labels_v2"
-FULL, HALVED = "event_representations.h5", "event_representations_ds2_nearest.h5"
+FULL, HALVED = RVT_FRAMES
 TOLERANCE_US = 1000  # between a label and the end of its frame's window: the times of labels are rounded
 
 
