@@ -272,6 +272,7 @@ def test_commands_train_and_val(shapes, tmp_path, capsys):
     assert {"precision_recall.png", "f1.png", "confusion.png"} <= {path.name for path in out.iterdir()}
     said = capsys.readouterr()
     assert "best weights" in said.out
+    assert f"hardly anything is learned yet; spikeyolo train --resume {out} --epochs N" in " ".join(said.out.split())
     numbers = tmp_path / "numbers.json"
     command = ["val", "--weights", str(out / "best.safetensors"), "--data", str(shapes), "--workers", "0"]
     assert main([*command, "--device", "cpu", "--split", "train", "--json", str(numbers)]) == 0

@@ -150,7 +150,7 @@ def test_a_training_says_what_it_is_about_to_do(tiny, tmp_path, monkeypatch, cap
         "model t: 1.7 M parameters, 4 classes, neuron coco, T = 1, D = 4; it sees images of 64 x 64 pixels",
         "10 to train on with ",
         "4 to validate on with ",
-        "1 epochs of 3 batches of 4, 2 batches a step, sgd at 0.01, on CPU in 32; written to",
+        "1 epoch of 3 batches of 4, 2 batches a step, sgd at 0.01, on CPU in 32; written to",
         "epoch 1/1  box 1.000",
     ):
         assert words in said.out

@@ -51,12 +51,14 @@ def info(
         spikeyolo events info drive_td.dat --refractory-us 1000 --background-us 5000
     """
     from ..data.known import named_set
-    from ..data.open import open_recordings
     from ..errors import ConfigError, DataError
     from ..events import EventInput
 
-    describes = Path(source).suffix.lower() in (".yaml", ".yml") or named_set(source) is not None
-    data = open_recordings(source) if describes else None
+    data = None
+    if Path(source).suffix.lower() in (".yaml", ".yml") or named_set(source) is not None:
+        from ..data.open import open_recordings  # which imports torch
+
+        data = open_recordings(source)
     own = data.description.input if data is not None and check else EventInput()
     given = {"refractory_us": refractory_us, "background_us": background_us, "region": region}
     filters = EventInput.of(own, **given).filters

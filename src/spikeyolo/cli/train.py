@@ -62,6 +62,8 @@ GROUPS = {
     ),
 }
 
+LEARNED = 0.01  # AP50 from which on a network finds something
+
 
 def train(
     settings: TrainSettings,
@@ -95,4 +97,6 @@ def train(
     if done.validation is not None:
         show(*done.validation.tables())
         say(f"written to {done.path}; best weights: {done.best}")
+        if done.validation.metrics.AP50 < LEARNED:
+            say(f"hardly anything is learned yet; spikeyolo train --resume {done.path} --epochs N, a larger N, goes on")
         say(f"next: spikeyolo predict --weights {done.best} --source FILES")
