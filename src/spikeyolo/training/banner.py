@@ -21,12 +21,13 @@ def banner(
     train, val = samples.train_index, samples.val_index
     recipe, together, config = recipe_of(settings), accumulation(settings), network.config
     batches, rows = samples.plan()
+    epochs = f"{settings.epochs} epoch{'' if settings.epochs == 1 else 's'}"
     return [
         f"model {Path(settings.model).name}: {millions:.1f} M parameters, {config.num_classes} classes, "
         f"neuron {config.neuron}, T = {config.timesteps}, D = {config.max_count}; it sees {samples.input}",
         f"data {settings.data}: {len(train)} to train on with {len(train.boxes)} boxes, "
         f"{len(val)} to validate on with {len(val.boxes)}",
-        f"{f'recipe {recipe}: ' if recipe else ''}{settings.epochs} epoch{'' if settings.epochs == 1 else 's'} of {batches} "
+        f"{f'recipe {recipe}: ' if recipe else ''}{epochs} of {batches} "
         f"batches of {settings.batch}{rows}{f', {together} batches a step' if together > 1 else ''}, "
         f"{settings.optimizer} at {settings.lr:g}, on {devices.name} in {settings.precision}; written to {folder.path}",
         *_calibration(settings),
