@@ -20,6 +20,7 @@ PAGES = [
 LINKING = [*PAGES, ROOT / "examples" / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 CODE = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 OF_THE_READER = re.compile(r"\"(best|runs/train/best)\.(pt|safetensors)\"")
+RESULTS = [ROOT / "README.md", DOCS / "results.md"]
 SLOW = ["python.md", "own-neuron.md"]
 MADE = ["commands.md", "python.md", "house.md"]
 """Pages that docs/make_reference.py writes into docs/reference."""
@@ -70,6 +71,13 @@ def test_links_lead_somewhere(page):
         assert file.is_file(), target
         assert not anchor or anchor in headings(text_of(file)), target
         assert DOCS not in page.parents or DOCS in file.parents, target  # the site has the pages of docs/ alone
+
+
+def test_a_table_that_stands_twice_is_the_same():
+    """That of `spikeyolo benchmark`: in the README, and on the site, which has no README."""
+    tables = [re.findall(r"^\| form \| runs in \|.*?\n\n", text_of(page), re.MULTILINE | re.DOTALL) for page in RESULTS]
+    assert len(tables[0]) == 1
+    assert tables[0] == tables[1]
 
 
 def test_the_reference_has_every_command_option_and_name():
