@@ -140,7 +140,10 @@ def test_the_measurement_after_a_training_is_printed_and_written(capsys, monkeyp
 
     def validate_best(measured):
         seen.update(folder=measured)
-        return SimpleNamespace(write=lambda where: seen.update(written=where), tables=lambda: ["a table"])
+        metrics = SimpleNamespace(AP50=0.5)
+        return SimpleNamespace(
+            write=lambda where: seen.update(written=where), tables=lambda: ["a table"], metrics=metrics
+        )
 
     both = SimpleNamespace(train=lambda *_: folder, validate_best=validate_best)
     monkeypatch.setitem(sys.modules, "spikeyolo.training.run", both)
@@ -148,6 +151,7 @@ def test_the_measurement_after_a_training_is_printed_and_written(capsys, monkeyp
     assert (code, seen) == (0, {"folder": folder, "written": tmp_path})
     assert "a table" in out
     assert f"next: spikeyolo predict --weights {folder.best}" in " ".join(out.split("\n"))
+    assert "hardly anything" not in out
 
 
 def test_a_run_is_resumed_by_its_own_settings(capsys, tmp_path):

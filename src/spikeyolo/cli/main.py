@@ -42,10 +42,11 @@ COMMANDS = {
     "convert": "turn a published checkpoint (.pt) into a safetensors file",
     "hub push": "send weights to the Hugging Face Hub, with a measured card",
     "env": "versions of everything, for a report of a fault",
+    "completion": "what a shell needs to complete commands, options and files",
 }
 """Each command, with its line in the help: `events view` is the function `view` in the module `events_view`."""
 
-POSITIONAL = {"convert", "data check", "data get", "events info", "events view", "events prepare"}
+POSITIONAL = {"completion", "convert", "data check", "data get", "events info", "events view", "events prepare"}
 """Commands whose required parameters are given by position."""
 
 HELP = {"-h", "--help"}
