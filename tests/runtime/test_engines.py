@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections import Counter
 
 import pytest
 import torch
@@ -90,8 +91,10 @@ def test_windows_of_events_give_the_same_in_an_engine(engine):
         assert float(torch.corrcoef(torch.stack([our.flatten(), their.flatten()]))[0, 1]) > 0.99
 
 
-def test_a_stream_in_openvino_is_pytorchs_bit_for_bit_where_no_sum_is_rounded():
-    model = lively("t", dtype=torch.float32, num_classes=2, input=SEEN, **SEEN.network_fields).to_spike_driven()
+@pytest.mark.parametrize("neuron", ["coco", "gen1"])
+def test_a_stream_in_openvino_is_pytorchs_bit_for_bit_where_no_sum_is_rounded(neuron):
+    how = {"neuron": neuron, "num_classes": 2, "input": SEEN, **SEEN.network_fields}
+    model = lively("t", dtype=torch.float32, **how).to_spike_driven()
     how = {"outputs": "logits", "streaming": True}
     artefact = describe(model, SEEN, size_hw=(32, 64), **how)
     written = build_onnx(read_graph(model), OnnxConfig(dense=True, **how), artefact)
@@ -105,6 +108,15 @@ def test_a_stream_in_openvino_is_pytorchs_bit_for_bit_where_no_sum_is_rounded():
         assert list(found) == ["logits8", "logits16", "logits32"]
         for our, their in zip(found.values(), logits, strict=True):
             assert torch.equal(torch.from_numpy(our), their)
+
+
+def test_potentials_in_openvino_are_not_turned_round_in_every_step():
+    model = lively("t", dtype=torch.float32, num_classes=2, input=SEEN, **SEEN.network_fields).fold()
+    detector = in_engine(model, SEEN, "openvino", sensor_size_hw=(240, 304), carry=True)
+    operators = detector.inferencer.session._compiled.get_runtime_model().get_ordered_ops()
+    kinds = Counter(operator.get_rt_info()["layerType"].astype(str) for operator in operators)
+    assert kinds["MemoryInput"] > 80
+    assert kinds["Reorder"] < 10  # of what comes in and goes out
 
 
 def test_a_stream_in_openvino_goes_on_from_its_last_run_alone():
