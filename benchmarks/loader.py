@@ -20,6 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -93,6 +94,15 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def recordings(folder: Path) -> Path:
+    """Generated ones, in a description without how they become frames: an earlier commit may not know that."""
+    content = yaml.safe_load(write_recordings(folder, RECORDINGS).read_text(encoding="utf-8"))
+    del content["preparation"]
+    plain = folder / "plain.yaml"
+    plain.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return plain
+
+
 def started(tree: Path, words: str) -> subprocess.Popen[str]:
     env = {**os.environ, "PYTHONPATH": str(tree.resolve())}
     command = [sys.executable, "-c", EPOCHS, words]
@@ -109,7 +119,7 @@ def rate(process: subprocess.Popen[str], file: str, workers: int | None) -> floa
 
 def main() -> None:
     given = options()
-    files = given.data or [str(SHARED / "coco128/data.yaml"), str(write_recordings(given.out, RECORDINGS))]
+    files = given.data or [str(SHARED / "coco128/data.yaml"), str(recordings(given.out))]
     own = Path(__file__).resolve().parents[1] / "src"
     trees = ({"baseline": given.baseline} if given.baseline else {}) | {"this tree": own}
     shown = {name: getattr(given, name) for name in ("imgsz", "representation", "batch", "cache_mb", "prepared")}
