@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from ..spiking.scales import keep_scales_positive
+from ..spiking.scales import keep_scales_positive, scaled_layers
 from .settings import TrainSettings
 
 
@@ -130,7 +130,8 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
     else:  # Nesterov's form is not defined without momentum.
         optimizer = SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=fused)
     optimizer.register_step_pre_hook(lambda *_: lay_out_gradients(model.parameters()))
-    optimizer.register_step_post_hook(lambda *_: keep_scales_positive(model))
+    if scaled_layers(model):
+        optimizer.register_step_post_hook(lambda *_: keep_scales_positive(model))
     return optimizer
 
 

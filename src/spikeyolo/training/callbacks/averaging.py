@@ -36,6 +36,7 @@ class ExponentialAverage(WeightAveraging):
         super().__init__()
         self._kept = partial(ema_decay, decay=decay, ramp=ramp)
         self._updates = -1  # not read yet
+        self._values: tuple[list[Tensor], list[Tensor]] | None = None  # averaged and current ones
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Keep the average where the model will be; it is not there yet when this is called."""
@@ -48,6 +49,10 @@ class ExponentialAverage(WeightAveraging):
         assert self._average_model is not None
         self._updates = int(self._average_model.n_averaged)
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Have the tensors looked up anew; within an epoch none becomes another, and 500 modules take 4 ms a step."""
+        self._values = None
+
     def share(self, updates: int) -> float:
         """Return the share that the current weights get after so many updates; the first copies."""
         return 1 - self._kept(updates + 1) if updates else 1.0
@@ -59,8 +64,10 @@ class ExponentialAverage(WeightAveraging):
         if trainer.global_step <= self._latest_update_step:
             return
         assert self._average_model is not None
-        averaged, current = ([*m.parameters(), *m.buffers()] for m in (self._average_model.module, pl_module))
-        lerp(averaged, current, self.share(self._updates))
+        if self._values is None:
+            averaged, current = ([*m.parameters(), *m.buffers()] for m in (self._average_model.module, pl_module))
+            self._values = averaged, current
+        lerp(*self._values, self.share(self._updates))
         self._average_model.n_averaged += 1
         self._updates += 1
         self._latest_update_step = trainer.global_step
