@@ -28,7 +28,8 @@ def demo(
         epochs: passes over the training data, in place of the demo's own number
         seed: where all randomness comes from
         events: the same on generated recordings of an event camera
-        sequence: with --events: train along recordings, potentials carried, so many timesteps of 50 ms at once
+        sequence: with --events: a row of a batch in four is trained along recordings, potentials carried, so many
+            timesteps of 50 ms at once
         twin: train the ReLU twin to compare with; where ten minutes are enough for both unless given
 
     Examples:
