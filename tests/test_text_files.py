@@ -32,7 +32,7 @@ REFUSED = {
     "a list as a key": ("? [1, 2]\n: 3", "unhashable key"),
     "a tag that runs something": ("a: !!python/object/apply:os.system [exit]", "could not determine a constructor"),
     "a tag of 100,000 letters": (f"a: !{'x' * 100_000} 1", "could not determine a constructor"),
-    "a date that cannot be": ("a: 2024-13-45", "'2024-13-45' is not a value (month must be in 1..12)"),
+    "a date that cannot be": ("a: 2024-13-45", "'2024-13-45' is not a value (month must be in 1..12"),
     "an hour that cannot be": ("a: 2024-01-01 99:00:00", "is not a value"),
     "a number of 100,000 digits": ("a: " + "9" * 100_000, "a number of 100,000 characters"),
     "a number of base 60 with 100,000 digits": ("a: 1" + ":1" * 50_000, "a number of 100,001 characters"),
@@ -86,7 +86,7 @@ def test_yaml_without_names(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"[" * 100_000, "cannot be read as JSON (maximum recursion depth exceeded"),
+        (b"[" * 100_000, "cannot be read as JSON (nested too deep)"),
         (b'{"a": ' + b"9" * 10_000 + b"}", "cannot be read as JSON (Exceeds the limit"),
         (b'{"a": "\xe9"}', "cannot be read as JSON ('utf-8' codec can't decode"),
         (b"\0", "cannot be read as JSON"),
@@ -111,7 +111,7 @@ def test_only_regular_files_are_read(tmp_path):
         (tmp_path, "cannot be read (it is a folder)"),
         (tmp_path / "gone", "gone: cannot be read (no such file)"),
         (tmp_path / ("x" * 300), "cannot be read (File name too long)"),
-        ("a\0b", "cannot be read (embedded null byte)"),
+        ("a\0b", "embedded null"),  # byte, or character in path, by the version of Python
     ):
         with pytest.raises(DataError) as caught:
             read_bytes(file, 100)

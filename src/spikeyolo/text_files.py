@@ -127,4 +127,7 @@ def read_json(file: str | os.PathLike[str], limit: int = JSON_BYTES, error: type
     """
     content = read_bytes(file, limit, error)
     with naming(file, "cannot be read as JSON", error):
-        return json.loads(content)
+        try:
+            return json.loads(content)
+        except RecursionError:  # whose words change with the version of Python
+            raise ValueError("nested too deep") from None

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from matplotlib._pylab_helpers import Gcf
+from PIL import features
 from rich.console import Console
 from tests.helpers.coco_cases import fair_detections, generated_coco
 
@@ -116,6 +117,7 @@ def test_names_are_no_formulas(tmp_path):
     named(tmp_path, r"$\frac{$")  # a formula that is none would be an error
 
 
+@pytest.mark.skipif(not features.check("raqm"), reason="Pillow finds no FriBiDi")
 def test_arabic_names_are_drawn_without_a_warning_as_on_images(tmp_path):
     empty, arabic = named(tmp_path, ""), named(tmp_path, "خلية")
     drawn = letter(["خلية"], round(9 * 130 / 72), (0, 0, 0)).image
