@@ -6,7 +6,7 @@
 Each training, validation and count of energy is a command of the package, with one thread; what is there already is
 not done again, and a training that was interrupted goes on, so the same line goes on after a stop. What was measured is
 kept in one JSON file a run and in `measured.json`, from which the table is made without the runs. What was measured
-before on BCCD for 40 epochs, on an AMD EPYC with AVX-512, is in `measured/neuron-bccd-40.json`: `--known` of it trains
+before on BCCD for 40 epochs, on processors with AVX-512, is in `measured/neuron-bccd-40.json`: `--known` of it trains
 only what is missing, and what that begins with.
 """
 
