@@ -27,9 +27,8 @@ DEMO_RECORDINGS = RecordingsConfig(
 """Labels lie so far apart that no event is seen twice."""
 
 FOLLOWED_LABELS_US, FOLLOWED_SHARE, FOLLOWED_EPOCHS = 50_000, 0.25, 2
-"""Of a training along recordings: a label every timestep, two rows of a batch of eight that follow recordings, and
-epochs of as many minutes. Where all rows do, what is seen one after the other is too much alike: after as long AP50 is
-0.6, not 0.8."""
+"""Of a training along recordings: a label every timestep, the share of rows that follow recordings, and passes over
+them. Where all rows do, one batch is much like the next: after as many steps AP50 is 0.6, not 0.8."""
 
 
 def run_demo(
@@ -60,7 +59,8 @@ def run_demo(
     Raises:
         ConfigError: the folder already holds a training, or timesteps that are in no order to follow.
     """
-    story = Story(out, "spikeyolo demo --events", seed, epochs, log)
+    followed = "" if sequence is None else f" --sequence {sequence}"
+    story = Story(out, f"spikeyolo demo --events{followed}", seed, epochs, log)
     begin(story, "t-events", _samples)
     if config is None:
         config = replace(DEMO_RECORDINGS, seed=seed)
