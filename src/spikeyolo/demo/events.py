@@ -52,7 +52,7 @@ def run_demo(
         log: called with sentences and tables.
         config: of the recordings; those of the demo unless given.
         order: of the timesteps, see `EventInput`; "shuffled" shows what is lost without the order of time.
-        sequence: train along recordings, potentials carried, so many timesteps at once, beside as many that end at
+        sequence: train along recordings, potentials carried, so many timesteps at once, beside stretches that end at
             random labels; on windows unless given.
         twin: train the ReLU twin, too; where ten minutes are enough for both unless given.
 
