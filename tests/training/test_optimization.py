@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -144,6 +145,19 @@ def test_cosine_course():
     half = (1 + math.cos(math.pi / 4)) / 2
     expected = [1.0, 0.2 + 0.8 * half, 0.6, 0.2 + 0.8 * (1 - half)]
     assert [schedule.at(e, 0).lr for e in range(4)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_course_by_the_batch_goes_through_that_of_the_epochs(schedule):
+    settings = TrainSettings(epochs=4, lr=1.0, final_lr=0.2, schedule=schedule, warmup_epochs=0)
+    by_epoch, by_batch = (Schedule(replace(settings, schedule_interval=i), batches=5) for i in ("epoch", "batch"))
+    assert [by_batch.at(e, 0).lr for e in range(4)] == [by_epoch.at(e, 0).lr for e in range(4)]
+    falling = [by_batch.at(e, b).lr for e in range(4) for b in range(5)]
+    assert falling == sorted(set(falling), reverse=True)
+    assert len(falling) == 20
+    done = 19 / 20  # of the last batch
+    left = 1 - done if schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+    assert falling[-1] == pytest.approx(0.2 + 0.8 * left)
 
 
 def test_warmup_by_hand():

@@ -29,6 +29,7 @@ GROUPS = {
     "optimization": (
         "final_lr",
         "schedule",
+        "schedule_interval",
         "momentum",
         "weight_decay",
         "nominal_batch",

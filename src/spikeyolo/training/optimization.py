@@ -43,9 +43,9 @@ class Position:
 class Schedule:
     """The recipe's course over a training.
 
-    The learning rate falls epoch by epoch. In the first `warmup_epochs` epochs, batch by batch, that of weights rises
-    from 0, that of biases goes from `warmup_bias_lr` (AdamW: 0), the momentum rises from `warmup_momentum` and the
-    batches a step from 1.
+    The learning rate falls epoch by epoch, as published, or batch by batch. In the first `warmup_epochs` epochs, batch
+    by batch, that of weights rises from 0, that of biases goes from `warmup_bias_lr` (AdamW: 0), the momentum rises
+    from `warmup_momentum` and the batches a step from 1.
 
     Args:
         settings: the recipe.
@@ -55,17 +55,18 @@ class Schedule:
     settings: TrainSettings
     batches: int
 
-    def factor(self, epoch: int) -> float:
-        """Share of the learning rate in an epoch, without warm-up: 1 at the first, towards `final_lr` at the end."""
+    def factor(self, epoch: int, batch: int = 0) -> float:
+        """Share of the learning rate at a batch, without warm-up: 1 at the first, towards `final_lr` at the end."""
         s = self.settings
-        done = epoch / s.epochs
+        within = batch / self.batches if s.schedule_interval == "batch" else 0
+        done = (epoch + within) / s.epochs
         left = 1 - done if s.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
         return s.final_lr + (1 - s.final_lr) * left
 
     def at(self, epoch: int, batch: int) -> Position:
         """Return the values for a batch of an epoch, both from 0."""
         s = self.settings
-        lr = s.lr * self.factor(epoch)
+        lr = s.lr * self.factor(epoch, batch)
         warmup = round(s.warmup_epochs * self.batches)
         warm = min((epoch * self.batches + batch) / warmup, 1.0) if warmup else 1.0
         first_bias_lr = 0.0 if s.optimizer == "adamw" else s.warmup_bias_lr

@@ -105,7 +105,8 @@ class TrainSettings:
         optimizer: sgd (with Nesterov momentum) or adamw
         lr: learning rate after the warm-up; about 0.01 for sgd, 0.001 for adamw
         final_lr: share of lr that is left at the end
-        schedule: linear or cosine: how lr falls, epoch by epoch
+        schedule: linear or cosine: how lr falls
+        schedule_interval: epoch or batch: how often it falls; by batch, a training of few epochs ends near final_lr
         momentum: of sgd; the first beta of adamw
         weight_decay: on weights of convolutions only, for steps of nominal_batch images; scaled to their true number
         nominal_batch: gradients are summed over so many images, as near as whole batches allow, before a step
@@ -177,6 +178,7 @@ class TrainSettings:
     lr: float = 0.01
     final_lr: float = 0.004
     schedule: Literal["linear", "cosine"] = "linear"
+    schedule_interval: Literal["epoch", "batch"] = "epoch"
     momentum: float = 0.937
     weight_decay: float = 5e-4
     nominal_batch: int = 64
