@@ -10,7 +10,8 @@ that and for the network, a window, on one thread, as processor time, so that th
 energy of a window.
 
 Each training is a command of the package, with one thread; what is there already is not done again, and a training that
-was interrupted goes on, so the same line goes on after a stop.
+was interrupted goes on, so the same line goes on after a stop. All that is measured is in OUT/measured.json; `--known`
+of such a file trains only what is missing in it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from spikeyolo.synthetic.event_camera import CameraConfig
 from spikeyolo.synthetic.event_scene import EVENT_CLASSES, EventDifficulty
 from spikeyolo.synthetic.recordings import RecordingsConfig, write_recordings
 
-RECIPE = "--config events-demo --model t-gen1 --batch 16 --nominal-batch 16"
+RECIPE = "--config events-demo"
 """Of every training; `--seed` and `--val-every` come to it."""
 
 NIGHT = CameraConfig(threshold_spread=0.04, noise_hz=4.0, hot_pixels=0.003)
@@ -84,12 +85,8 @@ def described(data: Path, name: str) -> Path:
 
 
 def measured(out: Path, data: Path, name: str, seed: int, epochs: int) -> dict[str, Any]:
-    """Train, unless that is done, and measure."""
+    """Train and measure."""
     folder = out / name.replace(", ", "-").replace(" ", "") / str(seed)
-    kept = folder.with_suffix(".json")
-    if kept.exists():
-        done: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-        return done
     file = described(data, name)
     words = f"{RECIPE} --seed {seed} --val-every {epochs}".split()
     trained([*words, "--data", str(file)], folder, epochs)
@@ -103,9 +100,7 @@ def measured(out: Path, data: Path, name: str, seed: int, epochs: int) -> dict[s
     energy = folder / "energy.json"
     command(["energy", *weights, "--split", "test", "--no-layers", "--no-verify", "--json", str(energy)], folder)
     counted = json.loads(energy.read_text(encoding="utf-8"))
-    found |= {"mJ": counted["snn_mJ"], **timed(file, name, folder / "best.safetensors")}
-    write_whole(kept, json.dumps(found, indent=1).encode())
-    return found
+    return found | {"mJ": counted["snn_mJ"], **timed(file, name, folder / "best.safetensors")}
 
 
 def timed(file: Path, name: str, weights: Path) -> dict[str, float]:
@@ -168,18 +163,23 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="the first for all, all for the best")
     parser.add_argument("--only", nargs="+", choices=COMPARED, metavar="NAME", help=", ".join(COMPARED))
-    parser.add_argument("--train", type=int, default=160, help="recordings of a second to train on")
+    parser.add_argument("--train", type=int, default=240, help="recordings of a second to train on")
+    parser.add_argument("--known", type=Path, help="a measured.json of before, of as many epochs and recordings")
     parser.add_argument("--table", action="store_true", help="print what was measured, and measure nothing")
     given = parser.parse_args()
+    kept = given.out / "measured.json"
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for file in (given.known, kept):
+        if file is not None and file.exists():
+            rows |= {(row["name"], row["seed"]): row for row in json.loads(file.read_text(encoding="utf-8"))}
     if given.table:
-        kept = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(given.out.glob("*/[0-9]*.json"))]
-        print(table_of(kept))
+        print(table_of(list(rows.values())))
         return
     config = RecordingsConfig(
         train=given.train,
         val=30,
         test=60,
-        size_hw=(64, 64),
+        size_hw=(96, 96),
         duration_us=1_000_000,
         label_every_us=200_000,
         classes=EVENT_CLASSES,
@@ -188,11 +188,19 @@ def main() -> None:
     )
     with progress_bar("recordings") as report:
         data = write_recordings(given.out / "data", config, report)
-    names = given.only or list(COMPARED)
-    first = [measured(given.out, data, name, given.seeds[0], given.epochs) for name in names]
-    best = sorted(first, key=lambda row: -row["val"]["AP50"])[:REPEATED]
-    others = [measured(given.out, data, row["name"], seed, given.epochs) for seed in given.seeds[1:] for row in best]
-    print(table_of(first + others))
+
+    def row(name: str, seed: int) -> dict[str, Any]:
+        if (name, seed) not in rows:
+            rows[name, seed] = measured(given.out, data, name, seed, given.epochs)
+            write_whole(kept, json.dumps(list(rows.values()), indent=1).encode())
+        return rows[name, seed]
+
+    first, *others = given.seeds
+    best = sorted(given.only or COMPARED, key=lambda name: -row(name, first)["val"]["AP50"])[:REPEATED]
+    for seed in others:
+        for name in best:
+            row(name, seed)
+    print(table_of(list(rows.values())))
 
 
 if __name__ == "__main__":
