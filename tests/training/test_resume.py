@@ -20,6 +20,7 @@ from spikeyolo.errors import CheckpointError, ConfigError, WriteError
 from spikeyolo.evaluation.validate import ValidationSettings
 from spikeyolo.imaging.image_input import ImageInput
 from spikeyolo.training import run
+from spikeyolo.training.banner import continuation
 from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.run import train, validate_best
 from spikeyolo.training.run_folder import RunFolder, new_folder, resumed_settings
@@ -112,6 +113,14 @@ def test_from_python_what_differs_from_the_defaults_is_given(finished):
     assert resumed_settings(finished.path, TrainSettings(data=kept.data)) == kept
     with pytest.raises(ConfigError, match=r"lr is 0\.01 in .* and cannot become 0\.5"):
         resumed_settings(finished.path, TrainSettings(lr=0.5))
+
+
+@pytest.mark.parametrize(("interval", "before"), [("epoch", "0.6"), ("batch", "0.2")])
+def test_a_longer_run_says_from_which_rate_it_goes_on(tmp_path, interval, before):
+    # Linear to 0.2 of 1 in two epochs: the second begins at 0.6; by the batch it ends at 0.2. The third of four: 0.6.
+    planned = TrainSettings(epochs=2, lr=1.0, final_lr=0.2, schedule_interval=interval)
+    said = continuation(replace(planned, epochs=4), planned, RunFolder(tmp_path), 2)
+    assert said[-1].endswith(f"goes on as in a run of 4: from {before} to 0.6, then down")
 
 
 def test_a_run_becomes_longer_and_says_what_that_means(copy, finished, capsys):

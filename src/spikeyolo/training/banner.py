@@ -59,7 +59,8 @@ def continuation(settings: TrainSettings, planned: TrainSettings | None, folder:
     within = "" if folder.last.exists() else ", from the start: there is no checkpoint yet"
     lines = [f"going on at epoch {done + 1} of {settings.epochs}{within}"]
     if settings.epochs > planned.epochs and done > 0:
-        before, after = (s.lr * Schedule(s, 1).factor(e) for s, e in ((planned, done - 1), (settings, done)))
+        border = (planned, done - 1, 1), (settings, done, 0)  # the last epoch's end, the next one's start
+        before, after = (s.lr * Schedule(s, 1).factor(epoch, batch) for s, epoch, batch in border)
         lines.append(
             f"planned for {planned.epochs} epochs; the learning rate goes on as in a run of {settings.epochs}: "
             f"from {before:.3g} to {after:.3g}, then down"
