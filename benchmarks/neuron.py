@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resumable import command, spread, trained
+from resumable import command, measured_before, spread, trained
 from rich.console import Console
 from rich.table import Table
 
@@ -188,11 +188,7 @@ def main() -> None:
     given = parser.parse_args()
 
     kept = given.out / "measured.json"
-    rows: Rows = {}
-    for file in (given.known, kept):
-        if file is not None and file.exists():
-            found = json.loads(file.read_text(encoding="utf-8"))
-            rows |= {(row["experiment"], row["seed"]): row for row in found}
+    rows: Rows = measured_before("experiment", given.known, kept)
     if not given.table:
         if given.data is None:
             parser.error("--data: which data set?")

@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 import yaml
-from resumable import command, spread, trained
+from resumable import command, measured_before, spread, trained
 
 import spikeyolo
 from spikeyolo.data.open import open_data
@@ -164,14 +164,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="the first for all, all for the best")
     parser.add_argument("--only", nargs="+", choices=COMPARED, metavar="NAME", help=", ".join(COMPARED))
     parser.add_argument("--train", type=int, default=240, help="recordings of a second to train on")
-    parser.add_argument("--known", type=Path, help="a measured.json of before, of as many epochs and recordings")
+    parser.add_argument("--known", type=Path, help="a measured.json of before, of as many recordings")
     parser.add_argument("--table", action="store_true", help="print what was measured, and measure nothing")
     given = parser.parse_args()
     kept = given.out / "measured.json"
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
-    for file in (given.known, kept):
-        if file is not None and file.exists():
-            rows |= {(row["name"], row["seed"]): row for row in json.loads(file.read_text(encoding="utf-8"))}
+    rows = measured_before("name", given.known, kept)
     if given.table:
         print(table_of(list(rows.values())))
         return
@@ -190,16 +187,17 @@ def main() -> None:
         data = write_recordings(given.out / "data", config, report)
 
     def row(name: str, seed: int) -> dict[str, Any]:
-        if (name, seed) not in rows:
+        if (name, seed) not in rows or rows[name, seed]["epochs"] != given.epochs:
             rows[name, seed] = measured(given.out, data, name, seed, given.epochs)
             write_whole(kept, json.dumps(list(rows.values()), indent=1).encode())
         return rows[name, seed]
 
-    first, *others = given.seeds
-    best = sorted(given.only or COMPARED, key=lambda name: -row(name, first)["val"]["AP50"])[:REPEATED]
+    seed, *others = given.seeds
+    first = [row(name, seed) for name in given.only or COMPARED]
+    best = sorted(first, key=lambda found: -found["val"]["AP50"])[:REPEATED]
     for seed in others:
-        for name in best:
-            row(name, seed)
+        for found in best:
+            row(found["name"], seed)
     print(table_of(list(rows.values())))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 
 def epochs_done(folder: Path) -> int:
@@ -35,6 +37,15 @@ def trained(words: list[str], folder: Path, epochs: int) -> None:
         command(["train", *words], folder, "--epochs", str(epochs), "--out", str(folder))
     elif epochs_done(folder) < epochs:
         command(["train"], folder, "--resume", str(folder))
+
+
+def measured_before(what: str, *files: Path | None) -> dict[tuple[str, int], dict[str, Any]]:
+    """Rows of the files that exist, by what they are of, which is under that key, and seed; later files count more."""
+    rows = {}
+    for file in files:
+        if file is not None and file.exists():
+            rows |= {(row[what], row["seed"]): row for row in json.loads(file.read_text(encoding="utf-8"))}
+    return rows
 
 
 def spread(values: list[float], digits: int) -> str:

@@ -111,7 +111,7 @@ def test_only_regular_files_are_read(tmp_path):
         (tmp_path, "cannot be read (it is a folder)"),
         (tmp_path / "gone", "gone: cannot be read (no such file)"),
         (tmp_path / ("x" * 300), "cannot be read (File name too long)"),
-        ("a\0b", "embedded null"),  # byte, or character in path, by the version of Python
+        ("a\0b", "cannot be read (embedded null"),  # byte, or character in path, by the version of Python
     ):
         with pytest.raises(DataError) as caught:
             read_bytes(file, 100)
