@@ -85,7 +85,7 @@ def video_file(path: Path, fps: float, size_hw: tuple[int, ...]) -> Iterator[Cal
         # OpenCV says nothing of a full disk: look now and then, and at what is there in the end.
         if frames % 32 == 0 and shutil.disk_usage(path.parent).free < SPARE_BYTES:
             raise WriteError(f"{path}: cannot be written (no space left on device); nothing was changed")
-        video.write(np.ascontiguousarray(image[..., ::-1]))
+        video.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
     with whole_path(path) as partial, writable(partial) as name:
         video = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*"mp4v"), fps, size_hw[::-1])

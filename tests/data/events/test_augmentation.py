@@ -1,13 +1,15 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.recordings import assert_equal, random_events
 
-from spikeyolo.data.events.augmentation import EventAugmentation, mirror, zoom
+from spikeyolo.data.events.augmentation import EventAugmentation, mirror, turned, zoom
 from spikeyolo.errors import ConfigError
 
-NONE = {"hflip": 0, "zoom": 0, "drop": 0, "jitter_us": 0, "polarity": 0}
+NONE = {"hflip": 0, "turn": 0, "zoom": 0, "drop": 0, "jitter_us": 0, "polarity": 0}
 
 
 def blob(size=(40, 50), box=(10, 8, 20, 14)):
@@ -37,6 +39,42 @@ def test_boxes_follow_what_is_mirrored_and_mirroring_twice_is_nothing():
     again = mirror(frames, boxes, labels)
     np.testing.assert_array_equal(again[0], blob()[0])
     np.testing.assert_array_equal(again[1], blob()[1])
+
+
+def test_a_quarter_turn_is_clockwise_and_boxes_follow_it():
+    # x from the left becomes y from the top; y from the top becomes x from the right: of 40 rows, 40 - 14 to 40 - 8.
+    frames, boxes, _ = turned(*blob(box=(10, 8, 20, 14)), 1)
+    assert frames.shape == (2, 2, 50, 40)
+    assert extent(frames) == boxes[0].tolist() == [26, 10, 32, 20]
+    corner = np.zeros((1, 1, 2, 2))
+    corner[..., 0, 0] = 1  # above on the left, then above on the right, then below on the right
+    places = [np.argwhere(turned(corner, boxes, boxes, n)[0][0, 0]).tolist() for n in (1, 2, 3)]
+    assert places == [[[0, 1]], [[1, 1]], [[1, 0]]]
+
+
+@given(quarters=st.integers(0, 3), left=st.integers(0, 30), top=st.integers(0, 25))
+def test_boxes_follow_what_is_turned_and_turning_on_to_a_whole_turn_is_nothing(quarters, left, top):
+    given_ = blob(box=(left, top, left + 15, top + 12))
+    there = turned(*given_, quarters)
+    assert extent(there[0]) == there[1][0].tolist()
+    for before, after in zip(given_, turned(*there, 4 - quarters), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_frames_are_turned_by_every_quarter_where_they_are_square_and_by_a_half_elsewhere():
+    def seen(size):
+        frames, boxes, labels = blob(size, box=(3, 4, 11, 9))
+        turn = EventAugmentation(**NONE | {"turn": 0.75})
+        found = [turn.frames((frames, boxes, labels), np.random.default_rng(seed)) for seed in range(400)]
+        assert all(extent(f) == b[0].tolist() for f, b, _ in found)
+        assert {f.shape[-2:] for f, _, _ in found} == {size}
+        return Counter(tuple(b[0].tolist()) for _, b, _ in found)
+
+    assert all(70 < count < 130 for count in seen((40, 40)).values())
+    assert len(seen((40, 40))) == 4
+    half = seen((40, 50))
+    assert set(half) == {(3, 4, 11, 9), (39, 31, 47, 36)}
+    assert 250 < half[39, 31, 47, 36] < 350
 
 
 @given(
@@ -99,7 +137,7 @@ def test_empty_windows_stay_empty():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("hflip", 1.5), ("drop", -0.1), ("zoom_range", 0.5), ("jitter_us", -1), ("zoom", "x")]
+    ("field", "value"), [("hflip", 1.5), ("drop", -0.1), ("zoom_range", 0.5), ("jitter_us", -1), ("zoom", "x"), ("turn", 2)]
 )
 def test_values_out_of_range_are_named(field, value):
     with pytest.raises(ConfigError, match=f"event_augmentation.{field}"):

@@ -22,6 +22,8 @@ class EventAugmentation:
 
     Attributes:
         hflip: probability of mirroring left and right.
+        turn: probability of turning by a quarter, a half or three quarters, each as often as the others; where frames
+            have not as many rows as columns, by a half.
         zoom: probability of zooming in or out around a random point.
         zoom_range: zoomed by at most this factor either way.
         drop: largest share of events left out at random, up to 1.
@@ -34,6 +36,7 @@ class EventAugmentation:
     """
 
     hflip: float = 0.5
+    turn: float = 0.0
     zoom: float = 0.5
     zoom_range: float = 1.5
     drop: float = 0.1
@@ -51,7 +54,7 @@ class EventAugmentation:
     @classmethod
     def none(cls) -> EventAugmentation:
         """Return settings by which nothing happens."""
-        return cls(hflip=0, zoom=0, drop=0, jitter_us=0, polarity=0)
+        return cls(hflip=0, turn=0, zoom=0, drop=0, jitter_us=0, polarity=0)
 
     def events(self, events: Events, rng: np.random.Generator) -> Events:
         """Drop events, shift them in time, swap polarities; the given ones stay as they are."""
@@ -69,12 +72,13 @@ class EventAugmentation:
         swap, flip, zoomed = (rng.random(3) < (self.polarity, self.hflip, self.zoom)).tolist()
         factor = float(np.exp(rng.uniform(-1, 1) * np.log(self.zoom_range)))
         centre = (rng.uniform(0, size_hw[1]), rng.uniform(0, size_hw[0]))
+        quarters = self._quarters(rng, size_hw)
         return DrawnAugmentation(
-            share, self.jitter_us, swap, flip, factor if zoomed else None, centre, self.min_visible
+            share, self.jitter_us, swap, flip, quarters, factor if zoomed else None, centre, self.min_visible
         )
 
     def frames(self, labelled: Labelled, rng: np.random.Generator, nothing: int = 0) -> Labelled:
-        """Mirror and zoom frames and boxes together; the given ones stay as they are.
+        """Mirror, turn and zoom frames and boxes together; the given ones stay as they are.
 
         Args:
             labelled: frames, boxes in their pixels, labels.
@@ -83,12 +87,19 @@ class EventAugmentation:
         """
         if rng.random() < self.hflip:
             labelled = mirror(*labelled)
+        labelled = turned(*labelled, self._quarters(rng, labelled[0].shape[-2:]))
         if rng.random() < self.zoom:
             rows, columns = labelled[0].shape[-2:]
             factor = float(np.exp(rng.uniform(-1, 1) * np.log(self.zoom_range)))
             centre = (rng.uniform(0, columns), rng.uniform(0, rows))
             labelled = zoom(*labelled, factor, centre, self.min_visible, nothing)
         return labelled
+
+    def _quarters(self, rng: np.random.Generator, size_hw: tuple[int, ...]) -> int:
+        """By how many quarters to turn; without `turn` nothing is drawn, so that all else is as it was before it."""
+        if self.turn == 0 or rng.random() >= self.turn:
+            return 0
+        return int(rng.integers(1, 4)) if size_hw[0] == size_hw[1] else 2
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,7 @@ class DrawnAugmentation:
         jitter_us: standard deviation of a shift of each event in time, in microseconds.
         swap: brighter and darker are swapped.
         flip: left and right are mirrored.
+        quarters: of a turn, clockwise.
         factor: of the zoom; None: there is none.
         centre: (x, y) of the zoom, in pixels of the frames.
         min_visible: a box that keeps less than this share of its area is dropped.
@@ -111,6 +123,7 @@ class DrawnAugmentation:
     jitter_us: float
     swap: bool
     flip: bool
+    quarters: int
     factor: float | None
     centre: tuple[float, float]
     min_visible: float
@@ -121,9 +134,10 @@ class DrawnAugmentation:
         return swapped(events) if self.swap else events
 
     def frames(self, labelled: Labelled, nothing: int = 0) -> Labelled:
-        """Mirror and zoom frames and boxes together; see `EventAugmentation.frames`."""
+        """Mirror, turn and zoom frames and boxes together; see `EventAugmentation.frames`."""
         if self.flip:
             labelled = mirror(*labelled)
+        labelled = turned(*labelled, self.quarters)
         if self.factor is not None:
             labelled = zoom(*labelled, self.factor, self.centre, self.min_visible, nothing)
         return labelled
@@ -154,6 +168,16 @@ def mirror(frames: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> Labelle
     mirrored = boxes.copy()
     mirrored[:, [0, 2]] = columns - boxes[:, [2, 0]]
     return frames[..., ::-1], mirrored, labels
+
+
+def turned(frames: np.ndarray, boxes: np.ndarray, labels: np.ndarray, quarters: int) -> Labelled:
+    """Turn clockwise by so many quarters."""
+    for _ in range(quarters % 4):
+        rows = frames.shape[-2]
+        frames = np.rot90(frames, -1, axes=(-2, -1))
+        x1, y1, x2, y2 = boxes.T
+        boxes = np.stack([rows - y2, x1, rows - y1, x2], axis=1)
+    return frames, boxes, labels
 
 
 def zoom(
