@@ -6,8 +6,8 @@
 The recordings are generated and harder than the demo's: eight classes, things of no class, a camera that swings and
 sees little light. Every representation is trained with the first seed; the best three by AP50 on `val` with the other
 seeds, too. What is reported is of `test`: average precision; events a second that are read and drawn; milliseconds for
-that and for the network, a window, on one thread, as processor time, so that the table can be made on a busy machine;
-energy of a window.
+that and for the network, a window, on one thread; energy of a window. Times are taken of all ways in turns, after the
+trainings, and again where all are trained already; medians of the rounds. The machine had better do nothing else then.
 
 Each training is a command of the package, with one thread; what is there already is not done again, and a training that
 was interrupted goes on, so the same line goes on after a stop. All that is measured is in OUT/measured.json; `--known`
@@ -21,7 +21,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -63,8 +63,12 @@ COMPARED: dict[str, tuple[dict[str, Any], int, int]] = {
 REPEATED = 3
 """So many of them are trained with every seed."""
 
-TIMED = 30
-"""Windows that the network's time is taken on."""
+TIMED, ROUNDS = 30, 5
+"""Windows that the network's time is taken on, and how often all ways take turns."""
+
+
+COLUMNS = (("events_per_s", 1e6, ".1f"), ("read_ms", 1, ".2f"), ("network_ms", 1, ".1f"), ("mJ", 1, ".3f"))
+"""What the last columns hold: the value, its unit, how it is written."""
 
 
 def input_of(name: str) -> EventInput:
@@ -84,10 +88,14 @@ def described(data: Path, name: str) -> Path:
     return file
 
 
+def run_of(out: Path, name: str, seed: int) -> Path:
+    """Where it is trained."""
+    return out / name.replace(", ", "-").replace(" ", "") / str(seed)
+
+
 def measured(out: Path, data: Path, name: str, seed: int, epochs: int) -> dict[str, Any]:
     """Train and measure."""
-    folder = out / name.replace(", ", "-").replace(" ", "") / str(seed)
-    file = described(data, name)
+    folder, file = run_of(out, name, seed), described(data, name)
     words = f"{RECIPE} --seed {seed} --val-every {epochs}".split()
     trained([*words, "--data", str(file)], folder, epochs)
     weights = ["--weights", str(folder / "best.safetensors"), "--data", str(file)]
@@ -100,12 +108,21 @@ def measured(out: Path, data: Path, name: str, seed: int, epochs: int) -> dict[s
     energy = folder / "energy.json"
     command(["energy", *weights, "--split", "test", "--no-layers", "--no-verify", "--json", str(energy)], folder)
     counted = json.loads(energy.read_text(encoding="utf-8"))
-    return found | {"mJ": counted["snn_mJ"], **timed(file, name, folder / "best.safetensors")}
+    return found | {"mJ": counted["snn_mJ"]}
+
+
+def times(out: Path, data: Path, names: list[str], seed: int) -> dict[str, dict[str, float]]:
+    """What `timed` says of each way, medians of rounds in which all take turns."""
+    torch.set_num_threads(1)
+    rounds = [
+        {name: timed(described(data, name), name, run_of(out, name, seed) / "best.safetensors") for name in names}
+        for _ in range(ROUNDS)
+    ]
+    return {name: {key: median(one[name][key] for one in rounds) for key in rounds[0][name]} for name in names}
 
 
 def timed(file: Path, name: str, weights: Path) -> dict[str, float]:
     """What reading and drawing all windows of `test` takes of the processor, and the folded network for some."""
-    torch.set_num_threads(1)
     index = open_data(file).split("test")
     seen = input_of(name)
     dataset = index.dataset(seen)
@@ -140,7 +157,11 @@ def table_of(rows: list[dict[str, Any]]) -> str:
     of = {name: [row for row in rows if row["name"] == name] for name in COMPARED}
     for name in sorted((name for name in of if of[name]), key=lambda name: -mean(r["test"]["AP50"] for r in of[name])):
         found, seen = of[name], input_of(name)
-        of_all = {key: mean(row[key] for row in found) for key in ("events_per_s", "read_ms", "network_ms", "mJ")}
+        of_all = {
+            key: f"{mean(row[key] for row in found if key in row) / unit:{form}}"
+            for key, unit, form in COLUMNS
+            if any(key in row for row in found)
+        }
         cells = (
             f"`{seen.representation.name}`",
             f"{seen.timesteps}",
@@ -148,10 +169,7 @@ def table_of(rows: list[dict[str, Any]]) -> str:
             f"{seen.channels}",
             f"{len(found)}",
             *(spread([100 * row["test"][key] for row in found], 1) for key in ("AP50", "AP")),
-            f"{of_all['events_per_s'] / 1e6:.1f}",
-            f"{of_all['read_ms']:.2f}",
-            f"{of_all['network_ms']:.1f}",
-            f"{of_all['mJ']:.3f}",
+            *(of_all.get(key, "-") for key, _, _ in COLUMNS),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -189,15 +207,22 @@ def main() -> None:
     def row(name: str, seed: int) -> dict[str, Any]:
         if (name, seed) not in rows or rows[name, seed]["epochs"] != given.epochs:
             rows[name, seed] = measured(given.out, data, name, seed, given.epochs)
-            write_whole(kept, json.dumps(list(rows.values()), indent=1).encode())
+            keep()
         return rows[name, seed]
+
+    def keep() -> None:
+        write_whole(kept, json.dumps(list(rows.values()), indent=1).encode())
 
     seed, *others = given.seeds
     first = [row(name, seed) for name in given.only or COMPARED]
     best = sorted(first, key=lambda found: -found["val"]["AP50"])[:REPEATED]
-    for seed in others:
+    for other in others:
         for found in best:
-            row(found["name"], seed)
+            row(found["name"], other)
+    here = [found["name"] for found in first if run_of(given.out, found["name"], seed).exists()]
+    for name, found in times(given.out, data, here, seed).items():
+        rows[name, seed] |= found
+    keep()
     print(table_of(list(rows.values())))
 
 
