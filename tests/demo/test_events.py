@@ -3,7 +3,7 @@
 import pytest
 
 from spikeyolo import load
-from spikeyolo.demo.events import run_demo
+from spikeyolo.demo.events import _middles, run_demo
 from spikeyolo.imaging.io import read_rgb
 from spikeyolo.synthetic.recordings import EVENT_INPUT, RecordingsConfig
 
@@ -26,3 +26,8 @@ def test_from_nothing_to_numbers_and_images(sequence, tmp_path):
     assert "windows" in made.page.read_text()
     assert made.twin is None
     assert made.energy_page.is_file()
+
+
+@pytest.mark.parametrize(("parts", "length", "shown"), [(3, 12, [2, 6, 10]), (1, 5, [2]), (4, 4, [0, 1, 2, 3])])
+def test_windows_are_shown_from_all_over_and_not_from_the_ends(parts, length, shown):
+    assert _middles(parts, length) == shown

@@ -7,8 +7,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from ..data.events.index import EventIndex
 from ..detection.thresholds import Thresholds
 from ..events.event_input import EventInput, Order
@@ -80,11 +78,11 @@ def run_demo(
 
 
 def _samples(model: SpikeYOLO, index: EventIndex, count: int, carry: bool = False) -> Iterator[Sample]:
-    """Windows from the first to the last, enlarged; with `carry`, found after all that came before in the recording."""
+    """Windows, enlarged; with `carry`, found after all that came before in the recording."""
     assert isinstance(model.input, EventInput)
     assert model.input.window_us is not None
     dataset, step_us = index.dataset(model.input), model.input.window_us // model.timesteps
-    for instant in np.linspace(0, len(index) - 1, min(count, len(index))).round().astype(int).tolist():
+    for instant in _middles(min(count, len(index)), len(index)):
         sample = dataset[instant]
         image = frames_image(sample.frames).repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
         if carry:
@@ -97,3 +95,8 @@ def _samples(model: SpikeYOLO, index: EventIndex, count: int, carry: bool = Fals
         else:
             (found,) = model.predict(sample.frames.unsqueeze(1))
         yield instant, image, sample.boxes * ENLARGED, sample.labels, replace(found, boxes=found.boxes * ENLARGED)
+
+
+def _middles(parts: int, length: int) -> list[int]:
+    """The middles of equal parts: the first window of all is half empty, as its recording begins in it."""
+    return [length * half // (2 * parts) for half in range(1, 2 * parts, 2)]
