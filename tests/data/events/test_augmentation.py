@@ -137,7 +137,8 @@ def test_empty_windows_stay_empty():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("hflip", 1.5), ("drop", -0.1), ("zoom_range", 0.5), ("jitter_us", -1), ("zoom", "x"), ("turn", 2)]
+    ("field", "value"),
+    [("hflip", 1.5), ("drop", -0.1), ("zoom_range", 0.5), ("jitter_us", -1), ("zoom", "x"), ("turn", 2)],
 )
 def test_values_out_of_range_are_named(field, value):
     with pytest.raises(ConfigError, match=f"event_augmentation.{field}"):

@@ -181,7 +181,10 @@ def test_augmentation_is_one_for_a_sequence_and_others_for_others(index):
             swapped = frames[:, ::-1] if drawn.swap else frames  # polarities are the channels
             expected, _, _ = drawn.frames((swapped, np.zeros((0, 4)), np.zeros(0)))
             np.testing.assert_array_equal(stretches[key(end_us, draw=draw)].frames, expected)
-    kinds = {(d.swap, d.flip, d.quarters, d.factor) for d in (sure.drawn(np.random.default_rng(n), (64, 96)) for n in range(40))}
+    kinds = {
+        (d.swap, d.flip, d.quarters, d.factor)
+        for d in (sure.drawn(np.random.default_rng(n), (64, 96)) for n in range(40))
+    }
     assert len(kinds) > 8
 
 
