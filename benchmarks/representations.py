@@ -66,7 +66,6 @@ REPEATED = 3
 TIMED, ROUNDS = 30, 5
 """Windows that the network's time is taken on, and how often all ways take turns."""
 
-
 COLUMNS = (("events_per_s", 1e6, ".1f"), ("read_ms", 1, ".2f"), ("network_ms", 1, ".1f"), ("mJ", 1, ".3f"))
 """What the last columns hold: the value, its unit, how it is written."""
 
