@@ -77,6 +77,15 @@ def test_frames_are_turned_by_every_quarter_where_they_are_square_and_by_a_half_
     assert 250 < half[39, 31, 47, 36] < 350
 
 
+def test_without_turns_no_random_number_is_taken_for_them():
+    plain, counted = np.random.default_rng(3), np.random.default_rng(3)
+    EventAugmentation(**NONE).drawn(plain, (40, 40))
+    EventAugmentation(**NONE).frames(blob(), plain)
+    counted.random(1 + 3 + 3)  # share, three kinds, factor and centre
+    counted.random(2)  # mirrored, zoomed
+    assert plain.random() == counted.random()
+
+
 @given(
     factor=st.floats(0.5, 2), x=st.floats(0, 50), y=st.floats(0, 40), left=st.integers(0, 30), top=st.integers(0, 25)
 )
