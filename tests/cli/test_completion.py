@@ -30,7 +30,7 @@ def script_of(shell, capsys):
     [
         (["ev"], ["events"]),
         (["events", ""], ["info", "view", "prepare"]),
-        (["train", "--optimizer", ""], ["sgd", "adamw"]),
+        (["train", "--optimizer", ""], ["sgd", "adamw", "muon"]),
         (["val", "--slot-c"], ["--slot-code"]),
         (["predict", "--no-dr"], ["--no-draw"]),
         (["export", "--format", "op"], ["openvino"]),

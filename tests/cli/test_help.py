@@ -57,6 +57,6 @@ def test_every_option_of_train_is_in_one_group():
 
 def test_help_tells_choices_and_defaults(capsys):
     out = shown(capsys, "train", "--help")
-    assert "--optimizer {sgd,adamw}" in out
+    assert "--optimizer {sgd,adamw,muon}" in out
     assert re.search(r"--seed N .*\n?.*\(default 0\)", out)
     assert "--no-draw switches it off" in " ".join(shown(capsys, "predict", "--help").split())

@@ -35,7 +35,7 @@ def test_groups_hold_every_parameter_once_and_only_convolutions_decay():
     assert {name: group["weight_decay"] for name, group in groups.items()} == {"weights": 0.1, "norms": 0, "biases": 0}
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
 @pytest.mark.parametrize("kind", ["layer", "channel"])
 def test_learned_scales_do_not_decay_and_stay_positive(kind, name):
     model = SpikeYOLO("t", num_classes=2, learned_scale=kind)
@@ -70,13 +70,13 @@ def test_decay_is_scaled_to_the_images_of_a_step(batch, expected):
     assert scaled_decay(TrainSettings(batch=batch)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
 def test_position_reaches_the_optimiser(name):
     optimizer = make_optimizer(SpikeYOLO("t", num_classes=2), TrainSettings(optimizer=name))
     move_to(optimizer, Position(lr=0.25, bias_lr=0.5, momentum=0.75, accumulate=1))
     groups = {group["name"]: group for group in optimizer.param_groups}
     assert [groups[kind]["lr"] for kind in ("weights", "norms", "biases")] == [0.25, 0.25, 0.5]
-    assert all((g["betas"][0] if name == "adamw" else g["momentum"]) == 0.75 for g in groups.values())
+    assert all((g["momentum"] if name == "sgd" else g["betas"][0]) == 0.75 for g in groups.values())
 
 
 def test_first_steps_by_hand():
@@ -104,7 +104,7 @@ def test_average_follows_its_formula():
     assert int(counter) == 7
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
 def test_steps_are_right_where_weights_and_gradients_lie_in_memory_differently(name):
     """torch's fused steps on CPUs go through both in the order of memory, and move weights by others' gradients."""
     settings, weights = TrainSettings(optimizer=name, lr=0.01, batch=64), []
@@ -183,8 +183,9 @@ def test_position_says_which_phase_it_is():
     assert not any(Schedule(TrainSettings(), 2).at(299, batch).calibrating for batch in range(2))
 
 
-def test_adamw_biases_start_at_zero():
-    schedule = Schedule(TrainSettings(optimizer="adamw", lr=0.001, batch=64), batches=4)
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_biases_of_others_than_sgd_start_at_zero(name):
+    schedule = Schedule(TrainSettings(optimizer=name, lr=0.001, batch=64), batches=4)
     assert schedule.at(0, 0).bias_lr == 0.0
 
 

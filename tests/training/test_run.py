@@ -216,7 +216,8 @@ def test_scales_in_mixed_precision(tiny, tmp_path):
     assert all(value.isfinite().all() for value in load(run.best).state_dict().values())
 
 
-def test_mixed_precision_with_adamw_and_without_augmentation(tiny, tmp_path):
-    plain = {"precision": "bf16", "optimizer": "adamw", "lr": 1e-3, "augmentation": Augmentation.none()}
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_mixed_precision_with_other_optimisers_and_without_augmentation(tiny, tmp_path, name):
+    plain = {"precision": "bf16", "optimizer": name, "lr": 1e-3, "augmentation": Augmentation.none()}
     run = train(replace(tiny, epochs=1, **plain), tmp_path / "run")
     assert len(run.results.read_text().splitlines()) == 2

@@ -40,7 +40,7 @@ from spikeyolo.training.settings import TrainSettings, read_settings, recipe_nam
         ({"cache_mb": 1e9}, "cache_mb: 1000000000.0 is outside 0..10,000,000"),
         ({"momentum": 1.0}, "below 1"),
         ({"epochs": "many"}, "epochs: 'many' is not a whole number"),
-        ({"optimizer": "adam"}, "optimizer: 'adam' is not one of sgd, adamw; did you mean 'adamw'"),
+        ({"optimizer": "adam"}, "optimizer: 'adam' is not one of sgd, adamw, muon; did you mean 'adamw'"),
         ({"neuron": "lif"}, "neuron: 'lif' is not one of coco, gen1, relu"),
         ({"representation": "voxels"}, "representation: 'voxels' is not one of count_frames,"),
         ({"preparation": "gen1"}, "preparation: 'gen1' is not one of counts, gen1-published"),

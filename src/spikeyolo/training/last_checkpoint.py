@@ -22,7 +22,7 @@ from ..spiking import ILIF, SpikingNeuron
 from ..structures import REG_MAX, STRIDES
 from .history import LOSSES
 from .module import DetectorModule
-from .optimization import make_optimizer
+from .optimization import make_optimizer, state_names
 from .settings import TrainSettings
 
 PARTS = (
@@ -291,16 +291,16 @@ def _check_optimizer(states: Any, module: DetectorModule, settings: TrainSetting
         raise CheckpointError(f"its {what} has {len(groups)} groups, the optimiser {len(own_groups)}")
     for group, own in zip(groups, own_groups, strict=True):
         _check_group(_members(group, what), own)
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    names = ("step", "exp_avg", "exp_avg_sq") if settings.optimizer == "adamw" else ("momentum_buffer",)
+    parameters = [(parameter, group["name"]) for group in optimizer.param_groups for parameter in group["params"]]
     for number, state in _members(states[0]["state"], what).items():
         if type(number) is not int or not 0 <= number < len(parameters):
             raise CheckpointError(f"its {what} has {quote(number)}, the optimiser {len(parameters)} parameters")
-        for name, value in _members(state, what, *names, only=True).items():
+        parameter, group = parameters[number]
+        for name, value in _members(state, what, *state_names(settings, group), only=True).items():
             if name == "momentum_buffer" and value is None:
                 continue  # without momentum
-            shape = () if name == "step" else tuple(parameters[number].shape)
-            numbers = _check_tensor(value, f"{what} {number} {name}", shape, parameters[number].dtype)
+            shape = () if name == "step" else tuple(parameter.shape)
+            numbers = _check_tensor(value, f"{what} {number} {name}", shape, parameter.dtype)
             if name == "step":
                 _whole(int(numbers), f"{what} {number} step")
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from ..spiking.scales import keep_scales_positive, scaled_layers
+from .muon import MATRICES, Muon
 from .settings import TrainSettings
 
 
@@ -25,7 +26,7 @@ class Position:
     Attributes:
         lr: learning rate of weights and norms.
         bias_lr: learning rate of biases.
-        momentum: of SGD, or AdamW's first beta.
+        momentum: of SGD and Muon, or AdamW's first beta.
         accumulate: batches whose gradients are summed before a step.
         warming: whether the warm-up is still on.
         calibrating: whether convolutions stay as they are.
@@ -44,7 +45,7 @@ class Schedule:
     """The recipe's course over a training.
 
     The learning rate falls epoch by epoch, as published, or batch by batch. In the first `warmup_epochs` epochs, batch
-    by batch, that of weights rises from 0, that of biases goes from `warmup_bias_lr` (AdamW: 0), the momentum rises
+    by batch, that of weights rises from 0, that of biases goes from `warmup_bias_lr` (SGD alone), the momentum rises
     from `warmup_momentum` and the batches a step from 1.
 
     Args:
@@ -69,7 +70,7 @@ class Schedule:
         lr = s.lr * self.factor(epoch, batch)
         warmup = round(s.warmup_epochs * self.batches)
         warm = min((epoch * self.batches + batch) / warmup, 1.0) if warmup else 1.0
-        first_bias_lr = 0.0 if s.optimizer == "adamw" else s.warmup_bias_lr
+        first_bias_lr = s.warmup_bias_lr if s.optimizer == "sgd" else 0.0
         return Position(
             lr=lr * warm,
             bias_lr=_between(first_bias_lr, lr, warm),
@@ -92,19 +93,20 @@ def _between(start: float, end: float, share: float) -> float:
 WEIGHTS, NORMS, BIASES = "weights", "norms", "biases"
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, weight_decay: float, matrices: bool = False) -> list[dict[str, Any]]:
     """Return the trainable parameters in three groups: weights of convolutions (only these decay), of norms, biases.
 
-    Learned scales of neurons, and what others of one's own learn, are among the norms.
+    Learned scales of neurons, and what others of one's own learn, are among the norms. With `matrices` the weights of
+    convolutions that are not depthwise are a group of their own, the first.
     """
-    groups: dict[str, list[nn.Parameter]] = {WEIGHTS: [], NORMS: [], BIASES: []}
+    groups: dict[str, list[nn.Parameter]] = {MATRICES: [], WEIGHTS: [], NORMS: [], BIASES: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             weight = parameter.ndim > 1 and ".neuron." not in f".{name}"
             kind = BIASES if name.endswith("bias") else WEIGHTS if weight else NORMS
-            groups[kind].append(parameter)
+            groups[MATRICES if matrices and weight and parameter.shape[1] > 1 else kind].append(parameter)
     return [
-        {"name": kind, "params": parameters, "weight_decay": weight_decay if kind == WEIGHTS else 0.0}
+        {"name": kind, "params": parameters, "weight_decay": weight_decay if kind in (MATRICES, WEIGHTS) else 0.0}
         for kind, parameters in groups.items()
         if parameters
     ]
@@ -120,20 +122,28 @@ def scaled_decay(settings: TrainSettings) -> float:
 
 
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
-    """Return SGD with Nesterov momentum, or AdamW, over the three groups."""
-    groups = parameter_groups(model, scaled_decay(settings))
+    """Return SGD with Nesterov momentum, AdamW or Muon over the groups."""
+    groups = parameter_groups(model, scaled_decay(settings), matrices=settings.optimizer == "muon")
     # On CPUs one kernel a tensor, not some ten; on GPUs a fused step would unscale gradients of fp16 after the clip.
     fused = all(parameter.device.type == "cpu" for parameter in model.parameters()) or None
     lr, momentum = settings.lr, settings.momentum
     optimizer: Optimizer
-    if settings.optimizer == "adamw":
-        optimizer = AdamW(groups, lr=lr, betas=(momentum, 0.999), fused=fused)
+    if settings.optimizer != "sgd":
+        kind = Muon if settings.optimizer == "muon" else AdamW
+        optimizer = kind(groups, lr=lr, betas=(momentum, 0.999), fused=fused)
     else:  # Nesterov's form is not defined without momentum.
         optimizer = SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=fused)
     optimizer.register_step_pre_hook(lambda *_: lay_out_gradients(model.parameters()))
     if scaled_layers(model):
         optimizer.register_step_post_hook(lambda *_: keep_scales_positive(model))
     return optimizer
+
+
+def state_names(settings: TrainSettings, group: str) -> tuple[str, ...]:
+    """Return what the optimiser keeps of each parameter of a group."""
+    if settings.optimizer == "sgd":
+        return ("momentum_buffer",)
+    return ("step", "exp_avg") if group == MATRICES else ("step", "exp_avg", "exp_avg_sq")
 
 
 def move_to(optimizer: Optimizer, position: Position) -> None:

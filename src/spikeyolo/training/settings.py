@@ -102,17 +102,17 @@ class TrainSettings:
         surrogate_width: of the tails of the surrogate gradient outside 0..D, in counts, 0 being the published one
             without; in place of the model's
         freeze: parts of the network that stay as they are, by the beginning of their names, such as backbone
-        optimizer: sgd (with Nesterov momentum) or adamw
-        lr: learning rate after the warm-up; about 0.01 for sgd, 0.001 for adamw
+        optimizer: sgd (with Nesterov momentum), adamw, or muon: more is learnt in as many steps, each a little slower
+        lr: learning rate after the warm-up; about 0.01 for sgd, 0.001 for adamw and muon
         final_lr: share of lr that is left at the end
         schedule: linear or cosine: how lr falls
         schedule_interval: epoch or batch: how often it falls; by batch, a training of few epochs ends near final_lr
-        momentum: of sgd; the first beta of adamw
+        momentum: of sgd and muon; the first beta of adamw
         weight_decay: on weights of convolutions only, for steps of nominal_batch images; scaled to their true number
         nominal_batch: gradients are summed over so many images, as near as whole batches allow, before a step
         warmup_epochs: epochs in which lr, momentum and the number of images of a step rise to their values
         warmup_momentum: momentum at the start of the warm-up
-        warmup_bias_lr: learning rate of the biases at the start of the warm-up, falling to lr; adamw starts them at 0
+        warmup_bias_lr: learning rate of the biases at the start of the warm-up, falling to lr; only sgd
         clip: largest norm of the gradient; larger ones are scaled down to it
         ema_decay: share of the averaged weights kept at each step, the averages being what is validated and saved
         ema_ramp: steps over which ema_decay is reached: ema_decay * (1 - exp(-step / ema_ramp))
@@ -174,7 +174,7 @@ class TrainSettings:
     learned_scale: Literal["none", "layer", "channel"] | None = None
     surrogate_width: float | None = None
     freeze: list[str] = field(default_factory=list)
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
     lr: float = 0.01
     final_lr: float = 0.004
     schedule: Literal["linear", "cosine"] = "linear"
