@@ -8,6 +8,9 @@ not done again, and a training that was interrupted goes on, so the same line go
 kept in one JSON file a run and in `measured.json`, from which the table is made without the runs. What was measured
 before on BCCD for 40 epochs, on processors with AVX-512, is in `measured/neuron-bccd-40.json`: `--known` of it trains
 only what is missing, and what that begins with.
+
+All but `small` train by `neuron.yaml`, the recipe `small` of the time when they were measured; `small` is the recipe as
+it comes with the package.
 """
 
 from __future__ import annotations
@@ -23,10 +26,13 @@ from resumable import command, measured_before, spread, trained
 from rich.console import Console
 from rich.table import Table
 
+from spikeyolo.data.open import open_data
 from spikeyolo.files import write_whole
 
-RECIPE = "--config small --imgsz 256 --workers 1"
-"""Of every training; `--model`, `--epochs` and `--seed` come to it."""
+WORDS = "--imgsz 256 --workers 1"
+"""Of every training; recipe, `--model`, `--epochs` and `--seed` come to it."""
+
+RECIPE = str(Path(__file__).with_name("neuron.yaml"))
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Experiment:
         share: of the epochs; the rest were spent by the experiment it starts from.
         code: slot code whose additions and energy are charged: what the network would be run in.
         networks: of this other experiment, charged in another code; nothing is trained.
+        recipe: a file, or a name.
     """
 
     words: str = ""
@@ -46,6 +53,7 @@ class Experiment:
     share: float = 1.0
     code: str = "unary"
     networks: str = ""
+    recipe: str = RECIPE
 
     @property
     def begins_with(self) -> list[str]:
@@ -77,6 +85,10 @@ EXPERIMENTS = {
     "energy-30": Experiment("--energy-weight 30"),
     "energy-100": Experiment("--energy-weight 100"),
     "together": Experiment("--max-count 7 --energy-weight 10 --energy-code binary", code="binary"),
+    "small": Experiment(recipe="small"),
+    "small-binary": Experiment(networks="small", code="binary"),
+    "small-energy-10": Experiment("--energy-weight 10", recipe="small"),
+    "small-twin": Experiment("--neuron relu", recipe="small"),
 }
 """By name, those that others need first."""
 
@@ -128,17 +140,19 @@ class Bench:
             return self.known[name, seed]
         files = {other: str(self.best(other, seed)) for other in experiment.needs}
         epochs = round(self.epochs * experiment.share)
-        words = f"{RECIPE} --seed {seed} --model {experiment.model} {experiment.words}".split()
-        trained([*(w.format(**files) for w in words), "--data", self.data], folder, epochs)
+        words = f"{WORDS} --seed {seed} --model {experiment.model} {experiment.words}".split()
+        trained(
+            ["--config", experiment.recipe, *(w.format(**files) for w in words), "--data", self.data], folder, epochs
+        )
         found = {"experiment": name, "seed": seed, "epochs": epochs, **self.measure(folder)}
         write_whole(kept, json.dumps(found, indent=1).encode())
         return found
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """AP on both splits, and what spikes cost on `val`."""
+        """AP on the splits that the data set has, and what spikes cost on `val`."""
         weights, found = str(folder / "best.safetensors"), {}
         relu = "neuron: relu" in (folder / "config.yaml").read_text(encoding="utf-8")
-        for split in SPLITS:
+        for split in set(SPLITS) & set(open_data(self.data).splits):
             file = folder / f"{split}.json"
             command(["val"], folder, "--weights", weights, "--data", self.data, "--split", split, "--json", str(file))
             values = json.loads(file.read_text(encoding="utf-8"))
@@ -161,7 +175,11 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
         found = [row for row in rows if row["experiment"] == name]
         if not found:
             continue
-        cells = [spread([100 * row[split][key] for row in found], 1) for split in SPLITS for key in ("AP50", "AP")]
+        cells = [
+            spread([100 * row[split][key] for row in found], 1) if all(split in row for row in found) else ""
+            for split in SPLITS
+            for key in ("AP50", "AP")
+        ]
         if all("energy" in row for row in found):
             codes = [row["energy"]["slot_codes"][experiment.code] for row in found]
             cells += [

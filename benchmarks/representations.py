@@ -37,8 +37,8 @@ from spikeyolo.synthetic.event_camera import CameraConfig
 from spikeyolo.synthetic.event_scene import EVENT_CLASSES, EventDifficulty
 from spikeyolo.synthetic.recordings import RecordingsConfig, write_recordings
 
-RECIPE = "--config events-demo"
-"""Of every training; `--seed` and `--val-every` come to it."""
+RECIPE = "--config events-demo --optimizer adamw"
+"""Of every training, the demo's of the time when they were measured; `--seed` and `--val-every` come to it."""
 
 NIGHT = CameraConfig(threshold_spread=0.04, noise_hz=4.0, hot_pixels=0.003)
 HARDER = EventDifficulty(clutter=3, ego_speed=0.15, contrast=(0.45, 0.9))
