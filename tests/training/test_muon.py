@@ -68,12 +68,15 @@ def test_steps_are_those_of_torch(shape):
     assert (moved - expected).norm() < 0.03 * expected.norm()
 
 
-def test_only_convolutions_over_several_channels_are_matrices():
+def test_convolutions_over_several_channels_are_matrices_but_for_the_last():
     model = SpikeYOLO("t", num_classes=2)
     groups = {group["name"]: group for group in parameter_groups(model, 0.1, matrices=True)}
     owners = {id(p): m for m in model.modules() for p in m.parameters(recurse=False)}
     assert all(owners[id(p)].groups == 1 for p in groups["matrices"]["params"])
-    assert all(owners[id(p)].groups == owners[id(p)].in_channels for p in groups["weights"]["params"])
+    others = [owners[id(p)] for p in groups["weights"]["params"]]
+    last = [convolution for convolution in others if convolution.groups == 1]
+    assert sorted(convolution.out_channels for convolution in last) == [2, 2, 2, 64, 64, 64]
+    assert all(convolution.groups == convolution.in_channels for convolution in others if convolution not in last)
     assert groups["matrices"]["weight_decay"] == groups["weights"]["weight_decay"] == 0.1
     assert sum(len(group["params"]) for group in groups.values()) == len(list(model.parameters()))
 

@@ -1,7 +1,8 @@
 """Muon: a step along the momentum whose singular values are made one, beside AdamW for what is no matrix.
 
-Jordan and others, "Muon: An optimizer for hidden layers in neural networks" (2024), and for the size of a step beside
-AdamW's Liu and others, "Muon is scalable for LLM training", arXiv 2502.16982. torch's own takes two axes alone.
+Jordan and others, "Muon: An optimizer for hidden layers in neural networks" (2024), which leaves the last layer to
+AdamW; for the size of a step beside AdamW's Liu and others, "Muon is scalable for LLM training", arXiv 2502.16982.
+torch's own takes two axes alone.
 """
 
 from __future__ import annotations

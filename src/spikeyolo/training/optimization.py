@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from ..model.head import DetectHead
 from ..spiking.scales import keep_scales_positive, scaled_layers
 from .muon import MATRICES, Muon
 from .settings import TrainSettings
@@ -97,14 +98,17 @@ def parameter_groups(model: nn.Module, weight_decay: float, matrices: bool = Fal
     """Return the trainable parameters in three groups: weights of convolutions (only these decay), of norms, biases.
 
     Learned scales of neurons, and what others of one's own learn, are among the norms. With `matrices` the weights of
-    convolutions that are not depthwise are a group of their own, the first.
+    convolutions are two groups: those over several channels, but for the last, which give logits; and the others.
     """
+    heads = [module for module in model.modules() if isinstance(module, DetectHead)] if matrices else []
+    last = {id(branch[-1].conv.weight) for head in heads for branch in (*head.box, *head.classes)}
     groups: dict[str, list[nn.Parameter]] = {MATRICES: [], WEIGHTS: [], NORMS: [], BIASES: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             weight = parameter.ndim > 1 and ".neuron." not in f".{name}"
             kind = BIASES if name.endswith("bias") else WEIGHTS if weight else NORMS
-            groups[MATRICES if matrices and weight and parameter.shape[1] > 1 else kind].append(parameter)
+            matrix = matrices and weight and parameter.shape[1] > 1 and id(parameter) not in last
+            groups[MATRICES if matrix else kind].append(parameter)
     return [
         {"name": kind, "params": parameters, "weight_decay": weight_decay if kind in (MATRICES, WEIGHTS) else 0.0}
         for kind, parameters in groups.items()

@@ -103,7 +103,7 @@ class TrainSettings:
             without; in place of the model's
         freeze: parts of the network that stay as they are, by the beginning of their names, such as backbone
         optimizer: sgd (with Nesterov momentum), adamw, or muon: more is learnt in as many steps, each a little slower
-        lr: learning rate after the warm-up; about 0.01 for sgd, 0.001 for adamw and muon
+        lr: learning rate after the warm-up; about 0.01 for sgd and muon, 0.001 for adamw
         final_lr: share of lr that is left at the end
         schedule: linear or cosine: how lr falls
         schedule_interval: epoch or batch: how often it falls; by batch, a training of few epochs ends near final_lr
