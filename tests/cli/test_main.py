@@ -108,7 +108,7 @@ def test_options_come_before_the_recipe_whatever_the_order(capsys, line):
         "imgsz": 256,
     }
     assert printed["augmentation"]["mosaic"] == 0.25
-    assert printed["augmentation"]["vflip"] == 0.5  # the recipe's
+    assert printed["augmentation"]["close_mosaic"] == 15  # the recipe's
 
 
 def test_a_printed_recipe_can_be_changed_and_given(capsys, tmp_path):
