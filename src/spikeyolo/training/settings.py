@@ -99,8 +99,7 @@ class TrainSettings:
         neuron: coco, gen1, relu (the ANN twin), or package.module:Class, one of your own, in place of the model's
         learned_scale: none, or one learned scale a layer or channel: the threshold, and what a spike weighs; in place
             of the model's
-        surrogate_width: of the tails of the surrogate gradient outside 0..D, in counts, 0 being the published one
-            without; in place of the model's
+        surrogate_width: of the surrogate gradient's tails outside 0..D, in counts, 0 for none; in place of the model's
         freeze: parts of the network that stay as they are, by the beginning of their names, such as backbone
         optimizer: sgd (with Nesterov momentum), adamw, or muon: more is learnt in as many steps, each a little slower
         lr: learning rate after the warm-up; about 0.01 for sgd and muon, 0.001 for adamw
@@ -124,8 +123,7 @@ class TrainSettings:
         window_events: most events of such a window, in place of that; a window is what window_us and this say together
         sequence: train on recordings from start to end: so many timesteps in a row are learnt from at once, and
             potentials are carried on to the next; windows from rest unless given
-        sequence_share: share of the rows of a batch that do so; the others see so many timesteps that end at a random
-            label, from rest
+        sequence_share: share of a batch's rows that do; others see as many timesteps up to a random label, from rest
         gains: weights of the parts of the loss; a mapping will do
         teacher: a file, as model takes, of a trained network of the same classes; the training also learns from what it
             finds on the same images
