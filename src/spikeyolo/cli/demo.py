@@ -64,7 +64,7 @@ look at   {done.page}  (everything on one page)
           {done.predictions}  (above as labelled, below as found)
           {done.energy_page}  (spikes, operations and energy, layer by layer)
           {done.weights.parent}  (curves, precision and recall)
-go on     spikeyolo predict --weights {done.weights} --source {done.example} --carry
+go on     spikeyolo predict --weights {done.weights} --source {done.example} --carry --iou 0.5
           spikeyolo events view {done.example} --data {done.data}
           spikeyolo val --weights {done.weights} --data {done.data} --split test{streamed}
           spikeyolo energy --weights {done.weights} --data {done.data} --split test
