@@ -8,7 +8,8 @@ come with the package, in what they were not trained on:
 - left: `spikeyolo predict --weights t-bccd --source cells.mp4 --track --imgsz 192`, the video being a view that goes
   around once over the last of the four sample images, a test image of BCCD;
 - right: `spikeyolo predict --weights t-events --source wheels_td.dat --track --carry`, the recording being the first of
-  split test and seed 1000, that of the samples, which has all four classes; shown at 0.6 of its speed.
+  split test and seed 1000, that of the samples, which has all four classes; shown at 0.6 of its speed, from its second
+  timestep on, as the first alone is half a window.
 """
 
 from __future__ import annotations
@@ -69,14 +70,14 @@ def wheels(folder: Path, frames: int = FRAMES) -> list[FrameResult]:
         speed=(usual.speed[0] * scale, usual.speed[1] * scale),
         ground_speed=usual.ground_speed * scale,
     )
-    config = RecordingsConfig(SEED, size_hw=SENSOR_HW, duration_us=50_000 * FRAMES, difficulty=difficulty)
+    config = RecordingsConfig(SEED, size_hw=SENSOR_HW, duration_us=50_000 * (1 + FRAMES), difficulty=difficulty)
     number = 0
     while len({actor.label for actor in recording_scene(config, "test", number).actors}) < len(config.classes):
         number += 1
     recording = folder / "wheels_td.dat"
     write_dat(recording, event_recording(config, "test", number)[0], SENSOR_HW)
     steps = spikeyolo.predict("t-events", recording, track=True, carry=True, conf=CONF, engine="torch")
-    return list(islice(steps, frames))
+    return list(islice(steps, 1, 1 + frames))  # from the first whole window on
 
 
 def drawn(result: FrameResult, times: int) -> np.ndarray:
