@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tests.helpers.runs import Killed, assert_same_run, train_until
+from tests.helpers.scripts import ROOT
 
 from spikeyolo.detection.thresholds import Thresholds
 from spikeyolo.errors import CheckpointError, ConfigError, WriteError
@@ -24,7 +25,7 @@ from spikeyolo.training.banner import continuation
 from spikeyolo.training.module import DetectorModule
 from spikeyolo.training.run import train, validate_best
 from spikeyolo.training.run_folder import RunFolder, new_folder, resumed_settings
-from spikeyolo.training.settings import TrainSettings, read_settings, recipe_path
+from spikeyolo.training.settings import TrainSettings, read_settings
 
 
 @pytest.fixture
@@ -181,7 +182,10 @@ def test_damaged_checkpoint_is_one_error(copy):
 
 
 def test_settings_of_earlier_versions_load():
-    """A config.yaml that commit a5d9316 wrote, with `--config small --model t --epochs 5 --workers 1`."""
+    """A config.yaml that commit a5d9316 wrote, with `--config small --model t --epochs 5 --workers 1`.
+
+    What `small` was then is the recipe that `benchmarks/neuron.py` keeps.
+    """
     settings = read_settings(Path(__file__).parent / "config_of_0.1.yaml")
-    expected = replace(read_settings(recipe_path("small")), data="data.yaml", model="t")
+    expected = replace(read_settings(ROOT / "benchmarks" / "neuron.yaml"), data="data.yaml", model="t")
     assert settings == replace(expected, epochs=5, workers=1)
