@@ -152,7 +152,7 @@ class Bench:
         """AP on the splits that the data set has, and what spikes cost on `val`."""
         weights, found = str(folder / "best.safetensors"), {}
         relu = "neuron: relu" in (folder / "config.yaml").read_text(encoding="utf-8")
-        for split in set(SPLITS) & set(open_data(self.data).splits):
+        for split in (split for split in SPLITS if split in open_data(self.data).splits):
             file = folder / f"{split}.json"
             command(["val"], folder, "--weights", weights, "--data", self.data, "--split", split, "--json", str(file))
             values = json.loads(file.read_text(encoding="utf-8"))
