@@ -9,9 +9,9 @@ seeds, too. What is reported is of `test`: average precision; events a second th
 that and for the network, a window, on one thread; energy of a window. Times are taken of all ways in turns, after the
 trainings, and again where all are trained already; medians of the rounds. The machine had better do nothing else then.
 
-Each training is a command of the package, with one thread; what is there already is not done again, and a training that
-was interrupted goes on, so the same line goes on after a stop. All that is measured is in OUT/measured.json; `--known`
-of such a file trains only what is missing in it.
+Each training is a command of the package, with one thread, `--jobs` of them side by side; what is there already is not
+done again, and a training that was interrupted goes on, so the same line goes on after a stop. All that is measured is
+in OUT/measured.json; `--known` of such a file trains only what is missing in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -37,8 +38,8 @@ from spikeyolo.synthetic.event_camera import CameraConfig
 from spikeyolo.synthetic.event_scene import EVENT_CLASSES, EventDifficulty
 from spikeyolo.synthetic.recordings import RecordingsConfig, write_recordings
 
-RECIPE = "--config events-demo --optimizer adamw"
-"""Of every training, the demo's of the time when they were measured; `--seed` and `--val-every` come to it."""
+RECIPE = "--config events-demo"
+"""Of every training, the demo's; `--seed` and `--val-every` come to it."""
 
 NIGHT = CameraConfig(threshold_spread=0.04, noise_hz=4.0, hot_pixels=0.003)
 HARDER = EventDifficulty(clutter=3, ego_speed=0.15, contrast=(0.45, 0.9))
@@ -92,9 +93,9 @@ def run_of(out: Path, name: str, seed: int) -> Path:
     return out / name.replace(", ", "-").replace(" ", "") / str(seed)
 
 
-def measured(out: Path, data: Path, name: str, seed: int, epochs: int) -> dict[str, Any]:
+def measured(out: Path, file: Path, name: str, seed: int, epochs: int) -> dict[str, Any]:
     """Train and measure."""
-    folder, file = run_of(out, name, seed), described(data, name)
+    folder = run_of(out, name, seed)
     words = f"{RECIPE} --seed {seed} --val-every {epochs}".split()
     trained([*words, "--data", str(file)], folder, epochs)
     weights = ["--weights", str(folder / "best.safetensors"), "--data", str(file)]
@@ -110,11 +111,11 @@ def measured(out: Path, data: Path, name: str, seed: int, epochs: int) -> dict[s
     return found | {"mJ": counted["snn_mJ"]}
 
 
-def times(out: Path, data: Path, names: list[str], seed: int) -> dict[str, dict[str, float]]:
+def times(out: Path, files: dict[str, Path], names: list[str], seed: int) -> dict[str, dict[str, float]]:
     """What `timed` says of each way, medians of rounds in which all take turns."""
     torch.set_num_threads(1)
     rounds = [
-        {name: timed(described(data, name), name, run_of(out, name, seed) / "best.safetensors") for name in names}
+        {name: timed(files[name], name, run_of(out, name, seed) / "best.safetensors") for name in names}
         for _ in range(ROUNDS)
     ]
     return {name: {key: median(one[name][key] for one in rounds) for key in rounds[0][name]} for name in names}
@@ -181,6 +182,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="the first for all, all for the best")
     parser.add_argument("--only", nargs="+", choices=COMPARED, metavar="NAME", help=", ".join(COMPARED))
     parser.add_argument("--train", type=int, default=240, help="recordings of a second to train on")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
     parser.add_argument("--known", type=Path, help="a measured.json of before, of as many recordings")
     parser.add_argument("--table", action="store_true", help="print what was measured, and measure nothing")
     given = parser.parse_args()
@@ -203,23 +205,29 @@ def main() -> None:
     with progress_bar("recordings") as report:
         data = write_recordings(given.out / "data", config, report)
 
-    def row(name: str, seed: int) -> dict[str, Any]:
-        if (name, seed) not in rows or rows[name, seed]["epochs"] != given.epochs:
-            rows[name, seed] = measured(given.out, data, name, seed, given.epochs)
+    files = {name: described(data, name) for name in COMPARED}
+
+    def row(way: tuple[str, int]) -> dict[str, Any]:
+        known = rows.get(way, {"epochs": 0})
+        return known if known["epochs"] == given.epochs else measured(given.out, files[way[0]], *way, given.epochs)
+
+    def rows_of(names: Iterable[str], *seeds: int) -> list[dict[str, Any]]:
+        ways = [(name, seed) for seed in seeds for name in names]
+        for way, found in zip(ways, pool.map(row, ways), strict=True):
+            rows[way] = found
             keep()
-        return rows[name, seed]
+        return [rows[way] for way in ways]
 
     def keep() -> None:
         write_whole(kept, json.dumps(list(rows.values()), indent=1).encode())
 
     seed, *others = given.seeds
-    first = [row(name, seed) for name in given.only or COMPARED]
-    best = sorted(first, key=lambda found: -found["val"]["AP50"])[:REPEATED]
-    for other in others:
-        for found in best:
-            row(found["name"], other)
+    with ThreadPoolExecutor(given.jobs) as pool:
+        first = rows_of(given.only or COMPARED, seed)
+        best = sorted(first, key=lambda found: -found["val"]["AP50"])[:REPEATED]
+        rows_of([found["name"] for found in best], *others)
     here = [found["name"] for found in first if run_of(given.out, found["name"], seed).exists()]
-    for name, found in times(given.out, data, here, seed).items():
+    for name, found in times(given.out, files, here, seed).items():
         rows[name, seed] |= found
     keep()
     print(table_of(list(rows.values())))
