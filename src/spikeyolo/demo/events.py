@@ -28,8 +28,8 @@ DEMO_RECORDINGS = RecordingsConfig(
 )
 """Labels lie so far apart that no event is seen twice."""
 
-FOLLOWED_RECORDINGS = replace(DEMO_RECORDINGS, label_every_us=50_000)
-"""Of a training along recordings: a label every timestep."""
+FOLLOWED_RECORDINGS = replace(DEMO_RECORDINGS, train=250, label_every_us=50_000)
+"""Of a training along recordings: a label every timestep; as many recordings as nine minutes are enough for."""
 
 FOLLOWED_SHARE, FOLLOWED_EPOCHS = 0.25, 2
 """The share of rows that follow recordings, and passes over them. Where all rows do, one batch is much like the next,
