@@ -6,8 +6,8 @@
 Each training, validation and count of energy is a command of the package, with one thread; what is there already is
 not done again, and a training that was interrupted goes on, so the same line goes on after a stop. What was measured is
 kept in one JSON file a run and in `measured.json`, from which the table is made without the runs. What was measured
-before on BCCD for 40 epochs, on processors with AVX-512, is in `measured/neuron-bccd-40.json`: `--known` of it trains
-only what is missing, and what that begins with.
+before on BCCD for 40 epochs, on processors with AVX-512, is in `measured/neuron-bccd-40.json`, on cards for 30 in
+`neuron-cards-30.json`: `--known` of it trains only what is missing, and what that begins with.
 
 All but `small` train by `neuron.yaml`, the recipe `small` of the time when they were measured; `small` is the recipe as
 it comes with the package.
