@@ -1,9 +1,14 @@
 """Networks and measurements that several tests share."""
 
+import copy
+
+import pytest
 import torch
 from torch import nn
 
 import spikeyolo
+from spikeyolo.errors import VerificationError
+from spikeyolo.model.forms.verify import verify_spike_driven
 from spikeyolo.spiking import ILIF
 
 
@@ -49,3 +54,11 @@ def received(network, images):
     for handle in handles:
         handle.remove()
     return logits, seen
+
+
+def assert_caught(honest, cheat, said):
+    """The verifier refuses a copy of the honest network that the cheat changed, and says so."""
+    network = copy.deepcopy(honest)
+    cheat(network)
+    with pytest.raises(VerificationError, match=said):
+        verify_spike_driven(network)
